@@ -1,0 +1,128 @@
+// What a link is to the stack: one control side (ILink) and one queue per core (ILinkQueue) through which bursts of frames move.
+// Drivers implement it; wrappers (tracer, fault injector) implement it over another. Knows nothing of protocols.
+using Peregrine.Core.Memory;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Links;
+
+/// <summary>What a link can do by itself, so that the stack need not.</summary>
+[Flags]
+public enum LinkOffloads
+{
+    /// <summary>Nothing.</summary>
+    None = 0,
+
+    /// <summary>Finishes TCP and UDP checksums of frames that are sent (<see cref="FrameFlags.ChecksumUnfinished"/>).</summary>
+    TransmitChecksum = 1,
+
+    /// <summary>Says which received frames have a verified or unfinished checksum.</summary>
+    ReceiveChecksum = 2,
+
+    /// <summary>Cuts TCP super-segments over IPv4.</summary>
+    SegmentTcp4 = 4,
+
+    /// <summary>Cuts TCP super-segments over IPv6.</summary>
+    SegmentTcp6 = 8,
+
+    /// <summary>May deliver merged TCP super-segments.</summary>
+    ReceiveMerged = 16,
+}
+
+/// <summary>How frames on the link begin.</summary>
+public enum LinkMedium
+{
+    /// <summary>With an Ethernet header.</summary>
+    Ethernet,
+
+    /// <summary>With an IP header (TUN).</summary>
+    Ip,
+}
+
+/// <summary>A link's control side. Called from the thread that owns the network; its queues from the core that owns each.</summary>
+public interface ILink : IDisposable
+{
+    /// <summary>A short name for people ("tap0").</summary>
+    string Name { get; }
+
+    /// <summary>With or without Ethernet headers.</summary>
+    LinkMedium Medium { get; }
+
+    /// <summary>Our address on the link; default where the medium has none.</summary>
+    MacAddress MacAddress { get; }
+
+    /// <summary>The largest IP packet in bytes, 68 to 65,535.</summary>
+    int Mtu { get; }
+
+    /// <summary>What the link does by itself.</summary>
+    LinkOffloads Offloads { get; }
+
+    /// <summary>The largest super-segment in bytes including headers that the link takes (0 without segmentation), at most 65,535.</summary>
+    int SuperSegmentMax { get; }
+
+    /// <summary>How many queues can be opened, 1 or more.</summary>
+    int QueueCount { get; }
+
+    /// <summary>Whether there is a carrier. May change at any time; the engine asks now and then.</summary>
+    bool IsUp { get; }
+
+    /// <summary>Opens a queue. Frames received are rented from <paramref name="frames"/> and frames sent are returned to it.</summary>
+    /// <param name="index">0 to <see cref="QueueCount"/> - 1, each once.</param>
+    /// <param name="frames">The frame pool of the core that will own the queue; the driver may register its memory.</param>
+    ILinkQueue OpenQueue(int index, FramePool frames);
+}
+
+/// <summary>One core's side of a link. Not thread-safe.</summary>
+public interface ILinkQueue : IDisposable
+{
+    /// <summary>Receives at most <paramref name="frames"/>.Length frames without waiting; the caller owns what was received.</summary>
+    /// <returns>How many were received, from the start of the span.</returns>
+    int Receive(Span<Frame> frames);
+
+    /// <summary>Takes as many frames as it can, from the start of the span, in order, and owns them from then on.</summary>
+    /// <returns>How many were taken.</returns>
+    int Transmit(ReadOnlySpan<Frame> frames);
+
+    /// <summary>Gives transmitted frames that the link has finished with back to the pool. Call once a turn.</summary>
+    void Reclaim();
+
+    /// <summary>A descriptor that poll(2) finds readable when frames wait, or -1 where there is none (then the link wakes by <see cref="SetWake"/>).</summary>
+    int PollDescriptor { get; }
+
+    /// <summary>Says that the owner is about to sleep. False when frames wait already, and the owner must not sleep.</summary>
+    bool TryArm();
+
+    /// <summary>Gives the link a function that wakes the owner from any thread; a link with a descriptor may ignore it.</summary>
+    void SetWake(Action wake);
+
+    /// <summary>What has happened so far.</summary>
+    LinkQueueCounters Counters { get; }
+}
+
+/// <summary>What happened at a queue. Plain sums since it was opened.</summary>
+public struct LinkQueueCounters
+{
+    /// <summary>Frames received.</summary>
+    public long ReceivedFrames;
+
+    /// <summary>Bytes received.</summary>
+    public long ReceivedBytes;
+
+    /// <summary>Frames sent.</summary>
+    public long SentFrames;
+
+    /// <summary>Bytes sent.</summary>
+    public long SentBytes;
+
+    /// <summary>System calls made.</summary>
+    public long SystemCalls;
+
+    /// <summary>Received frames dropped by the link: no chunk was free.</summary>
+    public long ReceiveDroppedNoMemory;
+
+    /// <summary>Received frames dropped by the link: truncated or malformed.</summary>
+    public long ReceiveDroppedMalformed;
+
+    /// <summary>Frames that the link refused to send: an error of the device, the link being down.</summary>
+    public long SendDroppedError;
+}
