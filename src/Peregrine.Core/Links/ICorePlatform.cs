@@ -1,0 +1,42 @@
+// What a running core needs of the machine beneath it: memory, a way to sleep, a processor, entropy. Not used by Core itself, which
+// decides and never waits; it stands here because the host and the drivers, who do not know each other, both know Core.
+using Peregrine.Core.Memory;
+using Peregrine.Core.Time;
+
+namespace Peregrine.Core.Links;
+
+/// <summary>What the host asks of the operating system. Drivers bring one for Linux; the host has a managed one that works everywhere.</summary>
+public interface ICorePlatform
+{
+    /// <summary>Maps zeroed memory that never moves, at least <paramref name="bytes"/> long.</summary>
+    /// <param name="bytes">How much, 1 or more; rounded up to the page size used.</param>
+    /// <param name="hugePages">Whether huge pages are wanted. Without any the memory is ordinary; <see cref="MemoryRegion.Description"/> says what it became.</param>
+    /// <exception cref="InsufficientMemoryException">The memory cannot be had; the message says what to do.</exception>
+    MemoryRegion MapRegion(nuint bytes, bool hugePages);
+
+    /// <summary>Makes a waiter. One a core.</summary>
+    IWaiter CreateWaiter();
+
+    /// <summary>Binds the calling thread to one processor. False when that is not possible (no such processor, not permitted).</summary>
+    /// <param name="cpu">The processor's number, from 0.</param>
+    bool PinCurrentThread(int cpu);
+
+    /// <summary>Fills the span from the operating system's cryptographic generator.</summary>
+    void FillEntropy(Span<byte> destination);
+}
+
+/// <summary>How a core sleeps: until a descriptor is readable, until somebody wakes it, or until a deadline.</summary>
+public interface IWaiter : IDisposable
+{
+    /// <summary>
+    /// Waits. A <see cref="Wake"/> since the last return counts and makes it return at once, so none is lost; it may also return early for no reason.
+    /// Called by the owning thread only.
+    /// </summary>
+    /// <param name="descriptors">Descriptors whose being readable ends the wait; at most 64. Negative ones are skipped.</param>
+    /// <param name="timeout">How long at most. Zero or less only looks; a year or more is for ever.</param>
+    /// <returns>False when the time passed and nothing else happened.</returns>
+    bool Wait(ReadOnlySpan<int> descriptors, Duration timeout);
+
+    /// <summary>Ends the present or the next <see cref="Wait"/>. Callable from any thread; makes a system call only when the owner sleeps.</summary>
+    void Wake();
+}
