@@ -1,12 +1,142 @@
-// Loss recovery's and round-trip measurement's parts of a TCB.
+// Loss recovery's and round-trip measurement's parts of a TCB: 60 and 16 bytes, checked by a test. Only LossRecovery and its helpers
+// write them.
+using System.Runtime.InteropServices;
+using Peregrine.Core.Tcp.Congestion;
+using Peregrine.Wire;
+
 namespace Peregrine.Core.Tcp.Recovery;
 
-internal struct RttState
+/// <summary>What the sender thinks of the data in flight.</summary>
+internal enum RecoveryPhase : byte
 {
-    internal uint Srtt;
+    /// <summary>Nothing looks lost.</summary>
+    Open,
+
+    /// <summary>Duplicate ACKs or SACKs, not enough to call anything lost.</summary>
+    Disorder,
+
+    /// <summary>Fast recovery (RFC 5681 §3.2, RFC 6582, RFC 6675 §5).</summary>
+    Recovery,
+
+    /// <summary>After a retransmission time-out: all that is not SACKed is sent again in slow start.</summary>
+    Loss,
 }
 
+[Flags]
+internal enum RecoveryFlags : ushort
+{
+    None = 0,
+
+    /// <summary>The segment at Snd.Una goes out next, whatever the window says (RFC 6675 §5 step 4.3, RFC 6582 §3.2 steps 2 and 3).</summary>
+    RetransmitHead = 1,
+
+    /// <summary>The last range handed out was RFC 6675's rescue retransmission, rule (4).</summary>
+    RescueOffered = 2,
+
+    /// <summary>RecoveryPoint means something; cleared once Snd.Una has passed it, so that it is never compared when stale.</summary>
+    RecoveryPointSet = 4,
+
+    /// <summary>The window had no room for another segment at some moment of this round trip.</summary>
+    LimitedThisRound = 8,
+
+    /// <summary>The same, of the round trip before.</summary>
+    LimitedLastRound = 0x10,
+
+    /// <summary>The retransmission timer has expired since Snd.Una last moved.</summary>
+    TimedOut = 0x20,
+
+    /// <summary>The handshake is done: ACKs open the window.</summary>
+    Established = 0x40,
+
+    /// <summary>The SYN timer expired: RTO starts at 3 s (RFC 6298 §5.7).</summary>
+    SynTimedOut = 0x80,
+
+    /// <summary>A partial ACK has been seen in this fast recovery.</summary>
+    PartialAckSeen = 0x100,
+
+    /// <summary>Records marked lost by a smaller path MTU wait for retransmission.</summary>
+    MtuRepair = 0x200,
+}
+
+/// <summary>Round-trip estimates (RFC 6298 §2). A zero Srtt means that there was no sample.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+internal struct RttState
+{
+    /// <summary>Smoothed round-trip time in eighths of a microsecond.</summary>
+    internal uint Srtt;
+
+    /// <summary>Its variation in quarters of a microsecond.</summary>
+    internal uint RttVar;
+
+    /// <summary>The shortest round trip seen, in microseconds; 0 for none.</summary>
+    internal uint MinRtt;
+
+    /// <summary>A round trip ends when a record sent at or after this count of delivered bytes is delivered.</summary>
+    internal uint RoundEnd;
+}
+
+/// <summary>The scoreboard's ends and sums, and where recovery stands.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct RecoveryState
 {
+    /// <summary>First record: the one at Snd.Una.</summary>
     internal uint Head;
+
+    /// <summary>Last record: it ends at Snd.Max.</summary>
+    internal uint Tail;
+
+    /// <summary>Where the last search ended.</summary>
+    internal uint Hint;
+
+    /// <summary>No record before this one is to be retransmitted by rule (1) or (3): the place of HighRxt.</summary>
+    internal uint RtxNext;
+
+    /// <summary>The SACKed record with the highest sequence numbers.</summary>
+    internal uint TopSacked;
+
+    /// <summary>RFC 6675 RecoveryPoint, RFC 6582 recover: Snd.Max when recovery began or the timer expired.</summary>
+    internal SeqNumber RecoveryPoint;
+
+    /// <summary>RFC 6675 RescueRxt, as the number after it.</summary>
+    internal SeqNumber RescueRxt;
+
+    /// <summary>Bytes of records that are SACKed.</summary>
+    internal uint SackedBytes;
+
+    /// <summary>Bytes of records that are marked lost.</summary>
+    internal uint LostBytes;
+
+    /// <summary>Bytes whose retransmission counts as in flight.</summary>
+    internal uint RetransmittedBytes;
+
+    /// <summary>Bytes delivered to the peer so far, modulo 2³².</summary>
+    internal uint Delivered;
+
+    /// <summary>When <see cref="Delivered"/> last grew: a <see cref="TimeStamp32"/>.</summary>
+    internal uint DeliveredAt;
+
+    /// <summary>When the latest delivered record was sent: a <see cref="TimeStamp32"/>.</summary>
+    internal uint FirstSentAt;
+
+    internal RecoveryFlags Flags;
+
+    /// <summary>How often RTO has been doubled (RFC 6298 §5.5).</summary>
+    internal byte Backoff;
+
+    private byte _phaseAndAlgorithm;
+
+    internal RecoveryPhase Phase
+    {
+        readonly get => (RecoveryPhase)(_phaseAndAlgorithm & 3);
+        set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & ~3) | (byte)value);
+    }
+
+    internal CongestionAlgorithm Algorithm
+    {
+        readonly get => (CongestionAlgorithm)(_phaseAndAlgorithm >> 2);
+        set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 3) | ((byte)value << 2));
+    }
+
+    /// <summary>Until so many bytes are delivered, rate samples are limited by the application.</summary>
+    internal uint AppLimitedUntil;
 }

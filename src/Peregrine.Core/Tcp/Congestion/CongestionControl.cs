@@ -1,0 +1,77 @@
+// The congestion controls: a closed set behind one abstract class, without state of their own; a connection's numbers are in its TCB.
+// They decide how the window opens on ACKs and what a loss makes of ssthresh. When loss has occurred is loss recovery's to say.
+using Peregrine.Core.Tcp.Recovery;
+
+namespace Peregrine.Core.Tcp.Congestion;
+
+/// <summary>The congestion controls by number.</summary>
+internal enum CongestionAlgorithm : byte
+{
+    /// <summary>RFC 9438.</summary>
+    Cubic,
+
+    /// <summary>RFC 5681 and RFC 6582.</summary>
+    NewReno,
+}
+
+/// <summary>How a sender's window opens and closes.</summary>
+internal abstract class CongestionControl
+{
+    private static readonly CongestionControl[] s_all = [new Cubic(), new NewReno()];
+
+    /// <summary>The name by which a connection chooses it.</summary>
+    internal abstract string Name { get; }
+
+    /// <summary>The congestion control of that number.</summary>
+    internal static CongestionControl Of(CongestionAlgorithm algorithm) => s_all[(int)algorithm];
+
+    /// <summary>Finds one by name, in lower case.</summary>
+    internal static bool TryParse(string name, out CongestionAlgorithm algorithm)
+    {
+        for (var i = 0; i < s_all.Length; i++)
+        {
+            if (s_all[i].Name != name) continue;
+            algorithm = (CongestionAlgorithm)i;
+            return true;
+        }
+        algorithm = default;
+        return false;
+    }
+
+    /// <summary>A connection begins.</summary>
+    internal abstract void Initialize(ref CongestionState state);
+
+    /// <summary>Snd.Una moved outside fast recovery: opens the window.</summary>
+    /// <param name="c">The connection; Cwnd is written.</param>
+    /// <param name="k">Its cold part.</param>
+    /// <param name="sample">What the ACK said.</param>
+    /// <param name="isCwndLimited">Whether the window was used up lately; without that it must not grow.</param>
+    /// <param name="settings">Limits.</param>
+    internal abstract void OnAck(ref Tcb c, ref TcbCold k, in AckSample sample, bool isCwndLimited, RecoverySettings settings);
+
+    /// <summary>Loss was found by ACKs: sets Ssthresh, leaves Cwnd to loss recovery.</summary>
+    internal abstract void OnLoss(ref Tcb c, ref TcbCold k, uint flightSize);
+
+    /// <summary>The retransmission timer expired for the first time for this data: sets Ssthresh, leaves Cwnd to loss recovery.</summary>
+    internal abstract void OnTimeout(ref Tcb c, ref TcbCold k, uint flightSize);
+
+    /// <summary>The peer echoed congestion marks (RFC 3168 §6.1.2), at most once a round trip: sets Ssthresh and Cwnd.</summary>
+    internal abstract void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize);
+
+    /// <summary>The window starts again after idleness (RFC 5681 §4.1); Cwnd has been lowered.</summary>
+    internal abstract void OnRestart(ref Tcb c, ref TcbCold k);
+
+    // RFC 5681 §3.1 and RFC 3465 §2.2: bytes are counted, not ACKs, so that a peer that divides its ACKs gains nothing; and one ACK
+    // opens the window by at most L segments, one of them in the slow start after a time-out (RFC 3465 §2.3).
+    private protected static void SlowStart(ref Tcb c, in TcbCold k, uint acked, RecoverySettings settings)
+    {
+        var segments = k.Recovery.Phase == RecoveryPhase.Loss ? 1 : settings.SlowStartSegmentsPerAck;
+        Grow(ref c, Math.Min(acked, segments * c.Mss), settings);
+    }
+
+    private protected static void Grow(ref Tcb c, uint bytes, RecoverySettings settings)
+    {
+        if (c.Cwnd >= settings.CwndMax) return;
+        c.Cwnd = Math.Min(c.Cwnd + bytes, settings.CwndMax);
+    }
+}

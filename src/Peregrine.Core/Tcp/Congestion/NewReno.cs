@@ -1,0 +1,46 @@
+// Slow start and congestion avoidance of RFC 5681, by counting bytes. The inflation and deflation of the window in fast recovery
+// (RFC 6582) belong to LossRecovery.
+using Peregrine.Core.Tcp.Recovery;
+
+namespace Peregrine.Core.Tcp.Congestion;
+
+internal sealed class NewReno : CongestionControl
+{
+    internal override string Name => "newreno";
+
+    internal override void Initialize(ref CongestionState state) => state = default;
+
+    internal override void OnAck(ref Tcb c, ref TcbCold k, in AckSample sample, bool isCwndLimited, RecoverySettings settings)
+    {
+        if (!isCwndLimited) return;
+        if (c.Cwnd < c.Ssthresh)
+        {
+            SlowStart(ref c, k, sample.AckedBytes, settings);
+            return;
+        }
+        // RFC 5681 §3.1: one segment more each time a window of bytes has been acknowledged, and not more than one.
+        ref var state = ref k.Congestion;
+        state.AckedBytes += sample.AckedBytes;
+        if (state.AckedBytes < c.Cwnd) return;
+        state.AckedBytes = Math.Min(state.AckedBytes - c.Cwnd, c.Cwnd);
+        Grow(ref c, c.Mss, settings);
+    }
+
+    internal override void OnLoss(ref Tcb c, ref TcbCold k, uint flightSize)
+    {
+        // RFC 5681 §3.1 equation (4).
+        c.Ssthresh = Math.Max(flightSize / 2, 2u * c.Mss);
+        k.Congestion.AckedBytes = 0;
+    }
+
+    internal override void OnTimeout(ref Tcb c, ref TcbCold k, uint flightSize) => OnLoss(ref c, ref k, flightSize);
+
+    internal override void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize)
+    {
+        // RFC 3168 §6.1.2: as for a loss, without retransmission.
+        OnLoss(ref c, ref k, flightSize);
+        c.Cwnd = c.Ssthresh;
+    }
+
+    internal override void OnRestart(ref Tcb c, ref TcbCold k) => k.Congestion.AckedBytes = 0;
+}
