@@ -1,0 +1,111 @@
+// What is kept of a half-open connection from its SYN to the ACK that completes it: no buffers, no timers of its own.
+using System.Runtime.InteropServices;
+using Peregrine.Core.Ip;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+/// <summary>What a SYN asked for.</summary>
+[Flags]
+internal enum SynFlags : byte
+{
+    /// <summary>Nothing.</summary>
+    None = 0,
+
+    /// <summary>The peer sent a window scale option, and we answered it.</summary>
+    WindowScale = 1,
+
+    /// <summary>The peer permitted SACK, and so did we.</summary>
+    Sack = 2,
+
+    /// <summary>The peer sent timestamps, and so did we.</summary>
+    Timestamps = 4,
+
+    /// <summary>ECN was asked for and granted.</summary>
+    Ecn = 8,
+
+    /// <summary>The SYN-ACK has been sent more than once: no round-trip sample without timestamps (Karn).</summary>
+    Retransmitted = 16,
+}
+
+/// <summary>A connection in SYN-RECEIVED from a passive open; 124 bytes.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+internal struct SynRecord
+{
+    /// <summary>Our address.</summary>
+    internal IpAddress Local;
+
+    /// <summary>The peer's address.</summary>
+    internal IpAddress Remote;
+
+    /// <summary>Hash in the demux table.</summary>
+    internal ulong Hash;
+
+    /// <summary>When the first SYN-ACK went out: the first round-trip sample begins here.</summary>
+    internal Instant FirstSent;
+
+    /// <summary>Where SYN-ACKs go.</summary>
+    internal FlowPath Path;
+
+    /// <summary>The listener's index.</summary>
+    internal int Listener;
+
+    /// <summary>The listener's generation.</summary>
+    internal int ListenerGeneration;
+
+    /// <summary>The peer's initial sequence number.</summary>
+    internal SeqNumber Irs;
+
+    /// <summary>Ours.</summary>
+    internal SeqNumber Iss;
+
+    /// <summary>The peer's last timestamp, with <see cref="SynFlags.Timestamps"/>.</summary>
+    internal uint TsRecent;
+
+    /// <summary>Offset of our timestamps.</summary>
+    internal uint TsOffset;
+
+    /// <summary>Receive window in bytes that the SYN-ACK announces.</summary>
+    internal uint RcvWnd;
+
+    /// <summary>When the SYN-ACK is sent again. Set by the backlog.</summary>
+    internal Deadline Due;
+
+    /// <summary>Which use of the slot this is. Set by the backlog.</summary>
+    internal uint Generation;
+
+    /// <summary>Neighbours in the queue of their retransmission count. Set by the backlog.</summary>
+    internal uint Earlier, Later;
+
+    /// <summary>Neighbours among the listener's records. Set by the backlog.</summary>
+    internal uint PreviousOfListener, NextOfListener;
+
+    /// <summary>Our port.</summary>
+    internal ushort LocalPort;
+
+    /// <summary>The peer's port.</summary>
+    internal ushort RemotePort;
+
+    /// <summary>The peer's segment size, or its family's default.</summary>
+    internal ushort PeerMss;
+
+    /// <summary>Window of the SYN, which is never scaled.</summary>
+    internal UnscaledWindow SndWnd;
+
+    /// <summary>What was agreed on.</summary>
+    internal SynFlags Flags;
+
+    /// <summary>The peer's shift, with <see cref="SynFlags.WindowScale"/>.</summary>
+    internal byte SndScale;
+
+    /// <summary>Ours.</summary>
+    internal byte RcvScale;
+
+    /// <summary>SYN-ACKs sent after the first; 255 means that the record is free. Set by the backlog.</summary>
+    internal byte Retries;
+
+    /// <summary>Whether the record is this tuple's.</summary>
+    internal readonly bool Matches(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort) =>
+        RemotePort == remotePort && LocalPort == localPort && Remote == remote && Local == local;
+}
