@@ -1,0 +1,94 @@
+// One interface as the IP layer keeps it: what the link is, what routers said about it, and the burst of frames that waits to be
+// transmitted. Addresses and neighbours are in tables of their own.
+using System.Runtime.CompilerServices;
+using Peregrine.Core.Links;
+using Peregrine.Core.Memory;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Ip;
+
+/// <summary>An interface.</summary>
+internal sealed class IpInterface
+{
+    private readonly Frame[] _burst;
+    private readonly int _reserve;
+
+    public IpInterface(int index, InterfaceOptions options, IpOptions bounds)
+    {
+        (Index, Options) = (index, options);
+        Mtu = options.Mtu;
+        IPv6Mtu = options.Mtu;
+        HopLimit = bounds.DefaultHopLimit;
+        _burst = new Frame[bounds.OutputBurstMax];
+        _reserve = bounds.OutputReserve;
+    }
+
+    public int Index { get; }
+
+    public InterfaceOptions Options { get; }
+
+    public string Name => Options.Name;
+
+    public MacAddress Mac => Options.MacAddress;
+
+    public bool IsEthernet => Options.Medium == LinkMedium.Ethernet;
+
+    public bool IsLoopback => Options.IsLoopback;
+
+    public LinkOffloads Offloads => Options.Offloads;
+
+    /// <summary>Largest IPv4 packet in bytes.</summary>
+    public int Mtu { get; set; }
+
+    /// <summary>Largest IPv6 packet: a router may have advertised less than the link carries.</summary>
+    public int IPv6Mtu { get; set; }
+
+    /// <summary>Whether the link can carry IPv6 at all (RFC 8200 §5).</summary>
+    public bool HasIPv6 => Options.Mtu >= IPv6Header.MtuMin;
+
+    /// <summary>Hop limit for what is sent here without another wish; a router may have advertised it.</summary>
+    public byte HopLimit { get; set; }
+
+    /// <summary>RFC 4861 §6.3.2 BaseReachableTime.</summary>
+    public Duration BaseReachableTime { get; set; } = Duration.FromSeconds(30);
+
+    /// <summary>RFC 4861 §6.3.2 RetransTimer: between solicitations.</summary>
+    public Duration RetransTimer { get; set; } = Duration.FromSeconds(1);
+
+    /// <summary>Router solicitations that may still be sent.</summary>
+    public int RouterSolicitationsLeft { get; set; }
+
+    /// <summary>Frames that wait.</summary>
+    public int BurstCount { get; private set; }
+
+    /// <summary>Whether there is room for a frame of data.</summary>
+    public bool HasRoom
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => BurstCount < _burst.Length - _reserve;
+    }
+
+    public Span<Frame> Burst => _burst.AsSpan(0, BurstCount);
+
+    /// <summary>Puts a frame at the end of the burst; the reserve is for <paramref name="urgent"/> ones.</summary>
+    public bool TryEnqueue(in Frame frame, bool urgent)
+    {
+        if (BurstCount >= (urgent ? _burst.Length : _burst.Length - _reserve)) return false;
+        _burst[BurstCount++] = frame;
+        return true;
+    }
+
+    /// <summary>Forgets the first <paramref name="count"/> frames, which somebody else owns now.</summary>
+    public void Dequeue(int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, BurstCount);
+        int left = BurstCount - count;
+        if (left > 0) Array.Copy(_burst, count, _burst, 0, left);
+        BurstCount = left;
+    }
+
+    /// <summary>Largest IP packet of the family.</summary>
+    public int MtuFor(in IpAddress address) => address.IsIPv4 ? Mtu : IPv6Mtu;
+}
