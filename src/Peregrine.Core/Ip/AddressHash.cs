@@ -1,5 +1,4 @@
 // The keyed hash of the IP layer's tables, so that nobody outside can choose addresses that fall into one place.
-using Peregrine.Core.Demux;
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Ip;

@@ -69,6 +69,8 @@ internal sealed class IpInterface
         get => BurstCount < _burst.Length - _reserve;
     }
 
+    public bool HasRoomFor(int count) => BurstCount + count <= _burst.Length - _reserve;
+
     public Span<Frame> Burst => _burst.AsSpan(0, BurstCount);
 
     /// <summary>Puts a frame at the end of the burst; the reserve is for <paramref name="urgent"/> ones.</summary>

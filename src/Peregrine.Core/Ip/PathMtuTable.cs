@@ -10,6 +10,7 @@ namespace Peregrine.Core.Ip;
 internal sealed class PathMtuTable
 {
     private const int Ways = 4;
+    private const int SweepMax = 4096;
 
     private struct Entry
     {
@@ -22,6 +23,7 @@ internal sealed class PathMtuTable
     private readonly AddressHash _hash;
     private readonly Duration _age;
     private readonly int _floorIPv4;
+    private int _cursor;
 
     public PathMtuTable(MemoryRegion region, IpOptions options, AddressHash hash)
     {
@@ -80,6 +82,23 @@ internal sealed class PathMtuTable
         if (_entries[victim].Mtu == 0) Count++;
         _entries[victim] = new Entry { Remote = remote, Expires = now + _age, Mtu = mtu };
         return true;
+    }
+
+    /// <summary>Forgets what is too old, so that flows may try larger packets; whether there was something. Looks at a bounded part.</summary>
+    public bool Sweep(Instant now)
+    {
+        bool found = false;
+        for (int i = 0; i < Math.Min(_entries.Length, SweepMax); i++)
+        {
+            _cursor = _cursor + 1 < _entries.Length ? _cursor + 1 : 0;
+            ref Entry entry = ref _entries[_cursor];
+            if (entry.Mtu == 0 || entry.Expires > now) continue;
+            entry.Mtu = 0;
+            Count--;
+            found = true;
+        }
+
+        return found;
     }
 
     private int Set(in IpAddress remote) => (int)(_hash.Of(remote, 0) & (uint)((_entries.Length / Ways) - 1)) * Ways;
