@@ -11,7 +11,7 @@ internal static unsafe class FrameBytes
 {
     /// <summary>Makes room for a header before the frame's first byte and returns it; false when there is none.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool TryPrepend(this FramePool pool, ref Frame frame, int length, out Span<byte> header)
+    public static bool TryPrepend(this FramePool pool, scoped ref Frame frame, int length, out Span<byte> header)
     {
         if (frame.Offset < length)
         {
