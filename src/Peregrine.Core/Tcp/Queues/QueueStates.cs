@@ -41,7 +41,7 @@ internal struct ReceiveQueueState
     internal uint Consumed;
 }
 
-/// <summary>Bytes received beyond a gap: 16 bytes, in the cold part.</summary>
+/// <summary>Bytes received beyond a gap: 20 bytes, in the cold part.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct OutOfOrderState
 {
@@ -65,4 +65,7 @@ internal struct OutOfOrderState
 
     /// <summary>Slots that were ever used since the array was rented.</summary>
     internal byte SlotsUsed;
+
+    /// <summary>Intervals that are shorter than an eighth of a block.</summary>
+    internal byte SparseCount;
 }
