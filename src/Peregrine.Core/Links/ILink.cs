@@ -125,4 +125,7 @@ public struct LinkQueueCounters
 
     /// <summary>Frames that the link refused to send: an error of the device, the link being down.</summary>
     public long SendDroppedError;
+
+    /// <summary>Attempts to receive that failed, for another reason than that nothing waited.</summary>
+    public long ReceiveErrors;
 }

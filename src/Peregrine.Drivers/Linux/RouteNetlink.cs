@@ -1,0 +1,167 @@
+// A small rtnetlink client: sets an interface up, its MTU, addresses and routes in the namespace of the thread that made it.
+// Not on any packet path; each request waits for the kernel's answer. Blittable bytes, no structs: the layout is the protocol's.
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using Peregrine.Wire;
+
+namespace Peregrine.Drivers.Linux;
+
+internal sealed class RouteNetlink : IDisposable
+{
+    private const int HeaderLength = 16;
+    private const ushort MessageError = 2, NewLink = 16, DeleteLink = 17, NewAddress = 20, NewRoute = 24;
+    private const ushort FlagRequest = 1, FlagAcknowledge = 4, FlagReplace = 0x100, FlagCreate = 0x400;
+    private const ushort LinkMtu = 4, AddressAddress = 1, AddressLocal = 2, AddressFlags = 8, RouteDestination = 1, RouteInterface = 4, RouteGateway = 5;
+    private const uint NoDuplicateDetection = 2;
+    private const byte MainTable = 254, ProtocolStatic = 4, ScopeUniverse = 0, ScopeLink = 253, KindUnicast = 1;
+
+    private readonly int _socket;
+    private readonly byte[] _buffer = new byte[512];
+    private int _length;
+    private uint _sequence;
+
+    public RouteNetlink() =>
+        _socket = Posix.Socket(LinuxConstants.FamilyNetlink, LinuxConstants.SocketRaw, 0).ThrowIfError("cannot open a netlink socket").Int32;
+
+    /// <summary>The number of an interface by its name.</summary>
+    public static int IndexOf(string name)
+    {
+        var control = Posix.Socket(LinuxConstants.FamilyInet, LinuxConstants.SocketDatagram, 0).ThrowIfError("cannot open a control socket").Int32;
+        try
+        {
+            var request = InterfaceRequest.For(name);
+            Posix.IoControl(control, InterfaceControl.GetIndex, ref request).ThrowIfError($"there is no interface '{name}'");
+            return request.Number;
+        }
+        finally
+        {
+            Posix.Close(control);
+        }
+    }
+
+    public void SetUp(string name, bool up)
+    {
+        BeginLink(NewLink, 0, name, up ? (uint)InterfaceControl.FlagUp : 0, (uint)InterfaceControl.FlagUp);
+        Exchange().ThrowIfError($"cannot set '{name}' {(up ? "up" : "down")}");
+    }
+
+    public void SetMtu(string name, int mtu)
+    {
+        BeginLink(NewLink, 0, name, 0, 0);
+        AppendUInt32(LinkMtu, (uint)mtu);
+        Exchange().ThrowIfError($"cannot set the MTU of '{name}' to {mtu}");
+    }
+
+    public void DeleteInterface(string name)
+    {
+        BeginLink(DeleteLink, 0, name, 0, 0);
+        Exchange().ThrowIfError($"cannot delete '{name}'");
+    }
+
+    /// <summary>Adds an address. An IPv6 one is used at once, without duplicate detection: on a link of two ends that would only delay.</summary>
+    public void AddAddress(string name, in IpPrefix prefix)
+    {
+        Begin(NewAddress, FlagCreate | FlagReplace);
+        AppendByte(prefix.Address.IsIPv4 ? (byte)LinuxConstants.FamilyInet : (byte)LinuxConstants.FamilyInet6);
+        AppendByte((byte)prefix.Length);
+        AppendByte(0);
+        AppendByte(ScopeUniverse);
+        AppendInt32(IndexOf(name));
+        AppendAddress(AddressLocal, prefix.Address);
+        AppendAddress(AddressAddress, prefix.Address);
+        if (prefix.Address.IsIPv6) AppendUInt32(AddressFlags, NoDuplicateDetection);
+        Exchange().ThrowIfError($"cannot add {prefix} to '{name}'");
+    }
+
+    /// <summary>Adds a route through an interface, by a gateway unless that is unspecified.</summary>
+    public void AddRoute(string name, in IpPrefix destination, IpAddress? gateway)
+    {
+        Begin(NewRoute, FlagCreate | FlagReplace);
+        AppendByte(destination.Address.IsIPv4 ? (byte)LinuxConstants.FamilyInet : (byte)LinuxConstants.FamilyInet6);
+        AppendByte((byte)destination.Length);
+        AppendByte(0);
+        AppendByte(0);
+        AppendByte(MainTable);
+        AppendByte(ProtocolStatic);
+        AppendByte(gateway is null && destination.Address.IsIPv4 ? ScopeLink : ScopeUniverse);
+        AppendByte(KindUnicast);
+        AppendInt32(0);
+        if (destination.Length > 0) AppendAddress(RouteDestination, destination.NetworkAddress);
+        if (gateway is { } hop) AppendAddress(RouteGateway, hop);
+        AppendUInt32(RouteInterface, (uint)IndexOf(name));
+        Exchange().ThrowIfError($"cannot add a route to {destination} by '{name}'");
+    }
+
+    public void Dispose() => Posix.Close(_socket);
+
+    private void BeginLink(ushort kind, ushort flags, string name, uint value, uint mask)
+    {
+        Begin(kind, flags);
+        AppendInt32(0);
+        AppendInt32(IndexOf(name));
+        AppendInt32((int)value);
+        AppendInt32((int)mask);
+    }
+
+    private void Begin(ushort kind, int flags)
+    {
+        _buffer.AsSpan().Clear();
+        MemoryMarshal.Write(_buffer.AsSpan(4), kind);
+        MemoryMarshal.Write(_buffer.AsSpan(6), (ushort)(flags | FlagRequest | FlagAcknowledge));
+        MemoryMarshal.Write(_buffer.AsSpan(8), ++_sequence);
+        _length = HeaderLength;
+    }
+
+    private void AppendByte(byte value) => _buffer[_length++] = value;
+
+    private void AppendInt32(int value)
+    {
+        MemoryMarshal.Write(_buffer.AsSpan(_length), value);
+        _length += 4;
+    }
+
+    private void AppendUInt32(ushort kind, uint value)
+    {
+        Span<byte> bytes = stackalloc byte[4];
+        MemoryMarshal.Write(bytes, value);
+        AppendAttribute(kind, bytes);
+    }
+
+    private void AppendAddress(ushort kind, in IpAddress address)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        if (address.IsIPv4) BinaryPrimitives.WriteUInt32BigEndian(bytes, address.ToIPv4());
+        else address.WriteIPv6To(bytes);
+        AppendAttribute(kind, bytes[..address.Length]);
+    }
+
+    private void AppendAttribute(ushort kind, ReadOnlySpan<byte> value)
+    {
+        var attribute = _buffer.AsSpan(_length);
+        MemoryMarshal.Write(attribute, (ushort)(4 + value.Length));
+        MemoryMarshal.Write(attribute[2..], kind);
+        value.CopyTo(attribute[4..]);
+        _length += (4 + value.Length + 3) & ~3;
+    }
+
+    /// <summary>Sends the request and reads the acknowledgement, which carries an errno.</summary>
+    private PosixResult Exchange()
+    {
+        MemoryMarshal.Write(_buffer, _length);
+        var sent = Posix.Send(_socket, _buffer.AsSpan(0, _length));
+        if (sent.IsError) return sent;
+        Span<byte> answer = stackalloc byte[1024];
+        // Nothing else is asked for on this socket; a few rounds allow for signals.
+        for (var round = 0; round < 8; round++)
+        {
+            var got = Posix.Receive(_socket, answer);
+            if (got.Errno == Errno.EINTR) continue;
+            if (got.IsError) return got;
+            if (got.Int32 < HeaderLength + 4 || MemoryMarshal.Read<ushort>(answer[4..]) != MessageError) continue;
+            if (MemoryMarshal.Read<uint>(answer[8..]) != _sequence) continue;
+            var error = MemoryMarshal.Read<int>(answer[HeaderLength..]);
+            return error == 0 ? default : PosixResult.Of((Errno)(-error));
+        }
+        return PosixResult.Of(Errno.EIO);
+    }
+}

@@ -1,0 +1,110 @@
+// Opening and asking a TAP or TUN device: the ioctls, and errors that say what to do. No frames here.
+using Peregrine.Core.Links;
+using Peregrine.Drivers.Linux;
+using Peregrine.Wire;
+
+namespace Peregrine.Drivers;
+
+internal static unsafe class TapDevice
+{
+    private const string DevicePath = "/dev/net/tun";
+
+    public static void Check(string name, TapOptions options)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        if (name.Length >= InterfaceRequest.NameSize || name is "." or ".." || !name.All(c => c is > ' ' and <= '~' and not ('/' or ':')))
+            throw new ArgumentException($"'{name}' is not the name of an interface: 1 to 15 letters, digits, '-', '_' or '.'.", nameof(name));
+        if (options.Mtu is < 68 or > 65_521) throw new ArgumentException($"The MTU {options.Mtu} is not in the range 68 to 65521.", nameof(options));
+        if (options.QueueCount is < 1 or > 64) throw new ArgumentException($"{options.QueueCount} queues are not in the range 1 to 64.", nameof(options));
+    }
+
+    /// <summary>Opens one queue of the device, making it where there is none; <paramref name="name"/> becomes the kernel's name for it.</summary>
+    public static (int Descriptor, short Flags) Open(ref string name, TapOptions options)
+    {
+        var opened = Posix.Open(DevicePath, OpenFlags.ReadWrite | OpenFlags.NonBlocking);
+        if (opened.Errno is Errno.EACCES or Errno.EPERM) ThrowNotPermitted(options);
+        if (opened.Errno is Errno.ENOENT or Errno.ENODEV or Errno.ENXIO)
+            throw new IOException($"{DevicePath} is missing: load the module ('modprobe tun'), in a container pass the device ('--device {DevicePath}'), or use --link memory");
+        var descriptor = opened.ThrowIfError($"cannot open {DevicePath}").Int32;
+        try
+        {
+            var request = InterfaceRequest.For(name);
+            request.Flags = (short)((options.Medium == LinkMedium.Ethernet ? InterfaceControl.Tap : InterfaceControl.Tun)
+                | InterfaceControl.NoPacketInformation | InterfaceControl.VnetHeader | (options.QueueCount > 1 ? InterfaceControl.MultiQueue : 0));
+            var set = Posix.IoControl(descriptor, InterfaceControl.SetInterface, ref request);
+            if (set.Errno is Errno.EPERM or Errno.EACCES) ThrowNotPermitted(options);
+            if (set.Errno == Errno.EBUSY) throw new IOException($"'{name}' is in use by another process: stop it, or take another name");
+            if (set.Errno == Errno.EINVAL)
+                throw new IOException($"'{name}' exists and is another kind of interface (TAP or TUN, number of queues): delete it ('ip link del {name}'), or take another name");
+            set.ThrowIfError($"cannot open the interface '{name}'");
+            name = request.NameText();
+            SetOffloads(descriptor, request.Flags, options.Offloads);
+            if (options.Persist)
+                Posix.IoControl(descriptor, InterfaceControl.SetPersist, (void*)1).ThrowIfError($"cannot make '{name}' persistent");
+            return (descriptor, request.Flags);
+        }
+        catch
+        {
+            Posix.Close(descriptor);
+            throw;
+        }
+    }
+
+    /// <summary>Says what the kernel may leave to us in frames that it sends. Sending offloaded frames needs the header only.</summary>
+    public static void SetOffloads(int descriptor, short flags, bool wanted)
+    {
+        if ((flags & InterfaceControl.VnetHeader) == 0) return;
+        var size = VnetHeader.Size;
+        Posix.IoControl(descriptor, InterfaceControl.SetHeaderSize, &size).ThrowIfError("the kernel refuses the virtio header of 10 bytes");
+        var offloads = wanted
+            ? InterfaceControl.OffloadChecksum | InterfaceControl.OffloadTcp4 | InterfaceControl.OffloadTcp6 | InterfaceControl.OffloadTcpEcn
+            : 0;
+        // An old kernel may know fewer: then it finishes more by itself, and frames say what they are in any case.
+        if (!Posix.IoControl(descriptor, InterfaceControl.SetOffload, (void*)offloads).IsError || !wanted) return;
+        Posix.IoControl(descriptor, InterfaceControl.SetOffload, (void*)InterfaceControl.OffloadChecksum);
+    }
+
+    /// <summary>Configures the kernel's side.</summary>
+    public static void Configure(string name, TapOptions options)
+    {
+        if (options.Mtu is null && !options.BringUp && options.KernelAddresses.Count == 0) return;
+        using var netlink = new RouteNetlink();
+        if (options.Mtu is { } mtu) netlink.SetMtu(name, mtu);
+        if (options.BringUp) netlink.SetUp(name, true);
+        foreach (var address in options.KernelAddresses) netlink.AddAddress(name, address);
+    }
+
+    /// <summary>A socket by which the interface can be asked, or -1 where it lies in another namespace.</summary>
+    public static int OpenControl(string name)
+    {
+        var control = Posix.Socket(LinuxConstants.FamilyInet, LinuxConstants.SocketDatagram, 0);
+        if (control.IsError) return -1;
+        if (ReadMtu(control.Int32, name) is not null) return control.Int32;
+        Posix.Close(control.Int32);
+        return -1;
+    }
+
+    public static int? ReadMtu(int control, string name) =>
+        TryAsk(control, name, InterfaceControl.GetMtu, out var request) ? request.Number : null;
+
+    public static MacAddress? ReadAddress(int control, string name) =>
+        TryAsk(control, name, InterfaceControl.GetHardwareAddress, out var request)
+            ? Wire.MacAddress.Read(new ReadOnlySpan<byte>(request.HardwareAddress, Wire.MacAddress.Length))
+            : null;
+
+    public static bool IsUp(int control, string name)
+    {
+        const short need = InterfaceControl.FlagUp | InterfaceControl.FlagRunning;
+        return TryAsk(control, name, InterfaceControl.GetFlags, out var request) && (request.Flags & need) == need;
+    }
+
+    private static bool TryAsk(int control, string name, nuint what, out InterfaceRequest request)
+    {
+        request = InterfaceRequest.For(name);
+        return control >= 0 && !Posix.IoControl(control, what, ref request).IsError;
+    }
+
+    private static void ThrowNotPermitted(TapOptions options) =>
+        throw new UnauthorizedAccessException(
+            $"no permission to open a {(options.Medium == LinkMedium.Ethernet ? "TAP" : "TUN")} device: run as root, or use --link memory");
+}

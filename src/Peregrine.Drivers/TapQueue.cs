@@ -1,0 +1,271 @@
+// The frames of a TAP device: one readv or write a frame. Chunks for the largest possible frame are rented ahead and stay in place
+// between reads; those that a read has filled are given on and replaced. Bounded work: at most one system call a slot of the burst.
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Peregrine.Core.Links;
+using Peregrine.Core.Memory;
+using Peregrine.Drivers.Linux;
+
+namespace Peregrine.Drivers;
+
+internal sealed unsafe class TapQueue : ILinkQueue
+{
+    /// <summary>Ethernet with two tags.</summary>
+    public const int LinkHeaderMax = 22;
+
+    // Behind an Ethernet header of 14 bytes the IP header starts at a multiple of 16, with room to answer in place.
+    private const int HeadOffset = 66;
+    private const int TagLength = 4, AddressesLength = 12;
+    private const int VectorCountMax = 1024;
+    private const int HeaderReserve = 64;
+
+    private readonly FramePool _frames;
+    private readonly ChunkPool _chunks;
+    private readonly LinkMedium _medium;
+    private readonly int _headerSize;
+    private readonly uint[] _ahead;
+    private readonly int _chunkCapacity;
+    private readonly int _writeVectorCount;
+
+    // One native block: the header's bytes and scratch, then the vectors for reading, then those for writing.
+    private VnetHeader* _header;
+    private IoVector* _read, _write;
+    private LinkQueueCounters _counters;
+    private int _descriptor;
+    private int _aheadCount;
+
+    public TapQueue(int descriptor, FramePool frames, LinkMedium medium, bool hasVnetHeader, int longest)
+    {
+        (_descriptor, _frames, _chunks, _medium) = (descriptor, frames, frames.Chunks, medium);
+        _headerSize = hasVnetHeader ? VnetHeader.Size : 0;
+        _chunkCapacity = Math.Min(_chunks.ChunkSize, ushort.MaxValue);
+        // One byte more than the longest frame, so that a read which fills everything was cut off.
+        _ahead = new uint[(HeadOffset + longest + 1 + _chunkCapacity - 1) / _chunkCapacity];
+        _writeVectorCount = Math.Min(VectorCountMax, (ushort.MaxValue / _chunkCapacity) + 4);
+        var vectors = _ahead.Length + 1 + _writeVectorCount;
+        _header = (VnetHeader*)NativeMemory.AlignedAlloc((nuint)(HeaderReserve + (vectors * sizeof(IoVector))), 64);
+        _read = (IoVector*)((byte*)_header + HeaderReserve);
+        _write = _read + _ahead.Length + 1;
+        _read[0] = new IoVector { Base = _header, Length = (nuint)_headerSize };
+    }
+
+    /// <summary>Whether the device was deleted: nothing comes or goes any more.</summary>
+    public bool IsGone { get; private set; }
+
+    public int PollDescriptor => IsGone ? -1 : _descriptor;
+
+    public LinkQueueCounters Counters => _counters;
+
+    public int Receive(Span<Frame> frames)
+    {
+        var received = 0;
+        for (var reads = 0; reads < frames.Length && !IsGone; reads++)
+        {
+            TopUp();
+            _counters.SystemCalls++;
+            // Without any chunk a frame is read and lost rather than left there: what would free chunks may wait behind it.
+            var result = _aheadCount > 0
+                ? Posix.ReadV(_descriptor, _read, _aheadCount + 1)
+                : Posix.Read(_descriptor, _header, HeaderReserve);
+            if (result.IsError)
+            {
+                if (result.Errno == Errno.EINTR) continue;
+                OnReadError(result.Errno);
+                break;
+            }
+            if (TryTake(result.Int32, out frames[received])) received++;
+        }
+        _counters.ReceivedFrames += received;
+        return received;
+    }
+
+    public int Transmit(ReadOnlySpan<Frame> frames)
+    {
+        var taken = 0;
+        for (; taken < frames.Length; taken++)
+        {
+            ref readonly var frame = ref frames[taken];
+            var result = IsGone ? PosixResult.Of(Errno.EBADFD) : Write(frame);
+            if (!result.IsError)
+            {
+                _counters.SentFrames++;
+                _counters.SentBytes += frame.Length;
+            }
+            else if (result.Errno == Errno.EAGAIN)
+            {
+                // Only with TUNSETSNDBUF, which we do not set: the device has room without bound.
+                break;
+            }
+            else
+            {
+                // EIO: the kernel's side is down, which passes. EINVAL: the frame contradicts its description.
+                if (result.Errno is Errno.EBADFD or Errno.EBADF) IsGone = true;
+                _counters.SendDroppedError++;
+            }
+            _frames.Return(frame);
+        }
+        return taken;
+    }
+
+    /// <summary>Nothing to do: the kernel has copied a frame when the write returns.</summary>
+    public void Reclaim()
+    {
+    }
+
+    /// <summary>Always true: poll(2) looks at the queue's level, so frames that wait already end the sleep at once.</summary>
+    public bool TryArm() => true;
+
+    public void SetWake(Action wake)
+    {
+    }
+
+    public void Dispose()
+    {
+        if (_header == null) return;
+        IsGone = true;
+        for (var i = 0; i < _aheadCount; i++) _chunks.Return(_ahead[i]);
+        _aheadCount = 0;
+        NativeMemory.AlignedFree(_header);
+        _header = null;
+        _read = _write = null;
+    }
+
+    private void OnReadError(Errno errno)
+    {
+        if (errno == Errno.EAGAIN) return;
+        _counters.ReceiveErrors++;
+        // Anything else (EIO while the kernel's side is down) passes; a deleted device does not.
+        if (errno is Errno.EBADFD or Errno.EBADF) IsGone = true;
+    }
+
+    /// <summary>Makes a frame of what the last read put into the chunks ahead. False when it was dropped and counted.</summary>
+    private bool TryTake(int read, out Frame frame)
+    {
+        frame = default;
+        var length = read - _headerSize;
+        var capacity = (_aheadCount * _chunkCapacity) - HeadOffset;
+        if (length <= 0 || length >= capacity)
+        {
+            // Cut off: for want of chunks, or because the MTU was raised meanwhile. The chunks stay where they are.
+            if (length > 0 && _aheadCount < _ahead.Length) _counters.ReceiveDroppedNoMemory++;
+            else _counters.ReceiveDroppedMalformed++;
+            return false;
+        }
+        frame.Chunk = _ahead[0];
+        frame.Offset = HeadOffset;
+        frame.Length = length;
+        frame.HeadLength = (ushort)Math.Min(length, _chunkCapacity - HeadOffset);
+        if (_headerSize > 0 && !_header->TryDescribe(ref frame))
+        {
+            _counters.ReceiveDroppedMalformed++;
+            return false;
+        }
+        if (_medium == LinkMedium.Ethernet && (_chunks.Address(frame.Chunk)[HeadOffset] & 1) != 0) frame.Flags |= FrameFlags.Broadcast;
+        _counters.ReceivedBytes += length;
+        GiveOn(Chain(frame));
+        return true;
+    }
+
+    /// <summary>Chains the filled chunks; returns how many there are.</summary>
+    private int Chain(in Frame frame)
+    {
+        var used = 1;
+        var last = frame.Chunk;
+        for (var rest = frame.Length - frame.HeadLength; rest > 0; used++)
+        {
+            var chunk = _ahead[used];
+            ref var note = ref _chunks.Note(chunk);
+            note.Length = (ushort)Math.Min(rest, _chunkCapacity);
+            _chunks.Note(last).Next = chunk;
+            last = chunk;
+            rest -= note.Length;
+        }
+        return used;
+    }
+
+    /// <summary>Replaces the first chunks, which now belong to a frame; without free ones, moves those behind to the front.</summary>
+    private void GiveOn(int used)
+    {
+        for (var i = 0; i < used; i++)
+        {
+            if (_chunks.TryRent(out var chunk))
+            {
+                Place(i, chunk);
+                continue;
+            }
+            for (var from = used; from < _aheadCount; from++) Place(i++, _ahead[from]);
+            _aheadCount = i;
+            return;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void TopUp()
+    {
+        while (_aheadCount < _ahead.Length && _chunks.TryRent(out var chunk)) Place(_aheadCount++, chunk);
+    }
+
+    private void Place(int index, uint chunk)
+    {
+        _ahead[index] = chunk;
+        var offset = index == 0 ? HeadOffset : 0;
+        _read[index + 1] = new IoVector { Base = _chunks.Address(chunk) + offset, Length = (nuint)(_chunkCapacity - offset) };
+    }
+
+    private PosixResult Write(in Frame frame)
+    {
+        var start = _frames.Address(frame);
+        var head = (int)frame.HeadLength;
+        int room = frame.Offset;
+        var inserted = 0;
+        if ((frame.Flags & FrameFlags.VlanTag) != 0)
+        {
+            if (room < TagLength || head < AddressesLength || _medium != LinkMedium.Ethernet) return PosixResult.Of(Errno.EINVAL);
+            start = InsertTag(start, frame.VlanTag);
+            (head, room, inserted) = (head + TagLength, room - TagLength, TagLength);
+        }
+        var count = 0;
+        if (_headerSize > 0)
+        {
+            var header = VnetHeader.For(frame, inserted);
+            if (room >= _headerSize)
+            {
+                start -= _headerSize;
+                head += _headerSize;
+                Unsafe.WriteUnaligned(start, header);
+            }
+            else
+            {
+                *_header = header;
+                _write[count++] = new IoVector { Base = _header, Length = (nuint)_headerSize };
+            }
+        }
+        else if (frame.SegmentKind != SegmentKind.None || (frame.Flags & FrameFlags.ChecksumUnfinished) != 0)
+        {
+            // Without the header nobody would finish the frame.
+            return PosixResult.Of(Errno.EINVAL);
+        }
+        _counters.SystemCalls++;
+        if (count == 0 && !frame.IsChained) return Posix.Write(_descriptor, start, head);
+        _write[count++] = new IoVector { Base = start, Length = (nuint)head };
+        if (frame.IsChained)
+        {
+            for (var chunk = _chunks.Note(frame.Chunk).Next; chunk != ChunkPool.None; chunk = _chunks.Note(chunk).Next)
+            {
+                if (count == _writeVectorCount) return PosixResult.Of(Errno.EINVAL);
+                ref var note = ref _chunks.Note(chunk);
+                _write[count++] = new IoVector { Base = _chunks.Address(chunk) + note.Start, Length = note.Length };
+            }
+        }
+        return Posix.WriteV(_descriptor, _write, count);
+    }
+
+    // IEEE 802.1Q: the tag stands behind the two addresses, which move into the headroom.
+    private static byte* InsertTag(byte* start, ushort tag)
+    {
+        var moved = start - TagLength;
+        Unsafe.CopyBlockUnaligned(moved, start, AddressesLength);
+        (moved[12], moved[13], moved[14], moved[15]) = (0x81, 0x00, (byte)(tag >> 8), (byte)tag);
+        return moved;
+    }
+}
