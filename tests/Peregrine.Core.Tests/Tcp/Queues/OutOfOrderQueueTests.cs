@@ -5,14 +5,15 @@ namespace Peregrine.Core.Tests.Tcp.Queues;
 
 public sealed class OutOfOrderQueueTests
 {
-    [Theory]
-    // RFC 2018 §4, with segments of 500 bytes and the left window edge at 5000. The first four of eight arrive, the last four are lost:
-    [InlineData("5000 5500 6000 6500", "6000", "", "6500", "", "7000", "", "7000", "")]
-    public void WhatArrivesInOrderIsNeverReported(string arrivals, params string[] acks) =>
-        CheckExample(arrivals, ["5500", "", .. acks]);
+    // The examples of RFC 2018 §7: the left window edge is at 5000, and eight segments of 500 bytes are sent.
 
     [Fact]
-    // RFC 2018 §4, case 2: the first of eight is lost, the others arrive.
+    // Case 1: the first four arrive, the last four are lost.
+    public void WhatArrivesInOrderIsNeverReported() =>
+        CheckExample("5000 5500 6000 6500", ["5500", "", "6000", "", "6500", "", "7000", ""]);
+
+    [Fact]
+    // Case 2: the first of eight is lost, the others arrive.
     public void OneGapIsReportedAsOneBlockThatGrows() =>
         CheckExample("5500 6000 6500 7000 7500 8000 8500",
         [
@@ -26,7 +27,7 @@ public sealed class OutOfOrderQueueTests
         ]);
 
     [Fact]
-    // RFC 2018 §4, case 3: the second, fourth, sixth and eighth are lost; then the fourth comes, then the second.
+    // Case 3: the second, fourth, sixth and eighth are lost; then the fourth comes, then the second.
     public void MostRecentlyReceivedBlockIsReportedFirst() =>
         CheckExample("5000 6000 7000 8000 6500 5500",
         [
@@ -171,6 +172,52 @@ public sealed class OutOfOrderQueueTests
         Assert.Equal(OutOfOrderRefusal.NoBlock, world.Insert(10, new byte[5]).Refusal);
         world.Memory.Blocks.Return(taken);
         Assert.Equal(0u, OutOfOrderQueue.BytesHeld(in world.State));
+    }
+
+    [Theory]
+    [InlineData(0u)]
+    [InlineData(0x4000_0000u)]
+    [InlineData(0x7FFF_FFF0u)]
+    [InlineData(0xC000_0000u)]
+    [InlineData(0xFFFF_FFF0u)]
+    public void IntervalsOfAWindowOfAGibibyteStayInOrder(uint origin)
+    {
+        using var world = new OutOfOrderWorld(new QueueMemory()) { RcvNxt = new SeqNumber(origin) };
+        foreach (var offset in (uint[])[0x3FFF_FFF0, 5, 0x2000_0000, 0x1000_0000, 0x3000_0000]) world.Insert(origin + offset, [1, 2, 3]);
+        Assert.True(world.Queue.Check(ref world.State));
+        world.RcvNxt += 5;
+        Assert.Equal(3, world.Deliver());
+        Assert.Equal(3, world.Queue.PruneTo(ref world.State, 9));
+        Assert.Equal(string.Join(' ', ((uint[])[0x3000_0000, 0x1000_0000, 0x2000_0000]).Select(o => $"{origin + o}-{origin + o + 3}")), world.Sack());
+    }
+
+    [Fact]
+    public void QueuesAllocateNothing()
+    {
+        using var world = new OutOfOrderWorld(new QueueMemory());
+        var payload = new byte[300];
+        var frame = world.Memory.MakeFrame(payload, 40);
+        var send = new SendQueue(world.Memory.Blocks);
+        var sent = default(SendQueueState);
+        Span<SackBlock> blocks = stackalloc SackBlock[4];
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        for (var i = 0; i < 100; i++)
+        {
+            for (var k = 3u; k > 0; k--) world.Queue.Insert(ref world.State, world.RcvNxt, world.RcvNxt + (k * 200), in frame, 40, 150);
+            world.Queue.WriteSackBlocks(ref world.State, blocks);
+            world.RcvNxt += (uint)world.Receive.Append(ref world.Received, in frame, 40, 300);
+            world.Deliver();
+            world.Receive.Read(ref world.Received, payload);
+            world.Queue.Release(ref world.State);
+            world.Receive.Release(ref world.Received);
+            send.Write(ref sent, payload, 1000);
+            send.Reserve(ref sent, 100, 1000);
+            send.Commit(ref sent, 50);
+            send.CopyOut(ref sent, 25, payload, sum: true);
+            send.Acknowledge(ref sent, 350);
+        }
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        world.Memory.Frames.Return(in frame);
     }
 
     private static void CheckExample(string arrivals, string[] acks)
