@@ -265,12 +265,21 @@ public class PacketTests
     [Fact]
     public void QuotedPacketEndsWhereRfc4884SaysThatExtensionsBegin()
     {
-        byte[] quoted = [.. PayloadOf("UDP")[..47], .. new byte[81]];
+        // A quoted packet of 300 bytes of which 128 are here, and then an extension structure.
+        byte[] quoted = new byte[128];
+        IPv4Header.Write(quoted, SampleFrames.FourA, SampleFrames.FourB, IpProtocol.Udp, 280);
         byte[] message = new byte[8 + 128 + 8];
         Icmpv4Packet.Write(message, Icmpv4Type.TimeExceeded, 0, 32u << 16, [.. quoted, 0x20, 0, 0, 0, 0, 4, 1, 1]);
         Assert.True(Icmpv4Packet.TryParse(message, out Icmpv4Packet packet));
         Assert.True(packet.TryGetQuotedPacket(out IPv4Packet four));
-        Assert.Equal(47, four.Bytes.Length);
+        Assert.Equal((128, 300), (four.Bytes.Length, four.TotalLength));
+        byte[] quotedSix = new byte[128];
+        IPv6Header.Write(quotedSix, SampleFrames.SixA, SampleFrames.SixB, IpProtocol.Udp, 280);
+        Icmpv6Packet.Write(
+            message, SampleFrames.SixA, SampleFrames.SixB, Icmpv6Type.TimeExceeded, 0, 16u << 24, [.. quotedSix, 0x20, 0, 0, 0, 0, 4, 1, 1]);
+        Assert.True(Icmpv6Packet.TryParse(message, out Icmpv6Packet packetSix));
+        Assert.True(packetSix.TryGetQuotedPacket(out IPv6Packet six));
+        Assert.Equal((128, 280), (six.Bytes.Length, six.PayloadLength));
     }
 
     [Fact]
