@@ -24,7 +24,7 @@ internal readonly struct IsnGenerator
         // RFC 9293 MUST-8
         var clock = (uint)(now.Nanoseconds / NanosecondsPerStep);
         // RFC 6528 §3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey).
-        // RFC 9293 MUST-9
+        // RFC 9293 MUST-9, SHLD-1
         return new SeqNumber(clock + (uint)SipHash.Hash24(_isnKey, local, localPort, remote, remotePort));
     }
 

@@ -34,7 +34,7 @@ internal readonly struct SynCookies
     public SynCookies(in StackSecrets secrets) => _key = secrets.CookieKey;
 
     /// <summary>
-    /// Segment sizes that a cookie can name over IPv4, rising: the default of RFC 9293 MUST-15, tunnels, PPPoE, Ethernet without and
+    /// Segment sizes that a cookie can name over IPv4, rising: the default, tunnels, PPPoE, Ethernet without and
     /// with timestamps counted, jumbo frames. The smallest stands for all below it.
     /// </summary>
     private static ReadOnlySpan<ushort> SizesIPv4 => [216, 536, 1220, 1300, 1400, 1440, 1460, 8960];

@@ -5,7 +5,7 @@ using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp;
 
-/// <summary>A connection in TIME-WAIT; 84 bytes.</summary>
+/// <summary>A connection in TIME-WAIT; 88 bytes.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct TimeWaitRecord
 {

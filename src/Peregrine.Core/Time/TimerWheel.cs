@@ -134,16 +134,14 @@ internal sealed unsafe class TimerWheel
         // Each turn takes at least one entry out of its slot, or is the last; so it ends after due.Length + MovedCountMax turns.
         while (fired < due.Length && budget > 0)
         {
-            if (!TryFindNext(out var slot, out var start) || start > target)
-            {
-                _current = target;
-                break;
-            }
+            if (!TryFindNext(out var slot, out var start) || start > target) break;
             _current = Math.Max(_current, start);
             if (slot < SlotsPerLevel) fired += Drain(slot, due[fired..]);
             else budget -= Cascade(slot, budget);
         }
         _earliest = TryFindNext(out _, out var next) ? next : long.MaxValue;
+        // Distances are measured from here, so it has to be now even when the last id that was asked for was the last one due.
+        if (_earliest > target) _current = target;
         return fired;
     }
 
@@ -165,6 +163,7 @@ internal sealed unsafe class TimerWheel
     private void Place(uint id, Deadline at)
     {
         // Within 2^31 ticks, so the signed difference is the distance. What has passed is due now: the current slot of the finest level.
+        // If nobody fired for days the distance may seem shorter than it is or even negative, but never longer: early, not late.
         var distance = (int)(at.Ticks - (uint)_current);
         var ticks = distance < 0 ? (uint)_current : at.Ticks;
         // The highest byte in which it differs from now is its level; that byte is its slot there.
