@@ -56,6 +56,9 @@ internal enum RecoveryFlags : ushort
 
     /// <summary>Records marked lost by a smaller path MTU wait for retransmission.</summary>
     MtuRepair = 0x200,
+
+    /// <summary>This round trip has given its sample to the averages.</summary>
+    RttTaken = 0x400,
 }
 
 /// <summary>Round-trip estimates (RFC 6298 §2). A zero Srtt means that there was no sample.</summary>

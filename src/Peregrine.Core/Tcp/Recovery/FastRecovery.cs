@@ -1,0 +1,49 @@
+// Entry to and exit from fast recovery, and the window's inflation where there is no SACK (RFC 5681 §3.2, RFC 6582 §3.2, RFC 6675 §5).
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp.Recovery;
+
+internal static class FastRecovery
+{
+    /// <summary>Ssthresh has been set: starts recovery, whose first act is to send the segment at Snd.Una again.</summary>
+    internal static void Begin(ref Tcb c, ref RecoveryState r, uint headLength, bool isSack)
+    {
+        // RFC 6675 §5 step 4.1, RFC 6582 §3.2 step 2.
+        r.RecoveryPoint = c.Snd.Max;
+        r.Phase = RecoveryPhase.Recovery;
+        r.Flags &= ~(RecoveryFlags.PartialAckSeen | RecoveryFlags.RescueOffered);
+        r.Flags |= RecoveryFlags.RecoveryPointSet | RecoveryFlags.RetransmitHead;
+        r.RtxNext = r.Head;
+        // RFC 6675 §5 step 4.3: no rescue before the first retransmission is acknowledged.
+        r.RescueRxt = c.Snd.Una + Math.Min(headLength, c.Mss);
+        // RFC 6675 §5 step 4.2; RFC 5681 §3.2 step 3: three segments have left the network.
+        c.Cwnd = isSack ? c.Ssthresh : c.Ssthresh + (3u * c.Mss);
+    }
+
+    /// <summary>An ACK in recovery of a connection without SACK that does not reach the recovery point.</summary>
+    internal static void OnAckWithoutSack(ref Tcb c, ref RecoveryState r, uint acked, bool isDuplicate)
+    {
+        if (acked > 0)
+        {
+            // RFC 6582 §3.2 step 3, partial ACK: the next hole goes out; the window deflates by what was acknowledged.
+            var deflated = c.Cwnd > acked ? c.Cwnd - acked : 0;
+            if (acked >= c.Mss) deflated += c.Mss;
+            c.Cwnd = Math.Max(deflated, c.Mss);
+            r.RtxNext = r.Head;
+            r.Flags |= RecoveryFlags.RetransmitHead | RecoveryFlags.PartialAckSeen;
+            return;
+        }
+        if (!isDuplicate) return;
+        // RFC 5681 §3.2 step 4: a segment has left the network, but not more than there were: bogus duplicates inflate nothing.
+        var limit = c.Ssthresh + Math.Max((uint)(r.RecoveryPoint - c.Snd.Una), 3u * c.Mss);
+        c.Cwnd = Math.Max(c.Cwnd, Math.Min(c.Cwnd + c.Mss, limit));
+    }
+
+    /// <summary>An ACK reached the recovery point.</summary>
+    internal static void End(ref Tcb c, bool isSack)
+    {
+        // RFC 6582 §3.2 step 3, full ACK, choice (1): no burst after deflation. With SACK cwnd has been ssthresh all the time.
+        var flight = LossRecovery.FlightSize(c);
+        if (!isSack) c.Cwnd = Math.Min(c.Ssthresh, Math.Max(flight, c.Mss) + c.Mss);
+    }
+}

@@ -1,0 +1,89 @@
+// What to send again next: RFC 6675 §4 NextSeg rules (1), (3) and (4), and the repair after a time-out or a smaller path MTU.
+// Rule (2), new data, is the caller's: it asks here first, and what is offered for want of new data looks at whether there is some.
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp.Recovery;
+
+internal sealed class RetransmissionChoice(Scoreboard board)
+{
+    private const uint None = RecordPool.None;
+
+    private readonly Scoreboard _board = board;
+
+    internal bool TryNext(ref Tcb c, ref TcbCold k, out SeqNumber seq, out uint length)
+    {
+        ref var r = ref k.Recovery;
+        (seq, length) = (default, 0);
+        r.Flags &= ~RecoveryFlags.RescueOffered;
+        if (r.Head == None) return false;
+        if ((r.Flags & RecoveryFlags.RetransmitHead) != 0 && !_board[r.Head].IsSacked)
+        {
+            // RFC 6675 §5 step 4.3, RFC 6582 §3.2: whatever the window says.
+            (seq, length) = (_board[r.Head].Seq, Math.Min(_board[r.Head].Length, c.Mss));
+            return true;
+        }
+        var isRepair = (r.Flags & RecoveryFlags.MtuRepair) != 0;
+        if ((r.Phase < RecoveryPhase.Recovery && !isRepair) || !HasRoom(c, k)) return false;
+        var index = FindCandidate(ref r, isRepair);
+        if (index == None) return TryRescue(c, ref r, out seq, out length);
+        ref var record = ref _board[index];
+        if (!record.Has(RecordFlags.Lost))
+        {
+            // RFC 6675 §4 rule (3): not held to be lost, but below something SACKed.
+            if (!IsSackRecovery(c, r) || HasNewData(c)) return false;
+            if (r.TopSacked == None || !record.Seq.IsBefore(_board[r.TopSacked].Seq)) return TryRescue(c, ref r, out seq, out length);
+        }
+        (seq, length) = (record.Seq, Math.Min(record.Length, c.Mss));
+        return true;
+    }
+
+    // RFC 6675 §4 rule (1): the first record that is lost and was not sent again, from RtxNext on; else the first that is neither
+    // SACKed nor sent again. Passed records are not looked at twice, but for the rare repair after a smaller MTU.
+    private uint FindCandidate(ref RecoveryState r, bool isRepair)
+    {
+        var firstOpen = None;
+        var index = r.RtxNext;
+        var steps = LossRecovery.StepsPerAckMax;
+        for (; index != None; index = _board[index].Next)
+        {
+            ref var record = ref _board[index];
+            if (record.Has(RecordFlags.Sacked | RecordFlags.InFlightAgain)) continue;
+            if (record.Has(RecordFlags.Lost) && (r.Phase >= RecoveryPhase.Recovery || record.Has(RecordFlags.MtuLost))) break;
+            if (firstOpen == None) firstOpen = index;
+            if (!isRepair || --steps == 0) break;
+        }
+        r.RtxNext = firstOpen != None ? firstOpen : index;
+        if (index == None) r.Flags &= ~RecoveryFlags.MtuRepair;
+        return index == None || !_board[index].Has(RecordFlags.Lost) ? firstOpen : index;
+    }
+
+    // RFC 6675 §4 rule (4): once per recovery, the last segment that is not SACKed, so that its ACK brings news.
+    private bool TryRescue(in Tcb c, ref RecoveryState r, out SeqNumber seq, out uint length)
+    {
+        (seq, length) = (default, 0);
+        if (!IsSackRecovery(c, r) || HasNewData(c) || !c.Snd.Una.IsAfter(r.RescueRxt)) return false;
+        var index = r.Tail;
+        // Adjacent SACKed records are one, so this is one step at most.
+        while (index != None && _board[index].IsSacked) index = _board[index].Previous;
+        if (index == None) return false;
+        ref var record = ref _board[index];
+        length = Math.Min(record.Length, c.Mss);
+        seq = record.End - length;
+        r.Flags |= RecoveryFlags.RescueOffered;
+        return true;
+    }
+
+    // RFC 6675 §5 (C): cwnd - pipe >= 1 SMSS. With nothing in flight one segment may always go.
+    private static bool HasRoom(in Tcb c, in TcbCold k)
+    {
+        var pipe = LossRecovery.Pipe(c, k);
+        return pipe == 0 || (c.Cwnd >= pipe && c.Cwnd - pipe >= c.Mss);
+    }
+
+    private static bool IsSackRecovery(in Tcb c, in RecoveryState r) => (c.Flags & TcbFlags.Sack) != 0 && r.Phase == RecoveryPhase.Recovery;
+
+    // Unsent data, or a FIN, that the peer's window has room for.
+    private static bool HasNewData(in Tcb c) =>
+        (c.Snd.QueueEnd.IsAfter(c.Snd.Max) || (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued)
+        && (c.Snd.Una + c.Snd.Wnd).IsAfter(c.Snd.Max);
+}
