@@ -1,0 +1,135 @@
+// A link that writes every frame of another link to a pcapng capture. Its clock and its streams are given; it opens nothing itself.
+using Peregrine.Core.Memory;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Links;
+
+/// <summary>
+/// Wraps a link and captures its frames with nanosecond times and their direction, one capture a queue, so that queues of several threads
+/// share nothing. Frames are captured as they pass here: super-segments uncut, checksums perhaps unfinished.
+/// </summary>
+public sealed class TracingLink : ILink
+{
+    private readonly ILink _inner;
+    private readonly Func<int, Stream> _openCapture;
+    private readonly Func<ulong> _clock;
+    private readonly int _snapLength;
+    private readonly TracingQueue?[] _queues;
+
+    /// <summary>Wraps <paramref name="inner"/>, which is disposed with this.</summary>
+    /// <param name="inner">The link to be watched.</param>
+    /// <param name="openCapture">Gives the stream for the capture of a queue; it is closed with the queue.</param>
+    /// <param name="clock">Nanoseconds since 1970, UTC; called once a burst.</param>
+    /// <param name="snapLength">Bytes kept of a frame at most, 64 to 1 MiB.</param>
+    public TracingLink(ILink inner, Func<int, Stream> openCapture, Func<ulong> clock, int snapLength = 65_600)
+    {
+        ArgumentNullException.ThrowIfNull(inner);
+        ArgumentNullException.ThrowIfNull(openCapture);
+        ArgumentNullException.ThrowIfNull(clock);
+        (_inner, _openCapture, _clock, _snapLength) = (inner, openCapture, clock, snapLength);
+        _queues = new TracingQueue?[inner.QueueCount];
+    }
+
+    /// <inheritdoc/>
+    public string Name => _inner.Name;
+
+    /// <inheritdoc/>
+    public LinkMedium Medium => _inner.Medium;
+
+    /// <inheritdoc/>
+    public MacAddress MacAddress => _inner.MacAddress;
+
+    /// <inheritdoc/>
+    public int Mtu => _inner.Mtu;
+
+    /// <inheritdoc/>
+    public LinkOffloads Offloads => _inner.Offloads;
+
+    /// <inheritdoc/>
+    public int SuperSegmentMax => _inner.SuperSegmentMax;
+
+    /// <inheritdoc/>
+    public int QueueCount => _inner.QueueCount;
+
+    /// <inheritdoc/>
+    public bool IsUp => _inner.IsUp;
+
+    /// <inheritdoc/>
+    public ILinkQueue OpenQueue(int index, FramePool frames)
+    {
+        var inner = _inner.OpenQueue(index, frames);
+        var writer = new PcapngWriter(_openCapture(index), snapLength: _snapLength);
+        var ethernet = Medium == LinkMedium.Ethernet;
+        writer.AddInterface(Name, ethernet ? CaptureLinkType.Ethernet : CaptureLinkType.RawIp, mac: ethernet ? MacAddress : null);
+        return _queues[index] = new TracingQueue(inner, frames, writer, _clock);
+    }
+
+    /// <summary>Hands what was captured so far to the streams. Call from the thread of the queues.</summary>
+    public void Flush()
+    {
+        foreach (var queue in _queues) queue?.Flush();
+    }
+
+    /// <summary>Closes the captures, the queues and the wrapped link.</summary>
+    public void Dispose()
+    {
+        foreach (var queue in _queues) queue?.Dispose();
+        _inner.Dispose();
+    }
+}
+
+/// <summary>One queue with its capture.</summary>
+internal sealed class TracingQueue(ILinkQueue inner, FramePool frames, PcapngWriter writer, Func<ulong> clock) : ILinkQueue
+{
+    // A super-segment with its link header.
+    private readonly byte[] _whole = new byte[ushort.MaxValue + 64];
+    private int _refused;
+    private bool _disposed;
+
+    public int PollDescriptor => inner.PollDescriptor;
+
+    public LinkQueueCounters Counters => inner.Counters;
+
+    public int Receive(Span<Frame> burst)
+    {
+        var n = inner.Receive(burst);
+        if (n > 0) Capture(burst[..n], CaptureDirection.Inbound);
+        return n;
+    }
+
+    public int Transmit(ReadOnlySpan<Frame> burst)
+    {
+        // Captured before they are sent, while they are ours. Those refused the last time come again first and are in the capture already.
+        var known = Math.Min(_refused, burst.Length);
+        if (known < burst.Length) Capture(burst[known..], CaptureDirection.Outbound);
+        var taken = inner.Transmit(burst);
+        _refused = burst.Length - taken;
+        return taken;
+    }
+
+    public void Reclaim() => inner.Reclaim();
+
+    public bool TryArm() => inner.TryArm();
+
+    public void SetWake(Action wake) => inner.SetWake(wake);
+
+    public void Flush() => writer.Flush();
+
+    public void Dispose()
+    {
+        if (_disposed) return;
+        _disposed = true;
+        writer.Dispose();
+        inner.Dispose();
+    }
+
+    private void Capture(ReadOnlySpan<Frame> burst, CaptureDirection direction)
+    {
+        var now = clock();
+        foreach (ref readonly var frame in burst)
+        {
+            ReadOnlySpan<byte> bytes = frame.IsChained ? _whole.AsSpan(0, frames.CopyTo(frame, 0, _whole)) : frames.Head(frame);
+            writer.WriteFrame(0, now, bytes, direction);
+        }
+    }
+}
