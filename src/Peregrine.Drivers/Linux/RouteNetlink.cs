@@ -13,6 +13,7 @@ internal sealed class RouteNetlink : IDisposable
     private const ushort FlagRequest = 1, FlagAcknowledge = 4, FlagReplace = 0x100, FlagCreate = 0x400;
     private const ushort LinkMtu = 4, AddressAddress = 1, AddressLocal = 2, AddressFlags = 8, RouteDestination = 1, RouteInterface = 4, RouteGateway = 5;
     private const uint NoDuplicateDetection = 2;
+    private const int Tentative = 0x40, UsableAttempts = 200;
     private const byte MainTable = 254, ProtocolStatic = 4, ScopeUniverse = 0, ScopeLink = 253, KindUnicast = 1;
 
     private readonly int _socket;
@@ -71,6 +72,7 @@ internal sealed class RouteNetlink : IDisposable
         AppendAddress(AddressAddress, prefix.Address);
         if (prefix.Address.IsIPv6) AppendUInt32(AddressFlags, NoDuplicateDetection);
         Exchange().ThrowIfError($"cannot add {prefix} to '{name}'");
+        if (prefix.Address.IsIPv6) WaitUntilUsable(name, prefix.Address);
     }
 
     /// <summary>Adds a route through an interface, by a gateway unless that is unspecified.</summary>
@@ -93,6 +95,26 @@ internal sealed class RouteNetlink : IDisposable
     }
 
     public void Dispose() => Posix.Close(_socket);
+
+    // The kernel makes an IPv6 address usable in a work queue, also where nothing has to be detected; a connection opened before
+    // would take another source address. Bounded: on an interface that is down it stays tentative, and that is no error.
+    private static void WaitUntilUsable(string name, in IpAddress address)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        address.WriteIPv6To(bytes);
+        var wanted = Convert.ToHexStringLower(bytes);
+        for (var attempt = 0; attempt < UsableAttempts; attempt++)
+        {
+            // Columns: address, interface number, prefix length, scope, flags, interface name; of the thread's namespace.
+            foreach (var line in File.ReadLines("/proc/thread-self/net/if_inet6"))
+            {
+                if (!line.StartsWith(wanted, StringComparison.Ordinal) || !line.EndsWith(' ' + name, StringComparison.Ordinal)) continue;
+                var columns = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+                if ((Convert.ToInt32(columns[4], 16) & Tentative) == 0) return;
+            }
+            Thread.Sleep(1);
+        }
+    }
 
     private void BeginLink(ushort kind, ushort flags, string name, uint value, uint mask)
     {
