@@ -21,7 +21,8 @@ internal static class SipHash
     public static ulong Hash24(UInt128 key, ReadOnlySpan<byte> bytes) => HashBytes(key, bytes, 2, 4);
 
     /// <summary>SipHash-1-3 of a connection's tuple.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    // Not inlined into its callers: there the compiler's budget for inlining runs out half-way through the rounds, which costs more.
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public static ulong Hash13(UInt128 key, in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort)
     {
         var state = new State(key);
