@@ -84,6 +84,9 @@ internal struct ReceivedPacket
     /// <summary>The transport checksum has been verified, or was never finished and the bytes are good: do not sum.</summary>
     public bool ChecksumGood;
 
+    /// <summary>It came in fragments.</summary>
+    public bool WasFragmented;
+
     /// <summary>Where the IP header begins, from the frame's first byte: for quoting it in an error.</summary>
     public int NetworkOffset;
 

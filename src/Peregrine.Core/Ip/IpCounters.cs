@@ -2,7 +2,7 @@
 // exactly one of the terminal counters; the others say what happened on the way and are marked so.
 namespace Peregrine.Core.Ip;
 
-/// <summary>What happened to frames and IP packets. Plain sums since the start.</summary>
+/// <summary>What happened to frames and IP packets. Plain sums since the start; fragments that still wait are in none.</summary>
 public struct IpCounters
 {
     /// <summary>Frames received (not terminal: each also ends in one of the following).</summary>
@@ -19,9 +19,6 @@ public struct IpCounters
 
     /// <summary>Group membership messages (IGMP), answered or ignored.</summary>
     public long ReceivedGroupManagement;
-
-    /// <summary>Fragments that are held, or became part of a packet that was counted as its last fragment.</summary>
-    public long ReceivedFragmentsHeld;
 
     /// <summary>Dropped: shorter than its link header.</summary>
     public long DroppedLinkTruncated;
@@ -92,7 +89,7 @@ public struct IpCounters
     /// <summary>Datagrams reassembled (not terminal).</summary>
     public long Reassembled;
 
-    /// <summary>Held fragments that became part of a reassembled datagram (not terminal).</summary>
+    /// <summary>Fragments that became part of a datagram, all but the last to come, which is counted as the datagram.</summary>
     public long FragmentsMerged;
 
     /// <summary>IPv6 atomic fragments, processed as whole packets (RFC 6946; not terminal).</summary>

@@ -48,7 +48,7 @@ public sealed class IpLayer
         Solicitor = new Solicitor(this);
         Discovery = new NeighbourDiscovery(this);
         Routers = new RouterDiscovery(this);
-        Configuration = new AddressConfiguration(this, hash);
+        Configuration = new AddressConfiguration(this);
         Errors = new IcmpErrors(this);
         Echo = new IcmpEcho(this, options);
         Icmp = new IcmpLayer(this);

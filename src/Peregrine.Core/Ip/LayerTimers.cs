@@ -11,6 +11,7 @@ internal sealed class LayerTimers
 
     private readonly IpLayer _ip;
     private readonly int _reassembly, _addresses, _interfaces, _routes, _pathMtus, _groups;
+    private Instant _groupsAt;
 
     public LayerTimers(IpLayer ip, MemoryRegion region, IpOptions options)
     {
@@ -43,7 +44,10 @@ internal sealed class LayerTimers
 
     public void ArmRouteExpiry(Instant at) => Arm(_routes, at);
 
-    public void ArmGroups(Instant at) => Arm(_groups, at);
+    public void ArmGroupsEarlier(Instant at)
+    {
+        if (!Heap.IsArmed(_groups) || at < _groupsAt) Heap.Arm(_groups, _groupsAt = at);
+    }
 
     public void ArmPathMtuSweep(Instant now)
     {

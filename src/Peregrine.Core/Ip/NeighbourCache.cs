@@ -47,6 +47,7 @@ internal struct Neighbour
     public byte Probes;
     public byte QueueCount;
     public bool IsRouter;
+    public bool WasReachable;     // confirmed at least once: not pushed out while it is being asked again
     public bool IsUsed;
 }
 
@@ -350,6 +351,7 @@ internal sealed class NeighbourCache
     {
         ref Neighbour entry = ref _entries[place];
         entry.State = NeighbourState.Reachable;
+        entry.WasReachable = true;
         entry.Used = now;
         entry.ReachableUntil = now + _ip.ReachableTime(entry.InterfaceIndex);
         _timers.Cancel(place);
@@ -467,6 +469,7 @@ internal sealed class NeighbourCache
                 NeighbourState.None => 0,
                 NeighbourState.Stale => 1,
                 NeighbourState.Incomplete => 2,
+                NeighbourState.Delay or NeighbourState.Probe when !entry.WasReachable => 3,
                 _ => int.MaxValue,
             };
             if (!entry.IsUsed || _hand == _reporting || rank == int.MaxValue || rank > victimRank) continue;

@@ -120,6 +120,27 @@ internal sealed class RouteTable(int countMax)
         return false;
     }
 
+    /// <summary>Removes a route that a router advertised; a configured one stays.</summary>
+    public bool RemoveAdvertised(in IpPrefix prefix, in IpAddress gateway, int interfaceIndex) =>
+        HasAdvertised(prefix, gateway, interfaceIndex) && Remove(prefix, gateway, interfaceIndex);
+
+    public bool HasAdvertised(in IpPrefix prefix, in IpAddress gateway, int interfaceIndex)
+    {
+        for (int i = 0; i < Count; i++)
+        {
+            if (_routes[i].Origin == RouteOrigin.RouterAdvertisement && IsSame(_routes[i], prefix, gateway, interfaceIndex)) return true;
+        }
+
+        return false;
+    }
+
+    public int CountOf(RouteOrigin origin)
+    {
+        int count = 0;
+        for (int i = 0; i < Count; i++) count += _routes[i].Origin == origin ? 1 : 0;
+        return count;
+    }
+
     /// <summary>Removes the advertised and redirected routes through a gateway that is none any more; whether there were any.</summary>
     public bool RemoveLearned(in IpAddress gateway, int interfaceIndex)
     {
