@@ -153,7 +153,8 @@ internal sealed class IcmpErrors(IpLayer ip)
             // RFC 5927 §4: only a quote that has the ports says whom it is about.
             if (!IPv4Packet.TryParseQuoted(packet, out IPv4Packet quoted) || quoted.FragmentOffset != 0) return false;
             (local, remote) = (quoted.Source, quoted.Destination);
-            (error.Protocol, error.QuotedLength, transport) = (quoted.Protocol, quoted.TotalLength, quoted.Payload);
+            (error.Protocol, error.QuotedLength) = (quoted.Protocol, quoted.TotalLength);
+            transport = quoted.Payload;
         }
         else
         {
