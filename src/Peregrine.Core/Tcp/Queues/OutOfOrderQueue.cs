@@ -319,7 +319,6 @@ internal sealed unsafe class OutOfOrderQueue
     private static void SkipDuplicate(ref PayloadReader reader, ref SeqNumber seq, SeqNumber end, ref OutOfOrderResult result)
     {
         if (!result.HasDuplicate) (result.DuplicateStart, result.DuplicateEnd) = (seq, end);
-        else if (result.DuplicateEnd == seq) result.DuplicateEnd = end;
         reader.Skip(end - seq);
         seq = end;
     }

@@ -64,8 +64,6 @@ internal unsafe ref struct PayloadReader
             (_run, _next) = (note.Length, note.Next);
         }
         if (_run > _left) _run = _left;
-        // A chain shorter than its frame says would otherwise be asked for ever.
-        if (_run == 0) _left = 0;
         return _run > 0;
     }
 

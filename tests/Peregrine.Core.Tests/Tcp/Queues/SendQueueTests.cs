@@ -72,6 +72,33 @@ public sealed class SendQueueTests
     }
 
     [Fact]
+    public void RetransmissionGoesOnFromWhereItWasAndNotFromTheHead()
+    {
+        using var memory = new QueueMemory();
+        var queue = new SendQueue(memory.Blocks);
+        var q = default(SendQueueState);
+        var data = QueueMemory.Bytes(256 * 8, 1);
+        queue.Write(ref q, data, 10_000);
+        var to = new byte[100];
+        queue.CopyOut(ref q, 256 * 7, to, false);
+        queue.CopyOut(ref q, 256 * 3, to, false);
+        // Who walks from the head now meets a block with other bytes at the position that is asked for.
+        Assert.True(memory.Blocks.TryRent(out var decoy));
+        var next = memory.Blocks.Note(q.Head).Next;
+        (memory.Blocks.Note(decoy).Tag, memory.Blocks.Note(decoy).Length) = (256 * 4, 256);
+        memory.Blocks.Note(q.Head).Next = decoy;
+        queue.CopyOut(ref q, 256 * 4, to, false);
+        Assert.Equal(data[(256 * 4)..((256 * 4) + 100)], to);
+        queue.CopyOut(ref q, (256 * 7) + 100, to, false);
+        Assert.Equal(data[((256 * 7) + 100)..((256 * 7) + 200)], to);
+        memory.Blocks.Note(q.Head).Next = next;
+        memory.Blocks.Return(decoy);
+        Assert.True(queue.Check(in q));
+        queue.Release(ref q);
+        Assert.Equal(0, memory.BlocksHeld);
+    }
+
+    [Fact]
     public void ReservedRoomOutlivesTheAcknowledgementOfItsBlock()
     {
         using var memory = new QueueMemory();
