@@ -49,6 +49,7 @@ public sealed unsafe class LinuxPlatformTests
     }
 
     [Fact]
+    [Trait("emulation", "throws")]
     public void ImpossibleRegionSaysWhatToDo()
     {
         var e = Assert.Throws<InsufficientMemoryException>(() => _platform.MapRegion((nuint)1 << 60, hugePages: true));
@@ -120,6 +121,7 @@ public sealed unsafe class LinuxPlatformTests
     }
 
     [Fact]
+    [Trait("emulation", "throws")]
     public void TooManyDescriptorsAreRefused()
     {
         using var waiter = _platform.CreateWaiter();

@@ -30,6 +30,7 @@ public sealed unsafe class PosixTests
     }
 
     [Fact]
+    [Trait("emulation", "throws")]
     public void FailureKeepsItsErrnoAndExplainsItself()
     {
         var result = Posix.Open("/nonexistent", OpenFlags.ReadOnly);
@@ -47,7 +48,8 @@ public sealed unsafe class PosixTests
         Assert.Equal((false, Errno.None), (result.IsError, result.Errno));
         Assert.Equal(result.Int32, result.ThrowIfError("never").Int32);
         Assert.False(Posix.Close(result.Int32).IsError);
-        Assert.Equal(Errno.EBADF, Posix.Close(result.Int32).Errno);
+        // Never a descriptor closed twice: another thread may own its number by then.
+        Assert.Equal(Errno.EBADF, Posix.Close(-1).Errno);
     }
 
     [Fact]
