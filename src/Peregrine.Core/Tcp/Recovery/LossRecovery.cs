@@ -398,7 +398,7 @@ internal sealed class LossRecovery
     private void Enter(ref Tcb c, ref TcbCold k, bool isSack)
     {
         CongestionControl.Of(k.Recovery.Algorithm).OnLoss(ref c, ref k, FlightAtLoss(c));
-        FastRecovery.Begin(ref c, ref k.Recovery, _board[k.Recovery.Head].Length, isSack);
+        FastRecovery.Begin(ref c, ref k.Recovery, _board[k.Recovery.Head], isSack);
     }
 
     private void Leave(ref Tcb c, ref TcbCold k, in AckSample sample, bool isSack)

@@ -67,6 +67,9 @@ internal sealed class Scoreboard(RecordPool pool)
         // RFC 2018 §3: what only partly lies in the block and cannot be cut stays unSACKed: that errs on the safe side.
         if (_pool[index].Seq != left && !_pool[index].IsSacked)
         {
+            // Both edges within one record: no cut at the left that would be in vain.
+            var rest = (uint)(_pool[index].End - left);
+            if (right.IsBefore(_pool[index].End) && !MayCut((uint)(right - left), rest, mss)) return;
             TrySplit(ref r, index, (uint)(left - _pool[index].Seq), mss);
             index = _pool[index].Next;
         }
@@ -271,12 +274,11 @@ internal sealed class Scoreboard(RecordPool pool)
 
     // Segments end at multiples of Mss from a record's start, or middleboxes have cut them anew. A peer that reports crumbs gets none:
     // each would cost a record.
-    private bool TrySplit(ref RecoveryState r, uint index, uint offset, uint mss)
-    {
-        var length = _pool[index].Length;
-        if (offset % mss != 0 && (offset < mss / 2 || length - offset < mss / 2)) return false;
-        return TrySplit(ref r, index, offset);
-    }
+    private static bool MayCut(uint offset, uint length, uint mss) =>
+        offset % mss == 0 || (offset >= mss / 2 && length - offset >= mss / 2);
+
+    private bool TrySplit(ref RecoveryState r, uint index, uint offset, uint mss) =>
+        MayCut(offset, _pool[index].Length, mss) && TrySplit(ref r, index, offset);
 
     private bool TrySplit(ref RecoveryState r, uint index, uint offset)
     {

@@ -1,0 +1,56 @@
+using Peregrine.Core.Tcp;
+using Peregrine.Core.Tcp.Congestion;
+using Peregrine.Core.Tcp.Recovery;
+
+namespace Peregrine.Core.Tests.Tcp.Congestion;
+
+public sealed class NewRenoTests
+{
+    private static readonly RecoverySettings s_settings = new();
+    private static readonly CongestionControl s_reno = CongestionControl.Of(CongestionAlgorithm.NewReno);
+
+    [Fact]
+    // RFC 5681 §3.1: one segment for each window of bytes, however the ACKs are cut.
+    public void CongestionAvoidanceAddsOneSegmentARoundTrip()
+    {
+        foreach (var piece in (uint[])[1, 10, 1000, 2000])
+        {
+            var c = new Tcb { Mss = 1000, Cwnd = 10_000, Ssthresh = 10_000 };
+            var k = default(TcbCold);
+            for (var acked = 0u; acked < 10_000; acked += piece)
+                s_reno.OnAck(ref c, ref k, new AckSample { AckedBytes = piece }, true, s_settings);
+            Assert.Equal(11_000u, c.Cwnd);
+        }
+    }
+
+    [Fact]
+    public void AHugeAckAddsOneSegmentOnly()
+    {
+        var c = new Tcb { Mss = 1000, Cwnd = 10_000, Ssthresh = 10_000 };
+        var k = default(TcbCold);
+        s_reno.OnAck(ref c, ref k, new AckSample { AckedBytes = 1_000_000 }, true, s_settings);
+        Assert.Equal(11_000u, c.Cwnd);
+    }
+
+    [Theory]
+    // RFC 5681 §3.1 equation (4).
+    [InlineData(20_000, 10_000)]
+    [InlineData(3000, 2000)]
+    public void LossHalvesTheFlightDownToTwoSegments(uint flight, uint ssthresh)
+    {
+        var c = new Tcb { Mss = 1000, Cwnd = 50_000 };
+        var k = default(TcbCold);
+        s_reno.OnLoss(ref c, ref k, flight);
+        Assert.Equal(ssthresh, c.Ssthresh);
+    }
+
+    [Theory]
+    [InlineData("newreno", true)]
+    [InlineData("cubic", true)]
+    [InlineData("bbr", false)]
+    public void AlgorithmsHaveNames(string name, bool exists)
+    {
+        Assert.Equal(exists, CongestionControl.TryParse(name, out var algorithm));
+        if (exists) Assert.Equal(name, CongestionControl.Of(algorithm).Name);
+    }
+}
