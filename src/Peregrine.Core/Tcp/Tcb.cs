@@ -108,8 +108,8 @@ internal enum TcbFlags : uint
     /// <summary>Keepalive is on.</summary>
     Keepalive = 0x20000,
 
-    /// <summary>Nothing was in flight since the last send: restart the window after idleness.</summary>
-    RetransmitSyn = 0x40000,
+    /// <summary>The SYN (or SYN-ACK) has to be sent, for the first time or again.</summary>
+    SynPending = 0x40000,
 
     /// <summary>A partial segment is in flight (Minshall's variant of Nagle looks at it).</summary>
     SmallInFlight = 0x80000,
@@ -117,87 +117,134 @@ internal enum TcbFlags : uint
     /// <summary>Actively opened by us.</summary>
     ActiveOpen = 0x100000,
 
-    /// <summary>One segment may go past the usual limits: a window or keepalive probe.</summary>
+    /// <summary>A zero-window probe has to go out.</summary>
     ProbeNow = 0x200000,
 
     /// <summary>An application-visible SendDrained event is wanted (graceful stop).</summary>
     WantDrained = 0x400000,
 
-    /// <summary>Pushed data have been received that the application should see at once.</summary>
-    PushReceived = 0x800000,
+    /// <summary>A keepalive probe has to go out.</summary>
+    KeepaliveNow = 0x800000,
 
     /// <summary>A soft ICMP error has been noted in the cold part (RFC 9293 §3.9.2.2).</summary>
     SoftError = 0x1000000,
 
-    /// <summary>The last window update that could be sent was withheld for want of room in the burst.</summary>
-    WindowUpdateOwed = 0x2000000,
+    /// <summary>The peer's FIN arrived out of order and waits at <see cref="TcbCold.FinSeq"/>.</summary>
+    FinWaiting = 0x2000000,
 
-    /// <summary>Data are queued that must not wait for more (a push point was set).</summary>
-    PushQueued = 0x4000000,
+    /// <summary>We send urgent data up to <see cref="TcbCold.SndUp"/>.</summary>
+    UrgentToSend = 0x4000000,
+
+    /// <summary>The protocol is finished; only the application's handle keeps the TCB.</summary>
+    Finished = 0x8000000,
+
+    /// <summary>The handshake completed: a failure is a reset, not a failed open.</summary>
+    WasEstablished = 0x10000000,
+
+    /// <summary>Sending waits for a transmission record or a block rather than for the peer.</summary>
+    Starved = 0x20000000,
+
+    /// <summary>Freed, but still on a list.</summary>
+    FreePending = 0x40000000,
+
+    /// <summary>In the queue of those that wait for blocks.</summary>
+    WaitsForBlocks = 0x80000000,
 }
 
 /// <summary>What every segment of a connection touches.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct Tcb
 {
-    // First line: state, send and receive variables, what decides the fast path.
+    // First: state, send and receive variables, what decides the fast path.
     internal TcbFlags Flags;
     internal uint Generation;
     internal SendVariables Snd;
     internal ReceiveVariables Rcv;
     internal uint TsRecent;
+
+    /// <summary>Added to our clock in milliseconds (RFC 7323 §5.4).</summary>
     internal uint TsOffset;
+
+    /// <summary>When TsRecent was taken, in units of 2^30 ns: RFC 7323 §5.5 lets it expire after 24 days.</summary>
+    internal uint TsRecentAge;
     internal SeqNumber LastAckSent;
-    internal Deadline TsRecentAge;
+    internal uint ReceiveBuffer;
+    internal uint Cwnd;
+    internal uint Ssthresh;
+
+    /// <summary>Largest payload of a segment of ours: Eff.snd.MSS of RFC 9293 §3.7.1 without further options than timestamps.</summary>
     internal ushort Mss;
     internal ushort LocalPort;
     internal ushort RemotePort;
+
+    /// <summary>The largest segment that the peer has sent, or our announced MSS before there was one: what "full-sized" means for ACKs.</summary>
+    internal ushort RcvMss;
     internal TcpState State;
     internal byte SndScale;
     internal byte RcvScale;
     internal byte QuickAcks;
-    internal byte UnackedSegments;
     internal byte DupAcks;
-    internal uint Cwnd;
-    internal uint Ssthresh;
+    internal byte Backoff;
+    internal TcpEvents PendingEvents;
 
-    // Second and third: queues, addresses, path, links of lists.
+    // Then: queues, addresses, path, links of lists.
     internal SendQueueState SendQueue;
     internal ReceiveQueueState ReceiveQueue;
-    internal IpAddress Local;
-    internal IpAddress Remote;
     internal FlowPath Path;
     internal uint ReadyNext;
     internal uint EventNext;
-    internal TcpEvents PendingEvents;
-    internal ushort Settings;
-    internal ushort PeerMss;
-    internal ushort RcvMss;
+    internal IpAddress Local;
+    internal IpAddress Remote;
 }
 
 /// <summary>What timers, loss recovery and rarer questions touch.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct TcbCold
 {
+    /// <summary>Retransmission (RFC 6298), or zero-window probes while <see cref="TcbFlags.Persisting"/>.</summary>
     internal Deadline Retransmission;
     internal Deadline DelayedAck;
+
+    /// <summary>Keepalive while open; the end of an orphan's FIN-WAIT-2.</summary>
     internal Deadline Keepalive;
     internal Deadline UserTimeout;
     internal Deadline LastReceived;
+
+    /// <summary>When the last reply to an unacceptable segment went out: such replies are limited per connection.</summary>
+    internal Deadline LastChallenge;
+
+    /// <summary>When our SYN went out, for the first round-trip sample; then the start of the receive tuning's round.</summary>
+    internal Deadline RoundStart;
     internal RttState Rtt;
     internal RecoveryState Recovery;
     internal CongestionState Congestion;
     internal OutOfOrderState OutOfOrder;
-    internal uint ReceiveBufferMax;
-    internal uint SendBufferMax;
-    internal uint TuneBytes;
-    internal Deadline TuneStart;
+
+    /// <summary>RFC 2883: the duplicate to report in the next ACK; equal when there is none.</summary>
+    internal SeqNumber DsackStart;
+    internal SeqNumber DsackEnd;
+
+    /// <summary>Where the peer's FIN lies when it arrived before its data.</summary>
+    internal SeqNumber FinSeq;
+
+    /// <summary>End of the urgent data that we send, with <see cref="TcbFlags.UrgentToSend"/>.</summary>
+    internal SeqNumber SndUp;
+    internal uint SendBuffer;
+
+    /// <summary>Bytes that the application read in the tuning's round.</summary>
+    internal uint RoundBytes;
+
+    /// <summary>Round-trip time as the receiver sees it, microseconds.</summary>
+    internal uint RcvRttUs;
     internal ulong BytesReceived;
+    internal ulong BytesAcked;
     internal uint SegmentsIn;
     internal uint SegmentsOut;
-    internal byte Backoff;
-    internal byte ProbesSent;
-    internal byte SynRetries;
-    internal byte Error;
+    internal uint SegmentsRetransmitted;
+    internal int Error;
     internal int Listener;
+    internal ushort PeerMss;
+    internal ushort Settings;
+    internal byte ProbesSent;
+    internal byte SoftError;
 }

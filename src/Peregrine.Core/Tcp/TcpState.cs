@@ -45,23 +45,23 @@ public enum TcpState : byte
 internal static class TcpStates
 {
     // One bit a target state, indexed by source: RFC 9293 §3.3.2 figure 5, with the moves to CLOSED by reset, abort or time-out.
-    private static ReadOnlySpan<ushort> Moves =>
+    private static readonly ushort[] s_moves =
     [
-        /* Closed      */ Bit(TcpState.SynSent) | Bit(TcpState.SynReceived) | Bit(TcpState.Established),
-        /* Listen      */ Bit(TcpState.SynReceived) | Bit(TcpState.SynSent) | Bit(TcpState.Closed),
-        /* SynSent     */ Bit(TcpState.SynReceived) | Bit(TcpState.Established) | Bit(TcpState.Closed),
-        /* SynReceived */ Bit(TcpState.Established) | Bit(TcpState.FinWait1) | Bit(TcpState.CloseWait) | Bit(TcpState.Listen) | Bit(TcpState.Closed),
-        /* Established */ Bit(TcpState.FinWait1) | Bit(TcpState.CloseWait) | Bit(TcpState.Closed),
-        /* FinWait1    */ Bit(TcpState.FinWait2) | Bit(TcpState.Closing) | Bit(TcpState.TimeWait) | Bit(TcpState.Closed),
-        /* FinWait2    */ Bit(TcpState.TimeWait) | Bit(TcpState.Closed),
-        /* CloseWait   */ Bit(TcpState.LastAck) | Bit(TcpState.Closed),
-        /* Closing     */ Bit(TcpState.TimeWait) | Bit(TcpState.Closed),
-        /* LastAck     */ Bit(TcpState.Closed),
-        /* TimeWait    */ Bit(TcpState.Closed),
+        /* Closed      */ (ushort)(Bit(TcpState.SynSent) | Bit(TcpState.SynReceived) | Bit(TcpState.Established)),
+        /* Listen      */ (ushort)(Bit(TcpState.SynReceived) | Bit(TcpState.SynSent) | Bit(TcpState.Closed)),
+        /* SynSent     */ (ushort)(Bit(TcpState.SynReceived) | Bit(TcpState.Established) | Bit(TcpState.Closed)),
+        /* SynReceived */ (ushort)(Bit(TcpState.Established) | Bit(TcpState.FinWait1) | Bit(TcpState.CloseWait) | Bit(TcpState.Listen) | Bit(TcpState.Closed)),
+        /* Established */ (ushort)(Bit(TcpState.FinWait1) | Bit(TcpState.CloseWait) | Bit(TcpState.Closed)),
+        /* FinWait1    */ (ushort)(Bit(TcpState.FinWait2) | Bit(TcpState.Closing) | Bit(TcpState.TimeWait) | Bit(TcpState.Closed)),
+        /* FinWait2    */ (ushort)(Bit(TcpState.TimeWait) | Bit(TcpState.Closed)),
+        /* CloseWait   */ (ushort)(Bit(TcpState.LastAck) | Bit(TcpState.Closed)),
+        /* Closing     */ (ushort)(Bit(TcpState.TimeWait) | Bit(TcpState.Closed)),
+        /* LastAck     */ (ushort)(Bit(TcpState.Closed)),
+        /* TimeWait    */ (ushort)(Bit(TcpState.Closed)),
     ];
 
     /// <summary>Whether the state machine may move so.</summary>
-    internal static bool IsLegal(TcpState from, TcpState to) => (Moves[(int)from] & Bit(to)) != 0;
+    internal static bool IsLegal(TcpState from, TcpState to) => (s_moves[(int)from] & Bit(to)) != 0;
 
     /// <summary>Moves a connection; the only place where a state is written.</summary>
     internal static void Move(ref TcpState state, TcpState to)

@@ -1,0 +1,216 @@
+// One core's stack: it takes bursts of frames, fires timers, and gives frames out, all with the time as an argument. It has no thread, no
+// clock and no system call; the host and the simulation drive it alike. Everything in it belongs to the thread that drives it.
+using System.Diagnostics;
+using System.Net.Sockets;
+using Peregrine.Core.Demux;
+using Peregrine.Core.Ip;
+using Peregrine.Core.Memory;
+using Peregrine.Core.Tcp;
+using Peregrine.Core.Tcp.Queues;
+using Peregrine.Core.Tcp.Recovery;
+using Peregrine.Core.Time;
+using Peregrine.Core.Udp;
+using Peregrine.Wire;
+
+namespace Peregrine.Core;
+
+/// <summary>A TCP/IP stack for one thread.</summary>
+public sealed class NetworkStack : IDisposable
+{
+    /// <summary>Frames that are worked on in stages together.</summary>
+    private const int StageSize = 64;
+
+    private readonly MemoryRegion _region;
+    private readonly ReceivedPacket[] _staged = new ReceivedPacket[StageSize];
+    private readonly ulong[] _hashes = new ulong[StageSize];
+    private readonly Frame[] _looped = new Frame[StageSize];
+    private bool _morePolls;
+#if DEBUG
+    private int _thread;
+#endif
+
+    /// <summary>Makes a stack in a region of at least <see cref="BytesFor"/> zeroed bytes, which it owns from then on.</summary>
+    /// <param name="options">Sizes, bounds and settings.</param>
+    /// <param name="region">Where all memory comes from.</param>
+    /// <param name="secrets">Keys of hashes, ISNs and cookies; the same for all cores of a host.</param>
+    /// <param name="randomSeed">Seed of the stack's generator.</param>
+    /// <param name="now">The time.</param>
+    public NetworkStack(StackOptions options, MemoryRegion region, in StackSecrets secrets, ulong randomSeed, Instant now)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(region);
+        options.Validate();
+        Options = options;
+        _region = region;
+        Random = new StackRandom(randomSeed);
+        Frames = new FramePool(new ChunkPool(region, options.FrameSizeBytes, options.FrameCount, "frames"));
+        var blocks = new ChunkPool(region, options.BlockSizeBytes, options.BlockCount, "blocks");
+        Ip = new IpLayer(options.Ip, Frames, region, secrets.IdentificationKey, Random, now);
+        Udp = new UdpLayer(Ip, options.Udp, blocks, region, secrets.IdentificationKey, Random);
+        Tcp = new TcpLayer(CreateTcp(options, region, secrets, Ip, blocks, Random, now), secrets);
+        Ip.TcpErrors = new TcpErrorSink(Tcp);
+        Ip.UdpErrors = Udp;
+        LoopbackIndex = Ip.AddInterface(
+            new InterfaceOptions
+            {
+                Name = "lo",
+                Mtu = Math.Min(65_535, options.FrameSizeBytes * 8),
+                Medium = Links.LinkMedium.Ip,
+                IsLoopback = true,
+                Offloads = Links.LinkOffloads.TransmitChecksum | Links.LinkOffloads.ReceiveChecksum,
+                Addresses = [InterfaceAddress.Parse("127.0.0.1/8"), InterfaceAddress.Parse("::1/128")],
+            },
+            now);
+    }
+
+    /// <summary>What the stack was made with.</summary>
+    public StackOptions Options { get; }
+
+    /// <summary>The pool of frames; drivers receive into it.</summary>
+    public FramePool Frames { get; }
+
+    /// <summary>The IP layer with interfaces, routes and neighbours.</summary>
+    public IpLayer Ip { get; }
+
+    /// <summary>The TCP layer.</summary>
+    public TcpLayer Tcp { get; }
+
+    /// <summary>The UDP layer.</summary>
+    public UdpLayer Udp { get; }
+
+    /// <summary>The stack's generator: the only source of chance in it.</summary>
+    internal StackRandom Random { get; }
+
+    /// <summary>The loopback interface.</summary>
+    public int LoopbackIndex { get; }
+
+    /// <summary>The sum of memory, one line per holder, as it stands.</summary>
+    public MemoryPlan Memory => MemoryPlan.Of(this);
+
+    internal string MemoryKind => _region.Description;
+
+    /// <summary>Bytes that a stack with these options takes from its region.</summary>
+    public static nuint BytesFor(StackOptions options) => (nuint)MemoryPlan.For(options).Bytes + 16_384;
+
+    /// <summary>When the stack has to be called next, at the latest: now, when something waits.</summary>
+    public Instant NextDeadline(Instant now) =>
+        HasWork ? now : Instant.Max(now, Instant.Min(Tcp.NextDeadline(now), Ip.NextDeadline));
+
+    /// <summary>Whether something waits that needs no new frame, timer or command: output, or frames to ourselves.</summary>
+    public bool HasWork => _morePolls || Tcp.HasOutput || Tcp.HasEvents || Ip.PendingOutput(LoopbackIndex).Length > 0;
+
+    /// <summary>Adds an interface.</summary>
+    /// <returns>Its index.</returns>
+    /// <exception cref="ArgumentException">An address or gateway makes no sense.</exception>
+    public int AddInterface(InterfaceOptions options, Instant now) => Ip.AddInterface(options, now);
+
+    /// <summary>Takes received frames; their memory is the stack's from here on.</summary>
+    public void OnBurst(int interfaceIndex, Span<Frame> frames, Instant now)
+    {
+        AssertThread();
+        while (frames.Length > 0)
+        {
+            var n = Math.Min(frames.Length, StageSize);
+            OnStage(interfaceIndex, frames[..n], now);
+            frames = frames[n..];
+        }
+    }
+
+    /// <summary>Lets everybody speak who has something to say, as far as the interfaces' bursts have room.</summary>
+    /// <returns>True when something more waits.</returns>
+    public bool Poll(Instant now)
+    {
+        AssertThread();
+        var done = Tcp.Poll(now);
+        var looped = Ip.TakeLoopback(LoopbackIndex, _looped);
+        if (looped > 0) OnBurst(LoopbackIndex, _looped.AsSpan(0, looped), now);
+        _morePolls = !done || looped > 0;
+        return _morePolls;
+    }
+
+    /// <summary>Fires what is due, a bounded number.</summary>
+    public void FireTimers(Instant now)
+    {
+        AssertThread();
+        Ip.FireTimers(now);
+        Tcp.FireTimers(now);
+    }
+
+    /// <summary>Frames that wait to be transmitted on an interface.</summary>
+    public Span<Frame> PendingOutput(int interfaceIndex) => Ip.PendingOutput(interfaceIndex);
+
+    /// <summary>Says that a link has taken the first frames of <see cref="PendingOutput"/>.</summary>
+    public void OnTransmitted(int interfaceIndex, int count)
+    {
+        Ip.OnTransmitted(interfaceIndex, count);
+        Udp.OnOutputRoom();
+    }
+
+    /// <summary>Releases the stack's memory. Links must have given up its frames before.</summary>
+    public void Dispose() => _region.Dispose();
+
+    private static TcpContext CreateTcp(StackOptions options, MemoryRegion region, in StackSecrets secrets, IpLayer ip, ChunkPool blocks, StackRandom random, Instant now) => new()
+    {
+        Options = options,
+        Ip = ip,
+        Random = random,
+        Blocks = blocks,
+        Tcbs = new TcbTable(region, options.ConnectionCountMax),
+        Demux = new DemuxTable(region, MemoryPlan.DemuxCapacity(options), secrets.DemuxKey),
+        Wheel = new TimerWheel(region, options.ConnectionCountMax, now),
+        Recovery = new LossRecovery(
+            region,
+            options.TransmissionRecordCount,
+            new RecoverySettings
+            {
+                RtoMin = Duration.FromMilliseconds(options.RtoMsMin),
+                RtoMax = Duration.FromMilliseconds(options.RtoMsMax),
+                InitialWindowSegments = (uint)options.InitialWindowSegments,
+                RestartAfterIdle = options.RestartAfterIdle,
+            }),
+        TimeWaits = new TimeWaitTable(region, options.TimeWaitCountMax, Duration.FromSeconds(options.TimeWaitSeconds)),
+        SynBacklog = new SynBacklog(region, options.SynBacklogCountMax, options.ListenerCountMax, options.Tcp.SynAckRetryCount),
+        SendQueue = new SendQueue(blocks),
+        ReceiveQueue = new ReceiveQueue(blocks, ip.Frames),
+        OutOfOrder = new OutOfOrderQueue(blocks, ip.Frames),
+        Settings = new TcpSettingsTable(options.Tcp),
+        Listeners = new TcpListeners(options.ListenerCountMax),
+        Isn = new IsnGenerator(secrets),
+    };
+
+    private void OnStage(int interfaceIndex, Span<Frame> frames, Instant now)
+    {
+        var count = 0;
+        for (var i = 0; i < frames.Length; i++)
+        {
+            if (!Ip.TryParse(ref frames[i], interfaceIndex, now, out _staged[count])) continue;
+            _hashes[count] = _staged[count].Protocol == IpProtocol.Tcp ? Tcp.Receiver.Hash(_staged[count]) : 0;
+            count++;
+        }
+        if (count > 1)
+        {
+            for (var i = 0; i < count; i++) Tcp.Receiver.Prefetch(_hashes[i]);
+        }
+        for (var i = 0; i < count; i++)
+        {
+            if (_staged[i].Protocol == IpProtocol.Tcp) Tcp.Receiver.OnPacket(_staged[i], _hashes[i], now);
+            else Udp.OnPacket(_staged[i], now);
+            Frames.Return(_staged[i].Frame);
+        }
+    }
+
+    [Conditional("DEBUG")]
+    private void AssertThread()
+    {
+#if DEBUG
+        if (_thread == 0) _thread = Environment.CurrentManagedThreadId;
+        Debug.Assert(_thread == Environment.CurrentManagedThreadId, "a stack belongs to one thread");
+#endif
+    }
+
+    /// <summary>Hands ICMP errors to TCP without showing the interface to users.</summary>
+    private sealed class TcpErrorSink(TcpLayer tcp) : ITransportErrors
+    {
+        public void OnIcmpError(in IcmpError error, Instant now) => tcp.OnIcmpError(error, now);
+    }
+}

@@ -1,0 +1,126 @@
+// What a stack is told when it is made: how many of everything (all memory is taken at the start), the bounds of a turn, and the settings
+// of its protocols. A record, validated as a whole; every setting has its unit and range.
+using Peregrine.Core.Ip;
+using Peregrine.Core.Tcp;
+using Peregrine.Core.Udp;
+
+namespace Peregrine.Core;
+
+/// <summary>Sizes, bounds and settings of a stack.</summary>
+public sealed record StackOptions
+{
+    /// <summary>Connections at most, 1 to 16,777,216. Default 65,536.</summary>
+    public int ConnectionCountMax { get; init; } = 65_536;
+
+    /// <summary>TIME-WAIT records at most, 1 to 16,777,216; when full, the oldest gives way. Default 65,536.</summary>
+    public int TimeWaitCountMax { get; init; } = 65_536;
+
+    /// <summary>Half-open connections at most, 1 to 1,048,576. Default 8,192.</summary>
+    public int SynBacklogCountMax { get; init; } = 8_192;
+
+    /// <summary>Listeners at most, 1 to 65,535. Default 1,024.</summary>
+    public int ListenerCountMax { get; init; } = 1_024;
+
+    /// <summary>Frames, 64 to 1,048,576. Default 8,192.</summary>
+    public int FrameCount { get; init; } = 8_192;
+
+    /// <summary>Bytes of a frame's chunk, a power of two from 2,048 to 65,536. Default 4,096.</summary>
+    public int FrameSizeBytes { get; init; } = 4_096;
+
+    /// <summary>Blocks of the connections' send and receive queues, 64 to 16,777,216. Default 16,384 (64 MiB).</summary>
+    public int BlockCount { get; init; } = 16_384;
+
+    /// <summary>Bytes of a block, a power of two from 1,024 to 32,768. Default 4,096.</summary>
+    public int BlockSizeBytes { get; init; } = 4_096;
+
+    /// <summary>Records of segments in flight, 64 to 16,777,216. Default 65,536.</summary>
+    public int TransmissionRecordCount { get; init; } = 65_536;
+
+    /// <summary>Timers that fire in a turn at most, 1 to 65,536. Default 256.</summary>
+    public int TimersPerTurnMax { get; init; } = 256;
+
+    /// <summary>Connections that are asked for output in a turn at most, 1 to 65,536. Default 1,024.</summary>
+    public int OutputConnectionsPerTurnMax { get; init; } = 1_024;
+
+    /// <summary>First ephemeral port. Default 32,768.</summary>
+    public ushort EphemeralPortMin { get; init; } = 32_768;
+
+    /// <summary>Last ephemeral port, not below the first. Default 60,999.</summary>
+    public ushort EphemeralPortMax { get; init; } = 60_999;
+
+    /// <summary>SYN cookies when the SYN backlog is full (RFC 4987 §3.6). Default true.</summary>
+    public bool SynCookies { get; init; } = true;
+
+    /// <summary>How long a record stays in TIME-WAIT, in seconds, 1 to 240: 2 MSL. Default 60.</summary>
+    public int TimeWaitSeconds { get; init; } = 60;
+
+    /// <summary>Least time between challenge ACKs of one connection, in milliseconds, 0 to 10,000 (RFC 5961 §7). Default 500.</summary>
+    public int ChallengeAckIntervalMs { get; init; } = 500;
+
+    /// <summary>Resets and ACKs to strangers a second at most, 1 to 1,000,000. Default 10,000.</summary>
+    public int TcpRepliesPerSecond { get; init; } = 10_000;
+
+    /// <summary>How many such replies may go out at once, 1 to 1,000,000. Default 1,000.</summary>
+    public int TcpReplyBurst { get; init; } = 1_000;
+
+    /// <summary>Least retransmission time-out, in milliseconds, 1 to 60,000. Default 200 (RFC 6298 §2.4 says 1,000, which servers do not use).</summary>
+    public int RtoMsMin { get; init; } = 200;
+
+    /// <summary>Largest retransmission time-out, in milliseconds, 60,000 to 240,000 (RFC 6298 §2.5). Default 120,000.</summary>
+    public int RtoMsMax { get; init; } = 120_000;
+
+    /// <summary>Segments of the initial congestion window, 1 to 10 (RFC 6928). Default 10.</summary>
+    public int InitialWindowSegments { get; init; } = 10;
+
+    /// <summary>After idleness of an RTO the congestion window restarts (RFC 5681 §4.1). Default true.</summary>
+    public bool RestartAfterIdle { get; init; } = true;
+
+    /// <summary>Settings of connections that are given none of their own.</summary>
+    public TcpSettings Tcp { get; init; } = TcpSettings.Default;
+
+    /// <summary>Bounds and settings of IP.</summary>
+    public IpOptions Ip { get; init; } = new();
+
+    /// <summary>Bounds and settings of UDP.</summary>
+    public UdpOptions Udp { get; init; } = new();
+
+    /// <summary>Checks every range.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range; the message names setting, value and range.</exception>
+    public void Validate()
+    {
+        Range(nameof(ConnectionCountMax), ConnectionCountMax, 1, 1 << 24);
+        Range(nameof(TimeWaitCountMax), TimeWaitCountMax, 1, 1 << 24);
+        Range(nameof(SynBacklogCountMax), SynBacklogCountMax, 1, 1 << 20);
+        Range(nameof(ListenerCountMax), ListenerCountMax, 1, 65_535);
+        Range(nameof(FrameCount), FrameCount, 64, 1 << 20);
+        PowerOfTwo(nameof(FrameSizeBytes), FrameSizeBytes, 2_048, 65_536);
+        Range(nameof(BlockCount), BlockCount, 64, 1 << 24);
+        PowerOfTwo(nameof(BlockSizeBytes), BlockSizeBytes, 1_024, 32_768);
+        Range(nameof(TransmissionRecordCount), TransmissionRecordCount, 64, 1 << 24);
+        Range(nameof(TimersPerTurnMax), TimersPerTurnMax, 1, 65_536);
+        Range(nameof(OutputConnectionsPerTurnMax), OutputConnectionsPerTurnMax, 1, 65_536);
+        Range(nameof(EphemeralPortMin), EphemeralPortMin, 1, 65_535);
+        Range(nameof(EphemeralPortMax), EphemeralPortMax, EphemeralPortMin, 65_535);
+        Range(nameof(TimeWaitSeconds), TimeWaitSeconds, 1, 240);
+        Range(nameof(ChallengeAckIntervalMs), ChallengeAckIntervalMs, 0, 10_000);
+        Range(nameof(TcpRepliesPerSecond), TcpRepliesPerSecond, 1, 1_000_000);
+        Range(nameof(TcpReplyBurst), TcpReplyBurst, 1, 1_000_000);
+        Range(nameof(RtoMsMin), RtoMsMin, 1, 60_000);
+        Range(nameof(RtoMsMax), RtoMsMax, 60_000, 240_000);
+        Range(nameof(InitialWindowSegments), InitialWindowSegments, 1, 10);
+        Tcp.Validate();
+        Ip.Validate();
+    }
+
+    private static void Range(string name, int value, int min, int max)
+    {
+        if (value < min || value > max)
+            throw new ArgumentOutOfRangeException(name, value, $"{name} is {value}; it must be from {min} to {max}.");
+    }
+
+    private static void PowerOfTwo(string name, int value, int min, int max)
+    {
+        if (value < min || value > max || (value & (value - 1)) != 0)
+            throw new ArgumentOutOfRangeException(name, value, $"{name} is {value}; it must be a power of two from {min} to {max}.");
+    }
+}

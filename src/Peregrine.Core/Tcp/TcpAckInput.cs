@@ -1,0 +1,108 @@
+// The acknowledgment and window fields of an acceptable segment: what the fifth step of RFC 9293 §3.10.7.4 does in ESTABLISHED and after.
+// What an ACK says about loss and the congestion window is LossRecovery's; here are the send window, the send queue and the timers.
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+internal sealed class TcpAckInput(TcpContext context)
+{
+    private readonly TcpContext _x = context;
+
+    internal void OnAck(TcbRef t, ref SegmentArrival s, Instant now)
+    {
+        ref var c = ref t.C;
+        var una = c.Snd.Una;
+        var priorWindow = c.Snd.Wnd;
+        UpdateWindow(ref c, s);
+        if (s.Ack.IsBefore(una)) return;
+        var outstanding = TcpContext.HasOutstanding(c);
+        // RFC 5681 §2: a duplicate ACK has no data, no SYN or FIN, the same ACK and the same window, and something is outstanding.
+        var isDuplicate = outstanding && s.Ack == una && s.Length == 0 && c.Snd.Wnd == priorWindow;
+        if (s.Ack.IsAfter(una) || isDuplicate || s.Options.SackBlockCount > 0)
+            _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now);
+        if (c.Snd.Una != una) OnProgress(t, una, now);
+        if ((c.Flags & TcbFlags.Persisting) != 0) OnPersistAnswer(t);
+        if (WantsOutput(t)) _x.MarkReady(t);
+    }
+
+    // RFC 9293 §3.10.7.4: SND.WND follows the newest segment, by SND.WL1 and SND.WL2.
+    private static void UpdateWindow(ref Tcb c, in SegmentArrival s)
+    {
+        if (s.Ack.IsBefore(c.Snd.Una)) return;
+        if (!c.Snd.Wl1.IsBefore(s.Seq) && (c.Snd.Wl1 != s.Seq || c.Snd.Wl2.IsAfter(s.Ack))) return;
+        // RFC 7323 §2.2: the window of a SYN is never scaled. RFC 9293 MUST-1: unsigned.
+        var window = s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale;
+        c.Snd.Wnd = window;
+        c.Snd.Wl1 = s.Seq;
+        c.Snd.Wl2 = s.Ack;
+        if (window > c.Snd.WndMax) c.Snd.WndMax = window;
+    }
+
+    private void OnProgress(TcbRef t, SeqNumber una, Instant now)
+    {
+        ref var c = ref t.C;
+        ref var k = ref t.K;
+        var advanced = (uint)(c.Snd.Una - una);
+        if (una == c.Snd.Iss) advanced--;
+        if ((c.Flags & TcbFlags.FinSent) != 0 && c.Snd.Una.IsAfter(c.Snd.QueueEnd)) advanced--;
+        if (advanced > 0)
+        {
+            _x.SendQueue.Acknowledge(ref c.SendQueue, advanced);
+            k.BytesAcked += advanced;
+            TcpWindow.TuneSend(ref c, ref k, _x.SettingsOf(t), TcpMemory.IsLow(_x));
+            RaiseWritable(t);
+        }
+        c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Una);
+        c.Backoff = 0;
+        // RFC 4861 §7.3.1: the peer answers, so the neighbour that leads to it lives.
+        _x.Ip.ConfirmReachable(c.Path, now);
+        if (TcpContext.HasOutstanding(c))
+        {
+            // RFC 6298 §5.3: new data were acknowledged: the timer starts anew.
+            k.Retransmission = Deadline.At(now + _x.Recovery.Rto(k));
+            k.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs));
+            _x.Arm(t, k.Retransmission);
+        }
+        else
+        {
+            // RFC 6298 §5.2: nothing is outstanding: the timer is off.
+            k.Retransmission = Deadline.None;
+            k.UserTimeout = Deadline.None;
+            c.Flags &= ~TcbFlags.SmallInFlight;
+            if ((c.Flags & TcbFlags.WantDrained) != 0 && c.SendQueue.Length == 0)
+            {
+                c.Flags &= ~TcbFlags.WantDrained;
+                _x.Raise(t, TcpEvents.SendDrained);
+            }
+        }
+    }
+
+    // A third of the buffer must be free before a blocked writer is woken: waking it for every segment costs more than it gives.
+    private void RaiseWritable(TcbRef t)
+    {
+        ref var c = ref t.C;
+        if ((c.Flags & TcbFlags.WantWritable) == 0) return;
+        if (t.K.SendBuffer - Math.Min(t.K.SendBuffer, c.SendQueue.Length) < t.K.SendBuffer / 3) return;
+        c.Flags &= ~TcbFlags.WantWritable;
+        _x.Raise(t, TcpEvents.Writable);
+    }
+
+    // RFC 9293 §3.8.6.1: any answer keeps the connection open (MUST-37); an open window ends the probing.
+    private static void OnPersistAnswer(TcbRef t)
+    {
+        ref var c = ref t.C;
+        if (c.Snd.Wnd == 0) return;
+        c.Flags &= ~TcbFlags.Persisting;
+        c.Backoff = 0;
+        t.K.Retransmission = Deadline.None;
+    }
+
+    private bool WantsOutput(TcbRef t)
+    {
+        ref var c = ref t.C;
+        return c.Snd.QueueEnd.IsAfter(c.Snd.Nxt)
+            || (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued
+            || _x.Recovery.HasRetransmission(c, t.K);
+    }
+}

@@ -1,0 +1,101 @@
+// Active opens: choosing address and port, making the TCB, and the SYN. RFC 9293 §3.10.1.
+using System.Net.Sockets;
+using Peregrine.Core.Demux;
+using Peregrine.Core.Ip;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+internal sealed class TcpActiveOpen
+{
+    private readonly TcpContext _x;
+    private readonly EphemeralPorts _ports;
+    private TcpDemuxKeys _keys;
+
+    internal TcpActiveOpen(TcpContext context, TcpDemuxKeys keys, in StackSecrets secrets)
+    {
+        (_x, _keys) = (context, keys);
+        _ports = new EphemeralPorts(secrets, context.Random, context.Options.EphemeralPortMin, context.Options.EphemeralPortMax);
+    }
+
+    internal SocketError Connect(in TcpConnectOptions options, Instant now, out TcpHandle connection)
+    {
+        connection = default;
+        var remote = options.Remote;
+        // RFC 9293 MUST-46: no connection to a broadcast or multicast address.
+        if (remote.Port == 0 || remote.Address.IsUnspecified || _x.Ip.IsBroadcastOrMulticast(remote.Address)) return SocketError.AddressNotAvailable;
+        var local = options.Local.Address;
+        if (local.IsUnspecified) local = remote.Address.IsIPv4 ? IpAddress.IPv4Any : IpAddress.IPv6Any;
+        else if (_x.Ip.IsBroadcastOrMulticast(local)) return SocketError.AddressNotAvailable;
+        // RFC 9293 MUST-44, MUST-45: without a local address IP chooses it, and the connection keeps it.
+        var path = default(FlowPath);
+        var error = _x.Ip.Resolve(remote.Address, ref local, ref path, now);
+        if (error != SocketError.Success) return error;
+        error = ChoosePort(local, remote, options.Local.Port, out var port);
+        if (error != SocketError.Success) return error;
+        var settings = options.Settings ?? _x.Options.Tcp;
+        if (!_x.Tcbs.TryAllocate(out var index)) return SocketError.NoBufferSpaceAvailable;
+        var hash = _x.Demux.Hash(local, port, remote.Address, remote.Port);
+        if (!_x.Settings.TryAcquire(settings, out var number))
+        {
+            _x.Tcbs.Free(index);
+            return SocketError.NoBufferSpaceAvailable;
+        }
+        if (!_x.Demux.TryAdd(hash, DemuxKind.Tcb, index))
+        {
+            _x.Settings.Release(number);
+            _x.Tcbs.Free(index);
+            return SocketError.NoBufferSpaceAvailable;
+        }
+        var t = _x.Tcbs.Get(index);
+        ref var c = ref t.C;
+        t.K.Settings = number;
+        t.K.Listener = -1;
+        (c.Local, c.LocalPort, c.Remote, c.RemotePort, c.Path) = (local, port, remote.Address, remote.Port, path);
+        c.Flags = TcbFlags.ActiveOpen | TcbFlags.SynPending;
+        TcpStates.Move(ref c.State, TcpState.SynSent);
+        TcpHandshake.Initialize(
+            _x, t, _x.Isn.Next(local, port, remote.Address, remote.Port, now), _x.Isn.TimestampOffset(local, port, remote.Address, remote.Port), settings, now);
+        t.K.LastReceived = Deadline.At(now);
+        _x.Counters.ActiveOpens++;
+        _x.MarkReady(t);
+        connection = t.Handle;
+        return SocketError.Success;
+    }
+
+    /// <summary>A free port for a listener that asked for any.</summary>
+    internal bool TryPickListenPort(in IpAddress local, bool v6Only, out ushort port)
+    {
+        // Random tries: a listener's port is not a secret, and the range holds thousands of times more ports than listeners.
+        for (var i = 0; i < 4 * EphemeralPorts.ProbesInOrder; i++)
+        {
+            port = (ushort)(_ports.Min + _x.Random.Next((uint)(_ports.Max - _ports.Min + 1)));
+            if (!_x.Listeners.Conflicts(new Endpoint(local, port), v6Only)) return true;
+        }
+        port = 0;
+        return false;
+    }
+
+    // RFC 9293 MUST-43 is the optional local address; RFC 6056 §3.3 the port.
+    private SocketError ChoosePort(in IpAddress local, in Endpoint remote, ushort wanted, out ushort port)
+    {
+        var use = new TupleInUse(_x, _keys, local, remote);
+        port = wanted;
+        if (wanted != 0) return use.IsInUse(wanted) ? SocketError.AddressAlreadyInUse : SocketError.Success;
+        return _ports.TryPick(local, remote.Address, remote.Port, ref use, out port) ? SocketError.Success : SocketError.AddressNotAvailable;
+    }
+
+    private struct TupleInUse(TcpContext x, TcpDemuxKeys keys, IpAddress local, Endpoint remote) : IPortInUse
+    {
+        private TcpDemuxKeys _keys = keys;
+
+        public bool IsInUse(ushort localPort)
+        {
+            // A port that a listener has would make the answer ambiguous for people and tools, though not for us.
+            if (x.Listeners.TryFind(local, localPort, out _)) return true;
+            var hash = x.Demux.Hash(local, localPort, remote.Address, remote.Port);
+            return x.Demux.TryFind(hash, local, localPort, remote.Address, remote.Port, ref _keys, out _, out _);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+// Soft errors as a byte in the TCB, and back: what ICMP reported while the network may still recover (RFC 9293 §3.9.2.2).
+using System.Net.Sockets;
+using Peregrine.Core.Ip;
+
+namespace Peregrine.Core.Tcp;
+
+internal static class TcpErrors
+{
+    internal const byte NetworkUnreachable = 1, HostUnreachable = 2;
+
+    internal static byte ToSoft(IcmpErrorKind kind) => kind == IcmpErrorKind.NetUnreachable ? NetworkUnreachable : HostUnreachable;
+
+    internal static SocketError FromSoft(byte soft) => soft == NetworkUnreachable ? SocketError.NetworkUnreachable : SocketError.HostUnreachable;
+}

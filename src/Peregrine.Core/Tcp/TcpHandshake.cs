@@ -1,0 +1,119 @@
+// What a SYN settles: options, initial sequence numbers and windows, and the step into ESTABLISHED; shared by active, passive and
+// simultaneous opens, so that a connection is set up in one way only.
+using Peregrine.Core.Ip;
+using Peregrine.Core.Tcp.Congestion;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+internal static class TcpHandshake
+{
+    /// <summary>IP header bytes of the address's family.</summary>
+    internal static int IpHeaderLength(in IpAddress address) => address.IsIPv4 ? 20 : 40;
+
+    /// <summary>RFC 9293 MUST-15: what a peer that says nothing accepts.</summary>
+    internal static ushort DefaultMss(in IpAddress address) => (ushort)(address.IsIPv4 ? 536 : 1220);
+
+    /// <summary>The MSS option's value for this path (RFC 9293 MUST-67: from the largest datagram that we can receive, without options).</summary>
+    internal static ushort AnnouncedMss(in IpAddress local, in FlowPath path, TcpSettings settings)
+    {
+        var mss = Math.Min(path.Mtu, (ushort)65_535) - IpHeaderLength(local) - TcpHeader.Length;
+        if (settings.MaximumSegmentSize != 0) mss = Math.Min(mss, settings.MaximumSegmentSize);
+        return (ushort)Math.Max(mss, 64);
+    }
+
+    /// <summary>RFC 9293 MUST-16: Eff.snd.MSS from the peer's MSS, the path's MTU and the options that every segment carries.</summary>
+    internal static void UpdateMss(ref Tcb c, ref TcbCold k, TcpSettings settings)
+    {
+        // RFC 9293 SHLD-6: the peer's MSS does not count options, so they come off the result.
+        var mss = Math.Min(k.PeerMss, c.Path.Mtu - IpHeaderLength(c.Local) - TcpHeader.Length);
+        if (settings.MaximumSegmentSize != 0) mss = Math.Min(mss, settings.MaximumSegmentSize);
+        if ((c.Flags & TcbFlags.Timestamps) != 0) mss -= TcpOptions.TimestampsLength;
+        // A hostile MSS of 1 would make a segment of every byte: 48 is what the smallest IPv4 datagram of 68 bytes leaves with options.
+        c.Mss = (ushort)Math.Max(mss, 48);
+    }
+
+    /// <summary>The first settings of a new TCB: sequence numbers, buffers, scale, what we offer.</summary>
+    internal static void Initialize(TcpContext x, TcbRef t, SeqNumber iss, uint tsOffset, TcpSettings settings, Instant now)
+    {
+        ref var c = ref t.C;
+        ref var k = ref t.K;
+        // RFC 9293 §3.10.1: SND.UNA = ISS, SND.NXT = ISS + 1 once the SYN is sent.
+        c.Snd.Iss = c.Snd.Una = c.Snd.Nxt = c.Snd.Max = iss;
+        c.Snd.QueueEnd = iss + 1;
+        c.TsOffset = tsOffset;
+        c.ReceiveBuffer = (uint)settings.ReceiveBufferBytes;
+        c.RcvScale = settings.WindowScaling ? TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax) : (byte)0;
+        c.QuickAcks = (byte)settings.QuickAckCount;
+        if (settings.NoDelay) c.Flags |= TcbFlags.NoDelay;
+        if (settings.KeepAlive) c.Flags |= TcbFlags.Keepalive;
+        if (settings.Timestamps) c.Flags |= TcbFlags.Timestamps;
+        if (settings.SelectiveAcknowledgments) c.Flags |= TcbFlags.Sack;
+        if (settings.WindowScaling) c.Flags |= TcbFlags.WindowScaling;
+        k.SendBuffer = (uint)settings.SendBufferBytes;
+        k.PeerMss = DefaultMss(c.Local);
+        c.RcvMss = 536;
+        UpdateMss(ref c, ref k, settings);
+        x.Recovery.Initialize(ref c, ref k, AlgorithmOf(settings), now);
+    }
+
+    private static CongestionAlgorithm AlgorithmOf(TcpSettings settings) =>
+        CongestionControl.TryParse(settings.CongestionControl, out var algorithm) ? algorithm : CongestionAlgorithm.Cubic;
+
+    /// <summary>Takes the peer's SYN: its sequence number, its window and what of our offers it shares.</summary>
+    internal static void TakeSyn(TcpContext x, TcbRef t, in SegmentArrival s, Instant now)
+    {
+        ref var c = ref t.C;
+        ref var k = ref t.K;
+        var options = s.Options;
+        c.Rcv.Irs = s.Seq;
+        c.Rcv.Nxt = s.Seq + 1;
+        // The window of our SYN was not scaled: at most 64 KiB were promised.
+        c.Rcv.Edge = c.Rcv.Nxt + Math.Min(c.ReceiveBuffer, ushort.MaxValue);
+        c.LastAckSent = c.Rcv.Nxt;
+        c.Snd.Wnd = s.RawWindow;
+        c.Snd.WndMax = s.RawWindow;
+        c.Snd.Wl1 = s.Seq;
+        c.Snd.Wl2 = s.Ack;
+        if (!options.HasTimestamps) c.Flags &= ~TcbFlags.Timestamps;
+        if (!options.SackPermitted) c.Flags &= ~TcbFlags.Sack;
+        if (!options.HasWindowScale) c.Flags &= ~TcbFlags.WindowScaling;
+        if ((c.Flags & TcbFlags.Timestamps) != 0)
+        {
+            c.TsRecent = options.TsVal;
+            c.TsRecentAge = (uint)(now.Nanoseconds >> 30);
+        }
+        // RFC 7323 §2.2: scaling needs both; without it both scales are zero.
+        if ((c.Flags & TcbFlags.WindowScaling) != 0) c.SndScale = options.WindowScale.Shift;
+        else c.RcvScale = 0;
+        // RFC 9293 MUST-14, MUST-15.
+        k.PeerMss = options.HasMss ? options.Mss : DefaultMss(c.Local);
+        UpdateMss(ref c, ref k, x.SettingsOf(t));
+    }
+
+    /// <summary>Our SYN is acknowledged: the connection is synchronised.</summary>
+    internal static void Establish(TcpContext x, TcbRef t, in SegmentArrival s, Instant now)
+    {
+        ref var c = ref t.C;
+        ref var k = ref t.K;
+        TcpStates.Move(ref c.State, TcpState.Established);
+        c.Flags |= TcbFlags.WasEstablished;
+        c.Flags &= ~TcbFlags.SynPending;
+        c.Snd.Una = c.Snd.Iss + 1;
+        c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Una);
+        // RFC 9293 §3.10.7.4: SND.WND, WL1 and WL2 from this segment; only a segment without SYN is scaled.
+        c.Snd.Wnd = s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale;
+        c.Snd.WndMax = Math.Max(c.Snd.WndMax, c.Snd.Wnd);
+        c.Snd.Wl1 = s.Seq;
+        c.Snd.Wl2 = s.Ack;
+        k.Retransmission = Deadline.None;
+        k.UserTimeout = Deadline.None;
+        // Karn: a SYN that was repeated gives no sample, and RFC 6298 §5.7, RFC 5681 §3.1 start such a connection with care.
+        var rtt = c.Backoff == 0 && k.RoundStart.IsSet ? Duration.Max(now - k.RoundStart.ToInstant(now), Duration.FromMicroseconds(1)) : Duration.Zero;
+        x.Recovery.OnEstablished(ref c, ref k, rtt, c.Backoff > 0, now);
+        c.Backoff = 0;
+        k.RoundStart = Deadline.At(now);
+        TcpKeepalive.Start(x, t, now);
+    }
+}

@@ -1,0 +1,66 @@
+// ICMP errors about TCP segments, believed only when the quoted sequence number is in flight (RFC 5927 §4.1) and then by RFC 9293 §3.9.2.2:
+// soft errors are noted, a hard one ends an attempt to connect but never a synchronised connection.
+using System.Net.Sockets;
+using Peregrine.Core.Demux;
+using Peregrine.Core.Ip;
+using Peregrine.Core.Time;
+
+namespace Peregrine.Core.Tcp;
+
+internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
+{
+    private readonly TcpContext _x = context;
+    private TcpDemuxKeys _keys = keys;
+
+    // RFC 9293 MUST-54: errors are acted upon.
+    internal void OnError(in IcmpError error, Instant now)
+    {
+        var local = error.Local.Address;
+        var remote = error.Remote.Address;
+        var hash = _x.Demux.Hash(local, error.Local.Port, remote, error.Remote.Port);
+        if (!_x.Demux.TryFind(hash, local, error.Local.Port, remote, error.Remote.Port, ref _keys, out var kind, out var index)
+            || kind != DemuxKind.Tcb || !IsInFlight(_x.Tcbs.Get(index), error))
+        {
+            _x.Counters.IcmpErrorsIgnored++;
+            return;
+        }
+        _x.Counters.IcmpErrorsAccepted++;
+        var t = _x.Tcbs.Get(index);
+        switch (error.Kind)
+        {
+            case IcmpErrorKind.PacketTooBig:
+                OnPacketTooBig(t, error, now);
+                break;
+            case IcmpErrorKind.PortUnreachable or IcmpErrorKind.ProtocolUnreachable or IcmpErrorKind.AdminProhibited when t.C.State == TcpState.SynSent:
+                // RFC 9293 SHLD-26 for an attempt only: RFC 5927 §5.2 treats hard errors of synchronised connections as soft.
+                _x.Finish(t, SocketError.ConnectionRefused);
+                break;
+            default:
+                // RFC 9293 SHLD-25, MUST-56: never a reason to abort; told if the connection fails for want of answers.
+                t.K.SoftError = TcpErrors.ToSoft(error.Kind);
+                break;
+        }
+    }
+
+    // RFC 5927 §4.1: the quoted sequence number must be of data sent and not acknowledged.
+    private static bool IsInFlight(TcbRef t, in IcmpError error)
+    {
+        if (error.IsLocal) return true;
+        ref var c = ref t.C;
+        return error.HasSeq && error.Seq.IsAfterOrEqual(c.Snd.Una) && error.Seq.IsBefore(c.Snd.Max);
+    }
+
+    private void OnPacketTooBig(TcbRef t, in IcmpError error, Instant now)
+    {
+        ref var c = ref t.C;
+        _x.Ip.OnPacketTooBigConfirmed(c.Remote, error.Mtu, now);
+        // The path's generation has moved on; the new MSS is taken and what was too large goes again when the connection next speaks.
+        var local = c.Local;
+        if (_x.Ip.Resolve(c.Remote, ref local, ref c.Path, now) != SocketError.Success) return;
+        var mss = c.Mss;
+        TcpHandshake.UpdateMss(ref c, ref t.K, _x.SettingsOf(t));
+        if (c.Mss >= mss) return;
+        _x.Recovery.OnMssReduced(ref c, ref t.K, c.Mss);
+        _x.MarkReady(t);
+    }
+}

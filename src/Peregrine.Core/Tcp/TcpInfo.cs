@@ -1,0 +1,99 @@
+// A connection's state for people and tools, like Linux's tcp_info: a snapshot, taken on the core that owns the connection.
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+/// <summary>A snapshot of a connection.</summary>
+public readonly record struct TcpInfo
+{
+    /// <summary>Own address and port.</summary>
+    public Endpoint Local { get; init; }
+
+    /// <summary>The peer's address and port.</summary>
+    public Endpoint Remote { get; init; }
+
+    /// <summary>State.</summary>
+    public TcpState State { get; init; }
+
+    /// <summary>Whether timestamps are in use (RFC 7323).</summary>
+    public bool Timestamps { get; init; }
+
+    /// <summary>Whether selective acknowledgments are in use (RFC 2018).</summary>
+    public bool Sack { get; init; }
+
+    /// <summary>The peer's window scale, 0 to 14.</summary>
+    public int SendScale { get; init; }
+
+    /// <summary>Our window scale, 0 to 14.</summary>
+    public int ReceiveScale { get; init; }
+
+    /// <summary>Retransmission time-out now, with back-off.</summary>
+    public Duration Rto { get; init; }
+
+    /// <summary>Smoothed round-trip time; zero before the first sample.</summary>
+    public Duration SmoothedRtt { get; init; }
+
+    /// <summary>Variation of the round-trip time.</summary>
+    public Duration RttVariation { get; init; }
+
+    /// <summary>Least round-trip time seen; zero before the first sample.</summary>
+    public Duration MinimumRtt { get; init; }
+
+    /// <summary>Largest segment that we send, payload bytes.</summary>
+    public int SendMss { get; init; }
+
+    /// <summary>Largest segment that the peer has sent, payload bytes.</summary>
+    public int ReceiveMss { get; init; }
+
+    /// <summary>Congestion window, bytes.</summary>
+    public uint CongestionWindow { get; init; }
+
+    /// <summary>Slow-start threshold, bytes; uint.MaxValue before the first loss.</summary>
+    public uint SlowStartThreshold { get; init; }
+
+    /// <summary>Bytes in flight.</summary>
+    public uint FlightSize { get; init; }
+
+    /// <summary>The peer's window, bytes.</summary>
+    public uint SendWindow { get; init; }
+
+    /// <summary>Our window, bytes.</summary>
+    public uint ReceiveWindow { get; init; }
+
+    /// <summary>Send buffer's size now, bytes.</summary>
+    public uint SendBuffer { get; init; }
+
+    /// <summary>Receive buffer's size now, bytes.</summary>
+    public uint ReceiveBuffer { get; init; }
+
+    /// <summary>Bytes queued and not sent.</summary>
+    public uint UnsentBytes { get; init; }
+
+    /// <summary>Bytes received and not read.</summary>
+    public uint UnreadBytes { get; init; }
+
+    /// <summary>Bytes received out of order and held.</summary>
+    public uint OutOfOrderBytes { get; init; }
+
+    /// <summary>Payload bytes received in order.</summary>
+    public ulong BytesReceived { get; init; }
+
+    /// <summary>Payload bytes acknowledged by the peer.</summary>
+    public ulong BytesAcknowledged { get; init; }
+
+    /// <summary>Segments received.</summary>
+    public uint SegmentsReceived { get; init; }
+
+    /// <summary>Segments sent.</summary>
+    public uint SegmentsSent { get; init; }
+
+    /// <summary>Segments retransmitted.</summary>
+    public uint SegmentsRetransmitted { get; init; }
+
+    /// <summary>Consecutive time-outs without progress.</summary>
+    public int Backoff { get; init; }
+
+    /// <summary>The congestion control's name.</summary>
+    public string CongestionControl { get; init; }
+}

@@ -1,0 +1,371 @@
+// Segment arrival for connections that have a TCB: RFC 9293 §3.10.7.3 and §3.10.7.4 in their order, a step a method, each saying "go on"
+// or having dropped the segment for a counted reason. LISTEN and a passive SYN-RECEIVED are in TcpPassiveOpen, TIME-WAIT in
+// TcpTimeWaitInput. Nothing is sent from here: what has to be said is marked, and TcpOutput says it.
+using System.Net.Sockets;
+using Peregrine.Core.Ip;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+internal sealed class TcpInput(TcpContext context, TcpReplies replies)
+{
+    private readonly TcpContext _x = context;
+    private readonly TcpReplies _replies = replies;
+    private readonly TcpAckInput _acks = new(context);
+    private readonly TcpTextInput _text = new(context);
+
+    /// <summary>One segment for one connection.</summary>
+    internal void OnSegment(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
+        t.K.SegmentsIn++;
+        t.K.LastReceived = Deadline.At(now);
+        t.K.ProbesSent = 0;
+        if (t.C.State == TcpState.SynSent)
+        {
+            OnSynSent(t, ref s, packet, now);
+            return;
+        }
+        if (!CheckTimestamp(t, ref s, now)
+            || !CheckSequence(t, ref s, now)
+            || !CheckReset(t, ref s, now)
+            || !CheckSyn(t, ref s, now)
+            || !CheckAck(t, ref s, packet, now))
+            return;
+        _x.Counters.SegmentsAccepted++;
+        if ((t.C.Flags & TcbFlags.Finished) != 0) return;
+        CheckUrgent(t, ref s);
+        if (s.PayloadLength > 0 && !_text.OnText(t, ref s, packet, now, _replies)) return;
+        if (s.IsFin || (t.C.Flags & TcbFlags.FinWaiting) != 0) CheckFin(t, ref s, now);
+        Settle(t, now);
+    }
+
+    /// <summary>After the steps: what is owed goes on the ready list, and a delayed ACK gets its deadline.</summary>
+    private void Settle(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        if ((c.Flags & TcbFlags.Finished) != 0) return;
+        if ((c.Flags & TcbFlags.AckNow) != 0)
+        {
+            _x.MarkReady(t);
+        }
+        else if ((c.Flags & TcbFlags.AckDelayed) != 0 && !t.K.DelayedAck.IsSet)
+        {
+            // RFC 9293 MUST-40, SHLD-18: an ACK may wait, less than half a second.
+            t.K.DelayedAck = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).DelayedAckMs));
+            _x.Arm(t, t.K.DelayedAck);
+        }
+    }
+
+    // RFC 7323 §5.3: R1 to R3 come before the sequence check.
+    private bool CheckTimestamp(TcbRef t, ref SegmentArrival s, Instant now)
+    {
+        ref var c = ref t.C;
+        if ((c.Flags & TcbFlags.Timestamps) == 0 || s.IsRst) return true;
+        if (!s.Options.HasTimestamps)
+        {
+            // RFC 7323 §3.2: a segment without the negotiated option is dropped; the SYN of a peer that restarted is answered below.
+            if (s.IsSyn) return true;
+            _x.Counters.DroppedNoTimestamp++;
+            return false;
+        }
+        if ((int)(s.Options.TsVal - c.TsRecent) >= 0 || IsTsRecentExpired(c, now)) return true;
+        // RFC 7323 §5.3 R1: old: answered by an ACK and dropped. A SYN is left to the challenge.
+        if (s.IsSyn) return true;
+        _x.Counters.DroppedPaws++;
+        if (s.PayloadLength > 0 || MayChallenge(t, now)) AckAtOnce(t);
+        return false;
+    }
+
+    // RFC 7323 §5.5: after 24 days of idleness TS.Recent says nothing.
+    private static bool IsTsRecentExpired(in Tcb c, Instant now)
+    {
+        const uint days24 = 24 * 86_400;
+        return (uint)(now.Nanoseconds >> 30) - c.TsRecentAge > days24;
+    }
+
+    // RFC 9293 §3.10.7.4, first: check the sequence number, then cut the segment to the window.
+    private bool CheckSequence(TcbRef t, ref SegmentArrival s, Instant now)
+    {
+        ref var c = ref t.C;
+        var window = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt);
+        if (!IsAcceptable(c.Rcv.Nxt, window, s.Seq, s.Length))
+        {
+            // RFC 9293 MUST-66: with a closed window the ACK, RST and URG fields of a segment in its place still count.
+            if (window == 0 && s.Seq == c.Rcv.Nxt && !s.IsSyn)
+            {
+                s.PayloadLength = 0;
+                s.Flags &= ~TcpFlags.Fin;
+                c.Flags |= TcbFlags.AckNow;
+            }
+            else
+            {
+                OnUnacceptable(t, ref s, now);
+                return false;
+            }
+        }
+        // RFC 7323 §5.3 R3: TS.Recent follows segments that start at or before the last ACK sent.
+        if ((c.Flags & TcbFlags.Timestamps) != 0 && s.Options.HasTimestamps && !s.IsRst && s.Seq.IsBeforeOrEqual(c.LastAckSent)
+            && (int)(s.Options.TsVal - c.TsRecent) >= 0)
+        {
+            c.TsRecent = s.Options.TsVal;
+            c.TsRecentAge = (uint)(now.Nanoseconds >> 30);
+        }
+        if (s.Seq.IsBefore(c.Rcv.Nxt) && !s.IsRst)
+        {
+            var old = (uint)(c.Rcv.Nxt - s.Seq);
+            NoteDuplicate(t, s.Seq, s.Seq + Math.Min(old, s.Length));
+            s.TrimFront(old);
+        }
+        s.TrimBack(c.Rcv.Edge);
+        return true;
+    }
+
+    /// <summary>The four cases of RFC 9293 §3.10.7.4, table 6.</summary>
+    internal static bool IsAcceptable(SeqNumber next, uint window, SeqNumber seq, uint length)
+    {
+        if (length == 0) return window == 0 ? seq == next : seq.IsInWindow(next, window);
+        return window != 0 && (seq.IsInWindow(next, window) || (seq + (length - 1)).IsInWindow(next, window));
+    }
+
+    private void OnUnacceptable(TcbRef t, ref SegmentArrival s, Instant now)
+    {
+        _x.Counters.DroppedOutOfWindow++;
+        if (s.IsRst) return;
+        // RFC 5961 §4.2: a SYN anywhere is challenged like one in the window.
+        if (s.IsSyn || s.PayloadLength == 0)
+        {
+            if (MayChallenge(t, now)) AckAtOnce(t);
+            return;
+        }
+        // A retransmission whose ACK was lost: must be answered, or the peer repeats it for ever. RFC 2883 §4: with what is duplicate.
+        if (s.Seq.IsBefore(t.C.Rcv.Nxt)) NoteDuplicate(t, s.Seq, SeqNumber.Min(s.Seq + (uint)s.PayloadLength, t.C.Rcv.Nxt));
+        AckAtOnce(t);
+    }
+
+    // RFC 9293 §3.10.7.4, second: check the RST bit, with RFC 5961 §3.2.
+    private bool CheckReset(TcbRef t, ref SegmentArrival s, Instant now)
+    {
+        if (!s.IsRst) return true;
+        ref var c = ref t.C;
+        if (s.Seq != c.Rcv.Nxt)
+        {
+            _x.Counters.DroppedResetNotExact++;
+            Challenge(t, now);
+            return false;
+        }
+        _x.Counters.ResetsReceived++;
+        // RFC 9293 MUST-12: the application learns whether the connection closed normally or was aborted.
+        _x.Finish(t, c.State is TcpState.SynReceived ? SocketError.ConnectionRefused : SocketError.ConnectionReset);
+        return false;
+    }
+
+    // RFC 9293 §3.10.7.4, fourth: check the SYN bit, with RFC 5961 §4.2.
+    private bool CheckSyn(TcbRef t, ref SegmentArrival s, Instant now)
+    {
+        if (!s.IsSyn) return true;
+        _x.Counters.DroppedSynInConnection++;
+        // Simultaneous open: the peer's SYN-ACK carries the same SYN again (RFC 9293 §3.5 figure 7).
+        if (t.C.State == TcpState.SynReceived && s.IsAck && s.Seq == t.C.Rcv.Irs)
+        {
+            s.TrimFront(1);
+            _x.Counters.DroppedSynInConnection--;
+            return true;
+        }
+        Challenge(t, now);
+        return false;
+    }
+
+    // RFC 9293 §3.10.7.4, fifth: check the ACK field.
+    private bool CheckAck(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
+        ref var c = ref t.C;
+        if (!s.IsAck)
+        {
+            _x.Counters.DroppedNoAckBit++;
+            return false;
+        }
+        if (c.State == TcpState.SynReceived)
+        {
+            if (!s.Ack.IsAfter(c.Snd.Una) || s.Ack.IsAfter(c.Snd.Max))
+            {
+                _x.Counters.DroppedUnacceptableAck++;
+                _replies.ResetFor(packet, s, now);
+                return false;
+            }
+            OnHandshakeDone(t, ref s, now);
+        }
+        // RFC 5961 §5.2: what was never sent, or lies further back than the largest window, is challenged.
+        if (s.Ack.IsAfter(c.Snd.Max) || s.Ack.IsBefore(c.Snd.Una - c.Snd.WndMax))
+        {
+            _x.Counters.DroppedUnacceptableAck++;
+            Challenge(t, now);
+            return false;
+        }
+        _acks.OnAck(t, ref s, now);
+        if ((c.Flags & TcbFlags.Finished) == 0) AdvanceClosing(t, now);
+        return true;
+    }
+
+    // The moves of RFC 9293 §3.10.7.4 that the acknowledgment of our FIN makes.
+    private void AdvanceClosing(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        if ((c.Flags & TcbFlags.FinSent) == 0 || !c.Snd.Una.IsAfter(c.Snd.QueueEnd)) return;
+        switch (c.State)
+        {
+            case TcpState.FinWait1:
+                TcpStates.Move(ref c.State, TcpState.FinWait2);
+                TcpClosing.StartFinWait2(_x, t, now);
+                break;
+            case TcpState.Closing:
+                _x.EnterTimeWait(t, now);
+                break;
+            case TcpState.LastAck:
+                _x.Finish(t, SocketError.Success);
+                break;
+        }
+    }
+
+    // RFC 9293 §3.10.7.4, sixth: check the URG bit.
+    private void CheckUrgent(TcbRef t, ref SegmentArrival s)
+    {
+        ref var c = ref t.C;
+        if ((s.Flags & TcpFlags.Urg) == 0 || c.State is not (TcpState.Established or TcpState.FinWait1 or TcpState.FinWait2)) return;
+        // RFC 9293 MUST-62: the pointer names the byte after the urgent data. RFC 9293 MUST-31: of any length.
+        var up = s.Seq + s.UrgentPointer;
+        if (!up.IsAfter(c.Rcv.Nxt)) return;
+        if ((c.Flags & TcbFlags.UrgentPending) != 0 && !up.IsAfter(c.Rcv.Up)) return;
+        c.Rcv.Up = up;
+        c.Flags |= TcbFlags.UrgentPending;
+        // RFC 9293 MUST-32: the application is told when urgent data are announced.
+        _x.Raise(t, TcpEvents.Urgent);
+    }
+
+    // RFC 9293 §3.10.7.4, eighth: check the FIN bit. A FIN that came before its data waits for them.
+    private void CheckFin(TcbRef t, ref SegmentArrival s, Instant now)
+    {
+        ref var c = ref t.C;
+        if (s.IsFin && (c.Flags & TcbFlags.FinReceived) == 0)
+        {
+            t.K.FinSeq = s.Seq + (uint)s.PayloadLength;
+            c.Flags |= TcbFlags.FinWaiting | TcbFlags.AckNow;
+        }
+        if ((c.Flags & TcbFlags.FinWaiting) == 0 || c.Rcv.Nxt != t.K.FinSeq) return;
+        c.Flags &= ~TcbFlags.FinWaiting;
+        c.Flags |= TcbFlags.FinReceived | TcbFlags.AckNow;
+        c.Rcv.Nxt += 1;
+        c.Rcv.Edge = SeqNumber.Max(c.Rcv.Edge, c.Rcv.Nxt);
+        _x.Raise(t, TcpEvents.PeerClosed | TcpEvents.Readable);
+        switch (c.State)
+        {
+            case TcpState.SynReceived:
+            case TcpState.Established:
+                TcpStates.Move(ref c.State, TcpState.CloseWait);
+                break;
+            case TcpState.FinWait1:
+                // Had our FIN been acknowledged by this segment, the fifth step would have moved us on.
+                TcpStates.Move(ref c.State, TcpState.Closing);
+                break;
+            case TcpState.FinWait2:
+                _replies.AckOf(t, now);
+                _x.EnterTimeWait(t, now);
+                break;
+        }
+    }
+
+    // RFC 9293 §3.10.7.3: SYN-SENT.
+    private void OnSynSent(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
+        ref var c = ref t.C;
+        var ackAcceptable = s.IsAck && s.Ack.IsAfter(c.Snd.Una) && s.Ack.IsBeforeOrEqual(c.Snd.Max);
+        if (s.IsAck && !ackAcceptable)
+        {
+            _x.Counters.DroppedUnacceptableAck++;
+            if (!s.IsRst) _replies.ResetFor(packet, s, now);
+            return;
+        }
+        if (s.IsRst)
+        {
+            if (!ackAcceptable)
+            {
+                _x.Counters.DroppedResetNotExact++;
+                return;
+            }
+            _x.Counters.ResetsReceived++;
+            _x.Finish(t, SocketError.ConnectionRefused);
+            return;
+        }
+        if (!s.IsSyn)
+        {
+            _x.Counters.DroppedNoAckBit++;
+            return;
+        }
+        TcpHandshake.TakeSyn(_x, t, s, now);
+        _x.Counters.SegmentsAccepted++;
+        if (!ackAcceptable)
+        {
+            // RFC 9293 MUST-10: simultaneous open: our SYN again, now with an ACK.
+            TcpStates.Move(ref c.State, TcpState.SynReceived);
+            c.Flags |= TcbFlags.SynPending;
+            _x.MarkReady(t);
+            return;
+        }
+        OnHandshakeDone(t, ref s, now);
+        _acks.OnAck(t, ref s, now);
+        c.Flags |= TcbFlags.AckNow;
+        s.TrimFront(1);
+        s.TrimBack(c.Rcv.Edge);
+        CheckUrgent(t, ref s);
+        if (s.PayloadLength > 0 && !_text.OnText(t, ref s, packet, now, _replies)) return;
+        if (s.IsFin) CheckFin(t, ref s, now);
+        Settle(t, now);
+    }
+
+    // Our SYN is acknowledged: SYN-SENT or SYN-RECEIVED becomes ESTABLISHED, or goes on to close what was closed meanwhile.
+    private void OnHandshakeDone(TcbRef t, ref SegmentArrival s, Instant now)
+    {
+        ref var c = ref t.C;
+        TcpHandshake.Establish(_x, t, s, now);
+        _x.Raise(t, TcpEvents.Connected | TcpEvents.Writable);
+        if ((c.Flags & TcbFlags.FinQueued) != 0) TcpStates.Move(ref c.State, TcpState.FinWait1);
+        _x.MarkReady(t);
+    }
+
+    private void NoteDuplicate(TcbRef t, SeqNumber start, SeqNumber end)
+    {
+        if (!end.IsAfter(start)) return;
+        _x.Counters.DuplicateBytes += end - start;
+        // Not delayed: the sender may be repeating because our ACK was lost.
+        t.C.Flags |= TcbFlags.AckNow;
+        if ((t.C.Flags & TcbFlags.Sack) == 0) return;
+        t.K.DsackStart = start;
+        t.K.DsackEnd = end;
+    }
+
+    private void Challenge(TcbRef t, Instant now)
+    {
+        if (!MayChallenge(t, now)) return;
+        _x.Counters.ChallengeAcksSent++;
+        AckAtOnce(t);
+    }
+
+    private void AckAtOnce(TcbRef t)
+    {
+        t.C.Flags |= TcbFlags.AckNow;
+        _x.MarkReady(t);
+    }
+
+    // RFC 5961 §7: limited, and per connection: a limit shared by connections would tell a blind attacker about others.
+    private bool MayChallenge(TcbRef t, Instant now)
+    {
+        ref var last = ref t.K.LastChallenge;
+        if (last.IsSet && now - last.ToInstant(now) < Duration.FromMilliseconds(_x.Options.ChallengeAckIntervalMs))
+        {
+            _x.Counters.RepliesLimited++;
+            return false;
+        }
+        last = Deadline.At(now);
+        return true;
+    }
+}

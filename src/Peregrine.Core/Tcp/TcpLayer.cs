@@ -1,0 +1,384 @@
+// The TCP of one stack as others see it: the calls of RFC 9293 §3.9.1 in the manner of sockets, and the doors through which segments,
+// timers and output pass. It only composes; each mechanism has a file of its own. Belongs to its stack's thread.
+using System.Net.Sockets;
+using Peregrine.Core.Demux;
+using Peregrine.Core.Ip;
+using Peregrine.Core.Memory;
+using Peregrine.Core.Tcp.Congestion;
+using Peregrine.Core.Tcp.Queues;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+/// <summary>The TCP of one stack.</summary>
+public sealed class TcpLayer
+{
+    private readonly TcpContext _x;
+    private readonly TcpReplies _replies;
+    private readonly TcpTimers _timers;
+    private readonly TcpOutput _output;
+    private readonly TcpInput _input;
+    private readonly TcpPassiveOpen _passive;
+    private readonly TcpTimeWaitInput _timeWaits;
+    private readonly TcpIcmpInput _icmp;
+    private readonly TcpActiveOpen _active;
+    private readonly TcpReceiver _receiver;
+
+    internal TcpLayer(TcpContext context, in StackSecrets secrets)
+    {
+        _x = context;
+        var writer = new TcpSegmentWriter(context);
+        var keys = new TcpDemuxKeys(context.Tcbs, context.TimeWaits, context.SynBacklog);
+        _replies = new TcpReplies(context, writer);
+        _timers = new TcpTimers(context, _replies);
+        _output = new TcpOutput(context, writer, _timers);
+        _input = new TcpInput(context, _replies);
+        _passive = new TcpPassiveOpen(context, _replies, writer, _input, new SynCookies(secrets));
+        _timeWaits = new TcpTimeWaitInput(context, _replies, _passive);
+        _icmp = new TcpIcmpInput(context, keys);
+        _active = new TcpActiveOpen(context, keys, secrets);
+        _receiver = new TcpReceiver(context, keys, _input, _passive, _timeWaits, _replies);
+    }
+
+    /// <summary>What happened so far.</summary>
+    public ref TcpCounters Counters => ref _x.Counters;
+
+    /// <summary>Connections that have a TCB, finished ones that were not let go included.</summary>
+    public int ConnectionCount => _x.Tcbs.Count;
+
+    /// <summary>TIME-WAIT records.</summary>
+    public int TimeWaitCount => _x.TimeWaits.Count;
+
+    /// <summary>Half-open connections in the SYN backlog.</summary>
+    public int SynBacklogCount => _x.SynBacklog.Count;
+
+    /// <summary>Listeners.</summary>
+    public int ListenerCount => _x.Listeners.Count;
+
+    /// <summary>The pool of the connections' send and receive blocks, whose memory never moves.</summary>
+    public ChunkPool Blocks => _x.Blocks;
+
+    /// <summary>Whether connections have something to send.</summary>
+    public bool HasOutput => !_x.Ready.IsEmpty;
+
+    /// <summary>Whether events wait to be taken by <see cref="TryNextEvent"/>.</summary>
+    public bool HasEvents => !_x.Events.IsEmpty || _x.Listeners.HasEvents;
+
+    /// <summary>When <see cref="FireTimers"/> has to be called next.</summary>
+    internal Instant NextDeadline(Instant now) =>
+        Instant.Min(_x.Wheel.NextDeadline(now), Instant.Min(_x.SynBacklog.NextDeadline(now), _x.TimeWaits.NextDeadline(now)));
+
+    internal TcpReceiver Receiver => _receiver;
+
+    internal TcpContext Context => _x;
+
+    /// <summary>Opens a listener (RFC 9293 §3.10.1, passive OPEN; MUST-41: as many as there are ports).</summary>
+    /// <returns>Success, AddressAlreadyInUse, AddressNotAvailable, InvalidArgument or TooManyOpenSockets.</returns>
+    public SocketError Listen(in TcpListenOptions options, out TcpListenerHandle listener)
+    {
+        listener = default;
+        if (options.Backlog is < 1 or > 65_535) return SocketError.InvalidArgument;
+        var local = options.Local;
+        if (!local.Address.IsUnspecified && !_x.Ip.IsLocalAddress(local.Address)) return SocketError.AddressNotAvailable;
+        var bound = options;
+        if (local.Port == 0)
+        {
+            if (!_active.TryPickListenPort(local.Address, options.V6Only, out var port)) return SocketError.AddressNotAvailable;
+            bound = options with { Local = new Endpoint(local.Address, port) };
+        }
+        if (!_x.Settings.TryAcquire(options.Settings ?? _x.Options.Tcp, out var settings)) return SocketError.NoBufferSpaceAvailable;
+        var error = _x.Listeners.TryAdd(bound, settings, out listener);
+        if (error != SocketError.Success) _x.Settings.Release(settings);
+        return error;
+    }
+
+    /// <summary>A listener's address and port.</summary>
+    public Endpoint LocalOf(TcpListenerHandle listener) => _x.Listeners.Get(listener)?.Local ?? default;
+
+    /// <summary>Closes a listener. Connections that nobody accepted are reset.</summary>
+    public void CloseListener(TcpListenerHandle listener, Instant now)
+    {
+        if (_x.Listeners.Get(listener) is not { } entry) return;
+        _passive.RemoveAllOf(listener.Index, now);
+        while (entry.TryDequeue(out var waiting))
+        {
+            if (!_x.Tcbs.IsLive(waiting)) continue;
+            var t = _x.Tcbs.Get(waiting.Index);
+            TcpClosing.Abort(_x, t, _replies, now);
+            Close(waiting, now);
+        }
+        _x.Listeners.Remove(listener.Index);
+        _x.Settings.Release(entry.Settings);
+    }
+
+    /// <summary>Takes the next connection of a listener.</summary>
+    public bool TryAccept(TcpListenerHandle listener, out TcpHandle connection)
+    {
+        connection = default;
+        if (_x.Listeners.Get(listener) is not { } entry) return false;
+        while (entry.TryDequeue(out connection))
+        {
+            var t = _x.Tcbs.Get(connection.Index);
+            t.C.Flags &= ~TcbFlags.InAcceptQueue;
+            if ((t.C.Flags & TcbFlags.Finished) != 0 && t.K.Error != (int)SocketError.Success)
+            {
+                // Reset before anybody took it: as if it had never been.
+                t.C.Flags |= TcbFlags.Orphan;
+                _x.Free(t);
+                continue;
+            }
+            t.C.PendingEvents &= ~(TcpEvents.Connected | TcpEvents.Writable);
+            if (t.C.PendingEvents != TcpEvents.None) _x.Events.Append(_x.Tcbs, t);
+            return true;
+        }
+        return false;
+    }
+
+    /// <summary>Starts to connect (RFC 9293 §3.10.1, active OPEN). An event Connected, or Closed with the error, follows.</summary>
+    /// <returns>Success, or why not even a SYN could be tried: AddressNotAvailable, AddressAlreadyInUse, NetworkUnreachable, InvalidArgument ….</returns>
+    public SocketError Connect(in TcpConnectOptions options, Instant now, out TcpHandle connection) => _active.Connect(options, now, out connection);
+
+    /// <summary>Queues bytes to be sent.</summary>
+    /// <returns>Bytes taken; fewer than given when the buffer is full (Writable comes later); -1 when the connection cannot send.</returns>
+    public int Send(TcpHandle connection, ReadOnlySpan<byte> data, Instant now)
+    {
+        if (!CanSend(connection)) return -1;
+        var t = _x.Tcbs.Get(connection.Index);
+        var taken = _x.SendQueue.Write(ref t.C.SendQueue, data, (int)t.K.SendBuffer);
+        Queued(t, taken, taken < data.Length);
+        return taken;
+    }
+
+    /// <summary>Queues bytes of which the last are urgent (RFC 9293 §3.8.5; new applications should not use it, SHLD-13).</summary>
+    /// <returns>As <see cref="Send"/>.</returns>
+    public int SendUrgent(TcpHandle connection, ReadOnlySpan<byte> data, Instant now)
+    {
+        var taken = Send(connection, data, now);
+        if (taken <= 0) return taken;
+        // RFC 9293 MUST-30.
+        var t = _x.Tcbs.Get(connection.Index);
+        t.K.SndUp = t.C.Snd.QueueEnd;
+        t.C.Flags |= TcbFlags.UrgentToSend;
+        return taken;
+    }
+
+    /// <summary>Room in the send queue's own memory, to be filled and then committed; empty when the buffer is full or the connection cannot send.</summary>
+    /// <param name="connection">The connection.</param>
+    /// <param name="sizeHint">Bytes wished for, at most a block.</param>
+    public Span<byte> ReserveSend(TcpHandle connection, int sizeHint)
+    {
+        if (!CanSend(connection)) return default;
+        var t = _x.Tcbs.Get(connection.Index);
+        var room = _x.SendQueue.Reserve(ref t.C.SendQueue, sizeHint, (int)t.K.SendBuffer);
+        if (room.IsEmpty) WaitForRoom(t);
+        return room;
+    }
+
+    /// <summary>Queues the first <paramref name="count"/> bytes of the room that was reserved.</summary>
+    public void CommitSend(TcpHandle connection, int count, Instant now)
+    {
+        if (count == 0 || !CanSend(connection)) return;
+        var t = _x.Tcbs.Get(connection.Index);
+        Queued(t, _x.SendQueue.Commit(ref t.C.SendQueue, count), false);
+    }
+
+    /// <summary>Copies received bytes out.</summary>
+    /// <returns>Bytes; 0 when none wait (see <see cref="GetStatus"/> for why); -1 when the handle is not live.</returns>
+    public int Receive(TcpHandle connection, Span<byte> destination, Instant now)
+    {
+        if (!_x.Tcbs.IsLive(connection)) return -1;
+        var t = _x.Tcbs.Get(connection.Index);
+        var count = _x.ReceiveQueue.Read(ref t.C.ReceiveQueue, destination);
+        OnRead(t, count, now);
+        return count;
+    }
+
+    /// <summary>The next contiguous run of received bytes, without taking them. The memory stays good until they are consumed.</summary>
+    /// <param name="connection">The connection.</param>
+    /// <param name="cursor">Where to go on; default at the start.</param>
+    /// <param name="bytes">The run.</param>
+    public bool TryPeek(TcpHandle connection, ref TcpReadCursor cursor, out ReadOnlySpan<byte> bytes)
+    {
+        bytes = default;
+        return _x.Tcbs.IsLive(connection) && _x.ReceiveQueue.TryPeek(ref _x.Tcbs.Get(connection.Index).C.ReceiveQueue, ref cursor, out bytes);
+    }
+
+    /// <summary>Takes received bytes that were peeked at.</summary>
+    public void Consume(TcpHandle connection, int count, Instant now)
+    {
+        if (!_x.Tcbs.IsLive(connection)) return;
+        var t = _x.Tcbs.Get(connection.Index);
+        _x.ReceiveQueue.Consume(ref t.C.ReceiveQueue, count);
+        OnRead(t, count, now);
+    }
+
+    /// <summary>Closes the sending side: a FIN follows what is queued (RFC 9293 §3.10.4).</summary>
+    /// <returns>Success, or NotConnected.</returns>
+    public SocketError Shutdown(TcpHandle connection, Instant now) =>
+        _x.Tcbs.IsLive(connection) ? TcpClosing.Shutdown(_x, _x.Tcbs.Get(connection.Index)) : SocketError.NotConnected;
+
+    /// <summary>Refuses whatever the peer may still send; data that come are answered by a reset.</summary>
+    public void ShutdownReceive(TcpHandle connection)
+    {
+        if (!_x.Tcbs.IsLive(connection)) return;
+        var t = _x.Tcbs.Get(connection.Index);
+        t.C.Flags |= TcbFlags.ReceiveShutdown;
+        _x.ReceiveQueue.Release(ref t.C.ReceiveQueue);
+    }
+
+    /// <summary>
+    /// Lets the handle go, which is not live afterwards. What is queued is still sent and the connection ends orderly in the background;
+    /// with received bytes unread it is reset (RFC 9293 §3.6.1).
+    /// </summary>
+    public void Close(TcpHandle connection, Instant now)
+    {
+        if (!_x.Tcbs.IsLive(connection)) return;
+        var t = _x.Tcbs.Get(connection.Index);
+        TcpClosing.Close(_x, t, _replies, now);
+        // The slot goes on living until the protocol is finished, but nobody may name it any more.
+        if (_x.Tcbs.IsLive(connection)) _x.Tcbs.Retire(connection.Index);
+    }
+
+    /// <summary>Resets the connection (RFC 9293 §3.10.5). The handle stays live until <see cref="Close"/>.</summary>
+    public void Abort(TcpHandle connection, Instant now)
+    {
+        if (_x.Tcbs.IsLive(connection)) TcpClosing.Abort(_x, _x.Tcbs.Get(connection.Index), _replies, now);
+    }
+
+    /// <summary>Asks for the event SendDrained when everything queued has been acknowledged; false when that is so already.</summary>
+    public bool NotifyWhenDrained(TcpHandle connection)
+    {
+        if (!_x.Tcbs.IsLive(connection)) return false;
+        var t = _x.Tcbs.Get(connection.Index);
+        if ((t.C.Flags & TcbFlags.Finished) != 0 || t.C.SendQueue.Length == 0) return false;
+        t.C.Flags |= TcbFlags.WantDrained;
+        return true;
+    }
+
+    /// <summary>The connection's own address and port; default when the handle is not live.</summary>
+    public Endpoint LocalOf(TcpHandle connection)
+    {
+        if (!_x.Tcbs.IsLive(connection)) return default;
+        ref var c = ref _x.Tcbs.Get(connection.Index).C;
+        return new Endpoint(c.Local, c.LocalPort);
+    }
+
+    /// <summary>The peer's address and port; default when the handle is not live.</summary>
+    public Endpoint RemoteOf(TcpHandle connection)
+    {
+        if (!_x.Tcbs.IsLive(connection)) return default;
+        ref var c = ref _x.Tcbs.Get(connection.Index).C;
+        return new Endpoint(c.Remote, c.RemotePort);
+    }
+
+    /// <summary>How the connection stands.</summary>
+    public TcpStatus GetStatus(TcpHandle connection) => _x.Tcbs.IsLive(connection) ? TcpReport.Status(_x, _x.Tcbs.Get(connection.Index)) : default;
+
+    /// <summary>A snapshot of everything known of the connection (RFC 9293 §3.10.6, STATUS).</summary>
+    public bool TryGetInfo(TcpHandle connection, Instant now, out TcpInfo info)
+    {
+        info = default;
+        if (!_x.Tcbs.IsLive(connection)) return false;
+        info = TcpReport.Info(_x, _x.Tcbs.Get(connection.Index));
+        return true;
+    }
+
+    /// <summary>The handle of the connection in a slot, live or not: for walking over all connections, slot by slot.</summary>
+    /// <param name="slot">0 to <see cref="SlotCount"/> - 1.</param>
+    /// <param name="connection">The connection in it.</param>
+    public bool TryGetHandle(int slot, out TcpHandle connection)
+    {
+        connection = default;
+        if ((uint)slot >= _x.Tcbs.UsedSlots) return false;
+        var t = _x.Tcbs.Get((uint)slot);
+        if (t.C.State == TcpState.Closed) return false;
+        connection = t.Handle;
+        return true;
+    }
+
+    /// <summary>One more than the highest slot that was ever used.</summary>
+    public int SlotCount => (int)_x.Tcbs.UsedSlots;
+
+    /// <summary>The connection's settings; null when the handle is not live.</summary>
+    public TcpSettings? GetSettings(TcpHandle connection) => _x.Tcbs.IsLive(connection) ? _x.SettingsOf(_x.Tcbs.Get(connection.Index)) : null;
+
+    /// <summary>Changes the connection's settings from now on. Offers that were made in the SYN stay as they are.</summary>
+    /// <returns>Success, NotConnected, or NoBufferSpaceAvailable when too many different records are in use.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
+    public SocketError SetSettings(TcpHandle connection, TcpSettings settings, Instant now)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        settings.Validate();
+        if (!_x.Tcbs.IsLive(connection)) return SocketError.NotConnected;
+        if (!_x.Settings.TryAcquire(settings, out var number)) return SocketError.NoBufferSpaceAvailable;
+        var t = _x.Tcbs.Get(connection.Index);
+        _x.Settings.Release(t.K.Settings);
+        t.K.Settings = number;
+        TcpReport.Apply(_x, t, settings, now);
+        return SocketError.Success;
+    }
+
+    /// <summary>Takes the next event.</summary>
+    public bool TryNextEvent(out TcpEvent next)
+    {
+        next = default;
+        if (_x.Listeners.TryTakeEvent(out var listener))
+        {
+            next = new TcpEvent(default, listener, TcpEvents.Acceptable, SocketError.Success);
+            return true;
+        }
+        while (_x.Events.TryTake(_x.Tcbs, out var index, out var events))
+        {
+            var t = _x.Tcbs.Get(index);
+            _x.FreeIfUnlisted(t);
+            if ((t.C.Flags & (TcbFlags.Orphan | TcbFlags.FreePending)) != 0 || events == TcpEvents.None) continue;
+            next = new TcpEvent(t.Handle, default, events, (SocketError)t.K.Error);
+            return true;
+        }
+        return false;
+    }
+
+    internal void FireTimers(Instant now)
+    {
+        _timers.Fire(now);
+        _passive.FireTimers(now);
+        _timeWaits.FireTimers(now);
+    }
+
+    internal bool Poll(Instant now) => _output.Poll(now);
+
+    internal void OnIcmpError(in IcmpError error, Instant now) => _icmp.OnError(error, now);
+
+    private bool CanSend(TcpHandle connection)
+    {
+        if (!_x.Tcbs.IsLive(connection)) return false;
+        ref var c = ref _x.Tcbs.Get(connection.Index).C;
+        return (c.Flags & (TcbFlags.Finished | TcbFlags.FinQueued)) == 0;
+    }
+
+    private void Queued(TcbRef t, int count, bool isFull)
+    {
+        ref var c = ref t.C;
+        c.Snd.QueueEnd += (uint)count;
+        if (isFull) WaitForRoom(t);
+        if (count > 0 && c.State is not (TcpState.SynSent or TcpState.SynReceived)) _x.MarkReady(t);
+    }
+
+    // A full buffer empties by acknowledgments, which raise Writable. With nothing queued it is the block pool that is empty: try later.
+    private void WaitForRoom(TcbRef t)
+    {
+        t.C.Flags |= TcbFlags.WantWritable;
+        if (t.C.SendQueue.Length == 0) _x.BlockWaiters.Add(t);
+    }
+
+    private void OnRead(TcbRef t, int count, Instant now)
+    {
+        ref var c = ref t.C;
+        if (count <= 0 || (c.Flags & TcbFlags.Finished) != 0) return;
+        TcpWindow.TuneReceive(t, _x.SettingsOf(t), (uint)count, TcpMemory.IsLow(_x), now);
+        if (!TcpWindow.DeservesUpdate(c) || c.State is not (TcpState.Established or TcpState.FinWait1 or TcpState.FinWait2)) return;
+        c.Flags |= TcbFlags.AckNow;
+        _x.MarkReady(t);
+    }
+}

@@ -1,0 +1,12 @@
+// How tight the blocks are. The thresholds are shares of the pool: below the first, buffers stop growing; below the second, data out of
+// order are given up, for they can come again.
+namespace Peregrine.Core.Tcp;
+
+internal static class TcpMemory
+{
+    /// <summary>Less than a quarter of the blocks is free: no buffer grows.</summary>
+    internal static bool IsLow(TcpContext x) => x.Blocks.FreeCount < x.Blocks.Count / 4;
+
+    /// <summary>Less than a sixteenth is free: nothing out of order is kept.</summary>
+    internal static bool IsCritical(TcpContext x) => x.Blocks.FreeCount < x.Blocks.Count / 16;
+}

@@ -1,0 +1,310 @@
+// What a connection on the ready list has to say: SYNs, retransmissions, new data as far as windows and Nagle let them, probes, ACKs.
+// Recovery says what is lost and how much may fly; here is when a segment is worth sending (RFC 9293 §3.7.4, §3.8.6).
+using System.Net.Sockets;
+using Peregrine.Core.Links;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, TcpTimers timers)
+{
+    private readonly TcpContext _x = context;
+    private readonly TcpSegmentWriter _writer = writer;
+    private readonly TcpTimers _timers = timers;
+
+    /// <summary>Lets ready connections speak until the output has no more room; false when some still have something to say.</summary>
+    internal bool Poll(Instant now)
+    {
+        if (!_x.BlockWaiters.IsEmpty) _x.BlockWaiters.Wake(_x);
+        for (var left = _x.Options.OutputConnectionsPerTurnMax; left > 0; left--)
+        {
+            if (_x.Ready.IsEmpty) return true;
+            var t = _x.Tcbs.Get(_x.Ready.Head);
+            if ((t.C.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) == 0 && !Fill(t, now)) return false;
+            _x.Ready.RemoveHead(_x.Tcbs);
+            _x.FreeIfUnlisted(t);
+        }
+        return _x.Ready.IsEmpty;
+    }
+
+    /// <summary>Everything that one connection may say now; false when there was no room for all of it.</summary>
+    private bool Fill(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        if (!_x.Ip.IsCurrent(c.Path) && !TryResolve(t, now)) return true;
+        if ((c.Flags & TcbFlags.SynPending) != 0 && !SendSyn(t, now)) return false;
+        if (c.State is TcpState.SynSent or TcpState.SynReceived or TcpState.Closed) return true;
+        while (_x.Recovery.TryNextRetransmission(ref c, ref t.K, out var seq, out var length))
+        {
+            if (!_x.Ip.HasRoom(c.Path) || !SendRange(t, seq, length, isRetransmission: true, now)) return false;
+        }
+        while (NextNew(t, out var newLength, now))
+        {
+            if (!_x.Ip.HasRoom(c.Path) || !SendRange(t, c.Snd.Nxt, newLength, isRetransmission: false, now)) return false;
+        }
+        if ((c.Flags & (TcbFlags.ProbeNow | TcbFlags.KeepaliveNow)) != 0 && !SendProbes(t, now)) return false;
+        if ((c.Flags & TcbFlags.AckNow) != 0 && !SendAck(t, now)) return false;
+        ArmTimers(t, now);
+        return true;
+    }
+
+    // Routes, addresses or the path's MTU have changed, or IP was asked to look again (RFC 9293 SHLD-24, §3.8.3).
+    private bool TryResolve(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        var local = c.Local;
+        var error = _x.Ip.Resolve(c.Remote, ref local, ref c.Path, now);
+        if (error != SocketError.Success)
+        {
+            t.K.SoftError = error == SocketError.NetworkUnreachable ? TcpErrors.NetworkUnreachable : TcpErrors.HostUnreachable;
+            ArmTimers(t, now);
+            return false;
+        }
+        var mss = c.Mss;
+        TcpHandshake.UpdateMss(ref c, ref t.K, _x.SettingsOf(t));
+        if (c.Mss < mss) _x.Recovery.OnMssReduced(ref c, ref t.K, c.Mss);
+        return true;
+    }
+
+    /// <summary>How much new data may go in the next segment; false when none.</summary>
+    private bool NextNew(TcbRef t, out uint length, Instant now)
+    {
+        ref var c = ref t.C;
+        length = 0;
+        var unsent = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt);
+        var fin = (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued;
+        if (unsent == 0 && !fin) return false;
+        if (c.Snd.Nxt == c.Snd.Una) _x.Recovery.OnIdle(ref c, ref t.K, now);
+        var usable = (uint)Math.Max(0, c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt);
+        var allowance = _x.Recovery.SendAllowance(c, t.K);
+        if (_x.Recovery.FreeRecords == 0)
+        {
+            c.Flags |= TcbFlags.Starved;
+            return false;
+        }
+        var mss = c.Mss;
+        var most = Math.Min(Math.Min(usable, allowance), unsent);
+        if (most >= mss)
+        {
+            length = Math.Min(most, SuperSegment(c));
+            if (length < unsent || !fin)
+            {
+                // Whole segments only, unless the rest is all there is and may go.
+                if (length % mss != 0 && !(length == unsent && MaySendSmall(c, unsent % mss))) length -= length % mss;
+            }
+        }
+        else if (most < unsent)
+        {
+            // RFC 9293 MUST-38: §3.8.6.2.1 (3): half of the largest window ever offered is worth a segment, when nothing is in flight.
+            // And so is a congestion window that a larger MSS has overtaken: it could never grow again.
+            if (most > 0 && c.Snd.Nxt == c.Snd.Una && (most == allowance || most >= c.Snd.WndMax / 2)) length = most;
+            else return false;
+        }
+        else if (unsent > 0 && !fin && !MaySendSmall(c, unsent))
+        {
+            return false;
+        }
+        else
+        {
+            length = unsent;
+        }
+        // The FIN goes with the last byte; it needs no window of its own (it would wait for nothing but the application of the peer).
+        if (fin && length == unsent) length++;
+        return length > 0;
+    }
+
+    // RFC 9293 SHLD-7, MUST-17: Nagle, which the application can turn off; in Minshall's form: a small segment waits only for a small one.
+    private static bool MaySendSmall(in Tcb c, uint length) =>
+        (c.Flags & TcbFlags.NoDelay) != 0 || (c.Flags & TcbFlags.SmallInFlight) == 0 || c.Snd.Nxt == c.Snd.Una || length >= c.Mss;
+
+    private uint SuperSegment(in Tcb c)
+    {
+        var need = c.Local.IsIPv4 ? LinkOffloads.SegmentTcp4 : LinkOffloads.SegmentTcp6;
+        if ((_x.Ip.Offloads(c.Path) & need) == 0 || (c.Flags & TcbFlags.UrgentToSend) != 0) return c.Mss;
+        var most = _x.Ip.SuperSegmentMax(c.Path) - TcpHeader.LengthMax - TcpHandshake.IpHeaderLength(c.Local) - 18;
+        return (uint)Math.Max(c.Mss, most / c.Mss * c.Mss);
+    }
+
+    private bool SendRange(TcbRef t, SeqNumber seq, uint length, bool isRetransmission, Instant now)
+    {
+        ref var c = ref t.C;
+        var end = seq + length;
+        var dataLength = (uint)Math.Max(0, SeqNumber.Min(end, c.Snd.QueueEnd) - seq);
+        var plan = Plan(t, seq, TcpFlags.Ack, now);
+        var most = isRetransmission ? SuperSegment(c) : dataLength;
+        // SACK blocks take room from a full segment; in a super-segment they are dropped, for they would be in every part.
+        if (plan.Options.SackBlockCount > 0 && dataLength > 0) most = Math.Min(most, c.Mss - SackRoom(c, plan));
+        var fin = end.IsAfter(c.Snd.QueueEnd) && dataLength <= most;
+        dataLength = Math.Min(dataLength, most);
+        if (fin) plan.Flags |= TcpFlags.Fin;
+        // RFC 9293 MUST-60, MUST-61: the last of what is queued is pushed, and nothing is held back for want of a PSH.
+        if (dataLength > 0 && seq + dataLength == c.Snd.QueueEnd) plan.Flags |= TcpFlags.Psh;
+        if ((c.Flags & TcbFlags.UrgentToSend) != 0) MarkUrgent(t, ref plan);
+        if (!_writer.TrySend(t, plan, (uint)(seq - DataStart(c)), (int)dataLength, now))
+        {
+            _x.Counters.OutputNoFrame++;
+            return false;
+        }
+        var sent = dataLength + (fin ? 1u : 0);
+        _x.Recovery.OnTransmit(ref c, ref t.K, seq, sent, isRetransmission, now);
+        OnSent(t, seq, sent, dataLength, fin, isRetransmission, now);
+        return true;
+    }
+
+    private void OnSent(TcbRef t, SeqNumber seq, uint sent, uint dataLength, bool fin, bool isRetransmission, Instant now)
+    {
+        ref var c = ref t.C;
+        if (fin) c.Flags |= TcbFlags.FinSent;
+        AckIsSent(ref c, ref t.K);
+        if (isRetransmission)
+        {
+            t.K.SegmentsRetransmitted++;
+            _x.Counters.SegmentsRetransmitted++;
+        }
+        else
+        {
+            c.Snd.Nxt = seq + sent;
+            c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Nxt);
+            _x.Counters.BytesSent += dataLength;
+            if (dataLength % c.Mss != 0) c.Flags |= TcbFlags.SmallInFlight;
+            else c.Flags &= ~TcbFlags.SmallInFlight;
+        }
+        // RFC 6298 §5.1: the timer runs whenever something is in flight.
+        if (!t.K.Retransmission.IsSet) StartRetransmission(t, now);
+        c.Flags &= ~TcbFlags.Persisting;
+    }
+
+    private void StartRetransmission(TcbRef t, Instant now)
+    {
+        t.K.Retransmission = Deadline.At(now + _x.Recovery.Rto(t.K));
+        _x.Arm(t, t.K.Retransmission);
+        if (t.K.UserTimeout.IsSet) return;
+        t.K.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs));
+    }
+
+    /// <summary>The sequence number of the send queue's first byte: the SYN comes before it.</summary>
+    private static SeqNumber DataStart(in Tcb c) => c.Snd.Una == c.Snd.Iss ? c.Snd.Iss + 1 : c.Snd.Una;
+
+    private static uint SackRoom(in Tcb c, in SegmentPlan plan) =>
+        (uint)(plan.Options.EncodedLength - ((c.Flags & TcbFlags.Timestamps) != 0 ? TcpOptions.TimestampsLength : 0));
+
+    // RFC 9293 §3.8.5 with RFC 6093: the pointer names the byte after the urgent data.
+    private static void MarkUrgent(TcbRef t, ref SegmentPlan plan)
+    {
+        var distance = t.K.SndUp - plan.Seq;
+        if (distance <= 0)
+        {
+            if (t.C.Snd.Una.IsAfterOrEqual(t.K.SndUp)) t.C.Flags &= ~TcbFlags.UrgentToSend;
+            return;
+        }
+        plan.Flags |= TcpFlags.Urg;
+        plan.UrgentPointer = (ushort)Math.Min(distance, ushort.MaxValue);
+    }
+
+    private SegmentPlan Plan(TcbRef t, SeqNumber seq, TcpFlags flags, Instant now)
+    {
+        ref var c = ref t.C;
+        var plan = new SegmentPlan { Seq = seq, Ack = c.Rcv.Nxt, Flags = flags, Window = TcpWindow.Advertise(ref c) };
+        if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
+        if ((c.Flags & TcbFlags.Sack) != 0 && (t.K.OutOfOrder.IntervalCount > 0 || t.K.DsackStart != t.K.DsackEnd)) AddSackBlocks(t, ref plan);
+        return plan;
+    }
+
+    // RFC 2018 §4; RFC 2883 §4: a duplicate is reported first, and once.
+    private void AddSackBlocks(TcbRef t, ref SegmentPlan plan)
+    {
+        ref var k = ref t.K;
+        if (k.DsackStart != k.DsackEnd)
+        {
+            plan.Options.TryAddSackBlock(new SackBlock(k.DsackStart, k.DsackEnd));
+            k.DsackStart = k.DsackEnd;
+            _x.Counters.DsacksSent++;
+        }
+        if (k.OutOfOrder.IntervalCount == 0) return;
+        Span<SackBlock> blocks = stackalloc SackBlock[TcpOptions.SackBlockCountMax];
+        var count = _x.OutOfOrder.WriteSackBlocks(ref k.OutOfOrder, blocks);
+        for (var i = 0; i < count; i++) plan.Options.TryAddSackBlock(blocks[i]);
+    }
+
+    private bool SendSyn(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        if (!_x.Ip.HasRoom(c.Path)) return false;
+        var settings = _x.SettingsOf(t);
+        var answer = c.State == TcpState.SynReceived;
+        var plan = new SegmentPlan
+        {
+            Seq = c.Snd.Iss,
+            Ack = answer ? c.Rcv.Nxt : default,
+            Flags = answer ? TcpFlags.Syn | TcpFlags.Ack : TcpFlags.Syn,
+            Window = (ushort)Math.Min(c.ReceiveBuffer, ushort.MaxValue),
+        };
+        // RFC 9293 SHLD-5, MUST-65: the MSS option goes on SYNs and on nothing else.
+        plan.Options.Mss = TcpHandshake.AnnouncedMss(c.Local, c.Path, settings);
+        if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);
+        if ((c.Flags & TcbFlags.Sack) != 0) plan.Options.SackPermitted = true;
+        if ((c.Flags & TcbFlags.WindowScaling) != 0) plan.Options.WindowScale = new WindowScale(c.RcvScale);
+        if (!_writer.TrySend(t, plan, 0, 0, now)) return false;
+        c.Flags &= ~(TcbFlags.SynPending | TcbFlags.AckNow);
+        c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Iss + 1);
+        c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Nxt);
+        if (c.Backoff == 0) t.K.RoundStart = Deadline.At(now);
+        else _x.Counters.SegmentsRetransmitted++;
+        if (!t.K.Retransmission.IsSet) t.K.Retransmission = Deadline.At(now + Duration.FromSeconds(1));
+        _x.Arm(t, t.K.Retransmission);
+        return true;
+    }
+
+    private bool SendAck(TcbRef t, Instant now)
+    {
+        if (!_x.Ip.HasRoom(t.C.Path) || !_writer.TrySend(t, Plan(t, t.C.Snd.Nxt, TcpFlags.Ack, now), 0, 0, now)) return false;
+        _x.Counters.AcksSent++;
+        AckIsSent(ref t.C, ref t.K);
+        return true;
+    }
+
+    private static void AckIsSent(ref Tcb c, ref TcbCold k)
+    {
+        c.Flags &= ~(TcbFlags.AckNow | TcbFlags.AckDelayed);
+        c.LastAckSent = c.Rcv.Nxt;
+        k.DelayedAck = Deadline.None;
+    }
+
+    private bool SendProbes(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        if (!_x.Ip.HasRoom(c.Path)) return false;
+        if ((c.Flags & TcbFlags.ProbeNow) != 0)
+        {
+            // RFC 9293 §3.8.6.1: one byte of new data into the closed window. It is not recorded as sent: if it is taken, the ACK says so.
+            var hasData = c.Snd.QueueEnd.IsAfter(c.Snd.Nxt);
+            var plan = Plan(t, c.Snd.Nxt, TcpFlags.Ack, now);
+            if (!_writer.TrySend(t, plan, (uint)(c.Snd.Nxt - DataStart(c)), hasData ? 1 : 0, now)) return false;
+            if (hasData) c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Nxt + 1);
+            _x.Counters.WindowProbesSent++;
+            c.Flags &= ~TcbFlags.ProbeNow;
+        }
+        if ((c.Flags & TcbFlags.KeepaliveNow) != 0)
+        {
+            // RFC 9293 §3.8.4, SHLD-12: SEG.SEQ = SND.NXT - 1, no data.
+            if (!_writer.TrySend(t, Plan(t, c.Snd.Nxt - 1, TcpFlags.Ack, now), 0, 0, now)) return false;
+            _x.Counters.KeepaliveProbesSent++;
+            c.Flags &= ~TcbFlags.KeepaliveNow;
+        }
+        AckIsSent(ref c, ref t.K);
+        return true;
+    }
+
+    // Data that wait with nothing in flight need the persist timer, or the connection would never speak again.
+    private void ArmTimers(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        if (c.Snd.Nxt != c.Snd.Una || t.K.Retransmission.IsSet) return;
+        if (!c.Snd.QueueEnd.IsAfter(c.Snd.Nxt) && (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) != TcbFlags.FinQueued) return;
+        if (c.State is TcpState.SynSent or TcpState.SynReceived) return;
+        if ((c.Flags & TcbFlags.Starved) == 0) c.Flags |= TcbFlags.Persisting;
+        t.K.Retransmission = Deadline.At(now + ((c.Flags & TcbFlags.Starved) != 0 ? Duration.FromMilliseconds(10) : _timers.PersistInterval(t)));
+        _x.Arm(t, t.K.Retransmission);
+    }
+}

@@ -1,0 +1,370 @@
+// Passive opens: a SYN for a listener becomes a record of the SYN backlog (or a cookie when that is full), the completing ACK becomes a
+// TCB in ESTABLISHED on the accept queue. RFC 9293 §3.10.7.2 (LISTEN) and §3.10.7.4 as far as it speaks of a passive SYN-RECEIVED.
+using System.Net.Sockets;
+using Peregrine.Core.Demux;
+using Peregrine.Core.Ip;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, TcpSegmentWriter writer, TcpInput input, SynCookies cookies)
+{
+    private readonly TcpContext _x = context;
+    private readonly TcpReplies _replies = replies;
+    private readonly TcpSegmentWriter _writer = writer;
+    private readonly TcpInput _input = input;
+    private readonly SynCookies _cookies = cookies;
+    private Instant _cookiesUntil;
+
+    /// <summary>A segment for which there is no connection.</summary>
+    internal void OnSegment(ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
+        var found = _x.Listeners.TryFind(packet.Destination, s.LocalPort, out var listener);
+        // RFC 9293 §3.10.7.2, first: a reset in LISTEN is ignored; §3.10.7.1: and without a listener too.
+        if (s.IsRst || !found || s.IsAck)
+        {
+            if (found && s.IsAck && !s.IsRst && TryTakeCookie(ref s, packet, listener, now)) return;
+            _x.Counters.DroppedNoConnection++;
+            _replies.ResetFor(packet, s, now);
+            return;
+        }
+        // RFC 9293 §3.10.7.2, fourth: neither RST, ACK nor SYN: drop.
+        if (!s.IsSyn || s.IsFin)
+        {
+            _x.Counters.DroppedNoConnection++;
+            return;
+        }
+        OnSyn(ref s, packet, listener, null, now);
+    }
+
+    /// <summary>A connection request for a listener; <paramref name="issFloor"/> comes from a TIME-WAIT record that gives way.</summary>
+    internal void OnSyn(ref SegmentArrival s, in ReceivedPacket packet, int listener, TimeWaitRecord? issFloor, Instant now)
+    {
+        var entry = _x.Listeners.Get(listener)!;
+        var settings = _x.Settings[entry.Settings];
+        var record = new SynRecord
+        {
+            Local = packet.Destination,
+            Remote = packet.Source,
+            LocalPort = s.LocalPort,
+            RemotePort = s.RemotePort,
+            Listener = listener,
+            ListenerGeneration = entry.Generation,
+            Irs = s.Seq,
+            TsRecent = s.Options.TsVal,
+            RcvWnd = (uint)Math.Min(settings.ReceiveBufferBytes, ushort.MaxValue),
+            // RFC 9293 MUST-14, MUST-15.
+            PeerMss = s.Options.HasMss ? s.Options.Mss : TcpHandshake.DefaultMss(packet.Source),
+            SndWnd = new UnscaledWindow(s.RawWindow),
+        };
+        if (settings.Timestamps && s.Options.HasTimestamps) record.Flags |= SynFlags.Timestamps;
+        if (settings.SelectiveAcknowledgments && s.Options.SackPermitted) record.Flags |= SynFlags.Sack;
+        if (settings.WindowScaling && s.Options.HasWindowScale)
+        {
+            record.Flags |= SynFlags.WindowScale;
+            record.SndScale = s.Options.WindowScale.Shift;
+            record.RcvScale = TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax);
+        }
+        var source = record.Local;
+        if (_x.Ip.Resolve(record.Remote, ref source, ref record.Path, now) != SocketError.Success)
+        {
+            _x.Counters.DroppedSynBacklogFull++;
+            return;
+        }
+        record.TsOffset = _x.Isn.TimestampOffset(record.Local, record.LocalPort, record.Remote, record.RemotePort);
+        // RFC 9293 SHLD-1, MUST-9.
+        record.Iss = _x.Isn.Next(record.Local, record.LocalPort, record.Remote, record.RemotePort, now);
+        if (issFloor is { } old) record.Iss = TimeWaitJudge.IssAfter(old, record.Iss);
+        record.Hash = _x.Demux.Hash(record.Local, record.LocalPort, record.Remote, record.RemotePort);
+        // The bound of this queue is the larger of the backlog and what a burst of honest clients needs.
+        if (entry.IsFull || !_x.SynBacklog.TryAdd(record, Math.Max(entry.Backlog, 128), now, out var index))
+        {
+            OnBacklogFull(ref record, settings, entry.IsFull, now);
+            return;
+        }
+        if (!_x.Demux.TryAdd(record.Hash, DemuxKind.SynReceived, index))
+        {
+            _x.SynBacklog.Remove(index);
+            _x.Counters.DroppedConnectionLimit++;
+            return;
+        }
+        _x.Counters.SynsAccepted++;
+        SendSynAck(ref _x.SynBacklog.Get(index), now);
+    }
+
+    // RFC 4987 §3.6: a full backlog keeps no state, so that a flood cannot shut honest clients out.
+    private void OnBacklogFull(ref SynRecord record, TcpSettings settings, bool acceptQueueFull, Instant now)
+    {
+        if (acceptQueueFull || !_x.Options.SynCookies || !_replies.TryTake(now))
+        {
+            _x.Counters.DroppedSynBacklogFull++;
+            return;
+        }
+        _x.Counters.SynsAccepted++;
+        _x.Counters.SynCookiesSent++;
+        _cookiesUntil = now + SynCookies.SlotLength * 2;
+        record.Iss = _cookies.Encode(record.Local, record.LocalPort, record.Remote, record.RemotePort, record.Irs, record.PeerMss, now);
+        var stamp = 0u;
+        if ((record.Flags & SynFlags.Timestamps) != 0)
+        {
+            var options = new CookieOptions((record.Flags & SynFlags.WindowScale) != 0, record.SndScale, (record.Flags & SynFlags.Sack) != 0, false);
+            stamp = SynCookies.EncodeTimestamp((uint)(now.Nanoseconds / 1_000_000), record.TsOffset, options);
+        }
+        else
+        {
+            // Without a timestamp there is nowhere to keep them.
+            record.Flags &= ~(SynFlags.WindowScale | SynFlags.Sack);
+        }
+        SendSynAck(ref record, stamp, settings, now);
+    }
+
+    /// <summary>SYN-ACKs whose time-out has come, and records that have expired: a turn's share.</summary>
+    internal void FireTimers(Instant now)
+    {
+        for (var left = _x.Options.TimersPerTurnMax; left > 0 && _x.SynBacklog.TryNextDue(now, out var index, out var expired); left--)
+        {
+            if (expired)
+            {
+                _x.Counters.FailedOpens++;
+                Remove(index);
+            }
+            else
+            {
+                _x.Counters.SegmentsRetransmitted++;
+                SendSynAck(ref _x.SynBacklog.Get(index), now);
+            }
+        }
+    }
+
+    /// <summary>The listener closes: its half-open connections go with it.</summary>
+    internal void RemoveAllOf(int listener, Instant now)
+    {
+        while (_x.SynBacklog.TryFirstOf(listener, out var index))
+        {
+            var record = _x.SynBacklog.Get(index);
+            var plan = new SegmentPlan { Seq = record.Iss + 1, Ack = record.Irs + 1, Flags = TcpFlags.Rst | TcpFlags.Ack };
+            if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now)) _x.Counters.ResetsSent++;
+            Remove(index);
+        }
+    }
+
+    /// <summary>A segment for a connection in (passive) SYN-RECEIVED; RFC 9293 §3.10.7.4.</summary>
+    internal void OnSynReceived(uint index, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
+        ref var record = ref _x.SynBacklog.Get(index);
+        var next = record.Irs + 1;
+        // RFC 7323 §5.3: PAWS holds here as well.
+        if ((record.Flags & SynFlags.Timestamps) != 0 && !s.IsRst && !s.IsSyn
+            && (!s.Options.HasTimestamps || (int)(s.Options.TsVal - record.TsRecent) < 0))
+        {
+            _x.Counters.DroppedPaws++;
+            return;
+        }
+        // The peer's SYN again: our SYN-ACK was lost.
+        if (s.IsSyn && !s.IsAck && s.Seq == record.Irs && !s.IsRst)
+        {
+            _x.Counters.SynsAccepted++;
+            if (_replies.TryTake(now)) SendSynAck(ref record, now);
+            return;
+        }
+        if (!TcpInput.IsAcceptable(next, record.RcvWnd, s.Seq, s.Length))
+        {
+            _x.Counters.DroppedOutOfWindow++;
+            if (!s.IsRst && _replies.TryTake(now)) SendAck(record, now);
+            return;
+        }
+        if (s.IsRst)
+        {
+            // RFC 5961 §3.2: only exactly in place; RFC 9293 §3.10.7.4: back to LISTEN, the application hears nothing.
+            if (s.Seq == next)
+            {
+                _x.Counters.ResetsReceived++;
+                _x.Counters.FailedOpens++;
+                Remove(index);
+                return;
+            }
+            _x.Counters.DroppedResetNotExact++;
+            if (_replies.TryTake(now)) SendAck(record, now);
+            return;
+        }
+        if (s.IsSyn)
+        {
+            _x.Counters.DroppedSynInConnection++;
+            if (_replies.TryTake(now)) SendAck(record, now);
+            return;
+        }
+        if (!s.IsAck)
+        {
+            _x.Counters.DroppedNoAckBit++;
+            return;
+        }
+        if (s.Ack != record.Iss + 1)
+        {
+            _x.Counters.DroppedUnacceptableAck++;
+            _replies.ResetFor(packet, s, now);
+            return;
+        }
+        Complete(index, ref s, packet, now);
+    }
+
+    private void Complete(uint index, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
+        var record = _x.SynBacklog.Get(index);
+        var entry = _x.Listeners.Get(record.Listener);
+        if (entry is null || entry.Generation != record.ListenerGeneration)
+        {
+            _x.Counters.DroppedNoConnection++;
+            _replies.ResetFor(packet, s, now);
+            Remove(index);
+            return;
+        }
+        // The record stays: the SYN-ACK comes again, and with it the ACK, when there may be room.
+        if (entry.IsFull)
+        {
+            _x.Counters.DroppedAcceptQueueFull++;
+            return;
+        }
+        if (!_x.Tcbs.TryAllocate(out var tcb))
+        {
+            _x.Counters.DroppedConnectionLimit++;
+            return;
+        }
+        _x.Demux.Replace(record.Hash, DemuxKind.SynReceived, index, DemuxKind.Tcb, tcb);
+        _x.SynBacklog.Remove(index);
+        Open(tcb, record, entry, ref s, packet, now);
+    }
+
+    private void Open(uint tcb, in SynRecord record, TcpListenerEntry entry, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
+        var t = _x.Tcbs.Get(tcb);
+        ref var c = ref t.C;
+        var settings = _x.Settings[entry.Settings];
+        _x.Settings.Share(entry.Settings);
+        t.K.Settings = entry.Settings;
+        t.K.Listener = record.Listener;
+        (c.Local, c.LocalPort, c.Remote, c.RemotePort, c.Path) = (record.Local, record.LocalPort, record.Remote, record.RemotePort, record.Path);
+        TcpStates.Move(ref c.State, TcpState.SynReceived);
+        c.Flags = TcbFlags.InAcceptQueue;
+        TcpHandshake.Initialize(_x, t, record.Iss, record.TsOffset, settings, now);
+        c.Snd.Nxt = c.Snd.Max = record.Iss + 1;
+        var syn = new SegmentArrival { Seq = record.Irs, RawWindow = record.SndWnd.Value, Flags = TcpFlags.Syn };
+        if ((record.Flags & SynFlags.Timestamps) != 0) syn.Options.SetTimestamps(record.TsRecent, 0);
+        if ((record.Flags & SynFlags.Sack) != 0) syn.Options.SackPermitted = true;
+        if ((record.Flags & SynFlags.WindowScale) != 0) syn.Options.WindowScale = new WindowScale(record.SndScale);
+        syn.Options.Mss = record.PeerMss;
+        TcpHandshake.TakeSyn(_x, t, syn, now);
+        if ((record.Flags & SynFlags.Retransmitted) != 0) c.Backoff = 1;
+        else t.K.RoundStart = Deadline.At(record.FirstSent);
+        _x.Counters.PassiveOpens++;
+        entry.Enqueue(t.Handle);
+        _x.Listeners.Raise(record.Listener);
+        // From here on the segment is like any other: its data and FIN count (RFC 9293 §3.10.7.4, fifth).
+        _input.OnSegment(t, ref s, packet, now);
+    }
+
+    private bool TryTakeCookie(ref SegmentArrival s, in ReceivedPacket packet, int listener, Instant now)
+    {
+        if (!_x.Options.SynCookies || now > _cookiesUntil || s.IsSyn) return false;
+        var entry = _x.Listeners.Get(listener)!;
+        if (!_cookies.TryDecode(packet.Destination, s.LocalPort, packet.Source, s.RemotePort, s.Seq - 1, s.Ack - 1, now, out var mss))
+        {
+            _x.Counters.SynCookiesRejected++;
+            return false;
+        }
+        if (entry.IsFull)
+        {
+            _x.Counters.DroppedAcceptQueueFull++;
+            return true;
+        }
+        if (!_x.Tcbs.TryAllocate(out var tcb))
+        {
+            _x.Counters.DroppedConnectionLimit++;
+            return true;
+        }
+        var record = new SynRecord
+        {
+            Local = packet.Destination,
+            Remote = packet.Source,
+            LocalPort = s.LocalPort,
+            RemotePort = s.RemotePort,
+            Listener = listener,
+            Irs = s.Seq - 1,
+            Iss = s.Ack - 1,
+            PeerMss = mss,
+            SndWnd = new UnscaledWindow(s.RawWindow),
+            FirstSent = now,
+            Flags = SynFlags.Retransmitted,
+        };
+        RestoreOptions(ref record, s, _x.Settings[entry.Settings]);
+        var source = record.Local;
+        record.Hash = _x.Demux.Hash(record.Local, record.LocalPort, record.Remote, record.RemotePort);
+        if (_x.Ip.Resolve(record.Remote, ref source, ref record.Path, now) != SocketError.Success || !_x.Demux.TryAdd(record.Hash, DemuxKind.Tcb, tcb))
+        {
+            _x.Tcbs.Retire(tcb);
+            _x.Tcbs.Free(tcb);
+            _x.Counters.DroppedConnectionLimit++;
+            return true;
+        }
+        _x.Counters.SynCookiesAccepted++;
+        Open(tcb, record, entry, ref s, packet, now);
+        return true;
+    }
+
+    private void RestoreOptions(ref SynRecord record, in SegmentArrival s, TcpSettings settings)
+    {
+        if (!s.Options.HasTimestamps) return;
+        record.TsOffset = _x.Isn.TimestampOffset(record.Local, record.LocalPort, record.Remote, record.RemotePort);
+        record.TsRecent = s.Options.TsVal;
+        record.Flags |= SynFlags.Timestamps;
+        var carried = SynCookies.DecodeTimestamp(s.Options.TsEcr, record.TsOffset);
+        if (carried.SackPermitted) record.Flags |= SynFlags.Sack;
+        if (!carried.HasWindowScale) return;
+        record.Flags |= SynFlags.WindowScale;
+        record.SndScale = carried.WindowScale;
+        record.RcvScale = TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax);
+    }
+
+    private void SendSynAck(ref SynRecord record, Instant now)
+    {
+        if (_x.Listeners.Get(record.Listener) is not { } entry) return;
+        var stamp = (uint)(now.Nanoseconds / 1_000_000) + record.TsOffset;
+        SendSynAck(ref record, stamp, _x.Settings[entry.Settings], now);
+    }
+
+    private void SendSynAck(ref SynRecord record, uint stamp, TcpSettings settings, Instant now)
+    {
+        var plan = new SegmentPlan
+        {
+            Seq = record.Iss,
+            Ack = record.Irs + 1,
+            Flags = TcpFlags.Syn | TcpFlags.Ack,
+            Window = (ushort)Math.Min(settings.ReceiveBufferBytes, ushort.MaxValue),
+        };
+        plan.Options.Mss = TcpHandshake.AnnouncedMss(record.Local, record.Path, settings);
+        if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(stamp, record.TsRecent);
+        if ((record.Flags & SynFlags.Sack) != 0) plan.Options.SackPermitted = true;
+        if ((record.Flags & SynFlags.WindowScale) != 0) plan.Options.WindowScale = new WindowScale(TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax));
+        _writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now);
+    }
+
+    private void SendAck(in SynRecord record, Instant now)
+    {
+        var plan = new SegmentPlan
+        {
+            Seq = record.Iss + 1,
+            Ack = record.Irs + 1,
+            Flags = TcpFlags.Ack,
+            Window = (ushort)Math.Min(record.RcvWnd >> record.RcvScale, ushort.MaxValue),
+        };
+        if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps((uint)(now.Nanoseconds / 1_000_000) + record.TsOffset, record.TsRecent);
+        var path = record.Path;
+        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now)) _x.Counters.ChallengeAcksSent++;
+    }
+
+    private void Remove(uint index)
+    {
+        _x.Demux.Remove(_x.SynBacklog.Get(index).Hash, DemuxKind.SynReceived, index);
+        _x.SynBacklog.Remove(index);
+    }
+}

@@ -1,0 +1,120 @@
+// From a received packet to the mechanism that takes it: header and checksum, demux, options. In stages over a burst, so that the memory
+// that one segment needs is loading while others are worked on: first every hash, then every TCB, then the work.
+using System.Runtime.CompilerServices;
+using Peregrine.Core.Demux;
+using Peregrine.Core.Ip;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+internal sealed unsafe class TcpReceiver
+{
+    private readonly TcpContext _x;
+    private readonly TcpInput _input;
+    private readonly TcpPassiveOpen _passive;
+    private readonly TcpTimeWaitInput _timeWaits;
+    private readonly TcpReplies _replies;
+    private Prefetcher _prefetcher;
+    private TcpDemuxKeys _keys;
+
+    internal TcpReceiver(
+        TcpContext context, TcpDemuxKeys keys, TcpInput input, TcpPassiveOpen passive, TcpTimeWaitInput timeWaits, TcpReplies replies)
+    {
+        (_x, _keys, _input, _passive, _timeWaits, _replies) = (context, keys, input, passive, timeWaits, replies);
+    }
+
+    /// <summary>First stage: the hash of the packet's tuple; the demux slot starts to load.</summary>
+    internal ulong Hash(in ReceivedPacket packet)
+    {
+        if (packet.TransportLength < TcpHeader.Length || packet.TransportOffset + 4 > packet.Frame.HeadLength) return 0;
+        var ports = (byte*)_x.Frames.Address(packet.Frame) + packet.TransportOffset;
+        var hash = _x.Demux.Hash(
+            packet.Destination, (ushort)((ports[2] << 8) | ports[3]), packet.Source, (ushort)((ports[0] << 8) | ports[1]));
+        _x.Demux.Prefetch(hash);
+        return hash;
+    }
+
+    /// <summary>Second stage: the TCB that is probably meant starts to load.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void Prefetch(ulong hash)
+    {
+        if (!_x.Demux.TryFindCandidate(hash, out var kind, out var index) || kind != DemuxKind.Tcb) return;
+        var hot = (byte*)_x.Tcbs.HotAddress(index);
+        _prefetcher.Touch(hot);
+        _prefetcher.Touch(hot + 64);
+        _prefetcher.Touch(hot + 128);
+        _prefetcher.Touch(_x.Tcbs.ColdAddress(index));
+        _prefetcher.Touch((byte*)_x.Tcbs.ColdAddress(index) + 64);
+    }
+
+    /// <summary>Third stage: the segment. The caller keeps the frame.</summary>
+    internal void OnPacket(in ReceivedPacket packet, ulong hash, Instant now)
+    {
+        if (!TryParse(packet, out var s)) return;
+        if (!_x.Demux.TryFind(hash, packet.Destination, s.LocalPort, packet.Source, s.RemotePort, ref _keys, out var kind, out var index))
+        {
+            _passive.OnSegment(ref s, packet, now);
+            return;
+        }
+        switch (kind)
+        {
+            case DemuxKind.Tcb:
+                _input.OnSegment(_x.Tcbs.Get(index), ref s, packet, now);
+                break;
+            case DemuxKind.TimeWait:
+                _timeWaits.OnSegment(index, ref s, packet, now);
+                break;
+            default:
+                _passive.OnSynReceived(index, ref s, packet, now);
+                break;
+        }
+    }
+
+    private bool TryParse(in ReceivedPacket packet, out SegmentArrival s)
+    {
+        s = default;
+        // RFC 9293 MUST-57, MUST-63: TCP is for unicast only.
+        if (packet.IsGroup)
+        {
+            _x.Counters.DroppedNotUnicast++;
+            return false;
+        }
+        var head = _x.Frames.Head(packet.Frame);
+        var inHead = Math.Min(head.Length - packet.TransportOffset, packet.TransportLength);
+        if (inHead < TcpHeader.Length || !TcpPacket.TryParse(head.Slice(packet.TransportOffset, inHead), out var tcp))
+        {
+            _x.Counters.DroppedMalformed++;
+            return false;
+        }
+        // RFC 9293 MUST-3: unless the link has verified it, or it never left this machine.
+        if (!packet.ChecksumGood && !IsChecksumGood(packet))
+        {
+            _x.Counters.DroppedChecksum++;
+            return false;
+        }
+        ref readonly var header = ref tcp.Header;
+        s.RemotePort = header.SourcePort;
+        s.LocalPort = header.DestinationPort;
+        s.Seq = new SeqNumber(header.Seq);
+        s.Ack = new SeqNumber(header.Ack);
+        s.Flags = header.Flags;
+        s.RawWindow = header.Window;
+        s.UrgentPointer = header.UrgentPointer;
+        s.PayloadOffset = packet.TransportOffset + tcp.HeaderLength;
+        s.PayloadLength = packet.TransportLength - tcp.HeaderLength;
+        s.WireSize = packet.Frame.SegmentSize;
+        if (TcpOptions.Parse(tcp.Options, s.IsSyn, out s.Options)) return true;
+        // RFC 9293 MUST-7: an illegal option length must not harm; what cannot be understood is not acted upon.
+        _x.Counters.DroppedMalformed++;
+        return false;
+    }
+
+    private bool IsChecksumGood(in ReceivedPacket packet)
+    {
+        var pseudo = InternetChecksum.PseudoHeader(packet.Source, packet.Destination, IpProtocol.Tcp, packet.TransportLength);
+        if (!packet.Frame.IsChained)
+            return InternetChecksum.IsValid(InternetChecksum.Sum(_x.Frames.Head(packet.Frame).Slice(packet.TransportOffset, packet.TransportLength), pseudo));
+        return InternetChecksum.IsValid(_x.Frames.Sum(packet.Frame, packet.TransportOffset, packet.TransportLength, pseudo));
+    }
+}

@@ -1,0 +1,78 @@
+// Segments that answer at once and stand outside a connection's flow: resets, the ACK that closes into TIME-WAIT, ACKs of TIME-WAIT.
+// Every reply to somebody whom we do not know passes one limiter, so that nobody can make us a reflector.
+using Peregrine.Core.Ip;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
+{
+    private readonly TcpContext _x = context;
+    private readonly TcpSegmentWriter _writer = writer;
+    private Instant _tokensAt;
+    private long _tokens = context.Options.TcpReplyBurst;
+
+    /// <summary>RFC 9293 §3.10.7.1: the reset that answers a segment which belongs nowhere. Never to a reset.</summary>
+    internal void ResetFor(in ReceivedPacket packet, in SegmentArrival s, Instant now)
+    {
+        if (s.IsRst || !TryTake(now)) return;
+        var plan = s.IsAck
+            ? new SegmentPlan { Seq = s.Ack, Flags = TcpFlags.Rst }
+            : new SegmentPlan { Seq = default, Ack = s.End, Flags = TcpFlags.Rst | TcpFlags.Ack };
+        var path = default(FlowPath);
+        if (_writer.TrySendBare(packet.Destination, s.LocalPort, packet.Source, s.RemotePort, plan, ref path, now)) _x.Counters.ResetsSent++;
+    }
+
+    /// <summary>A reset of a connection of ours, exactly in place: SND.NXT, so that it survives RFC 5961 at the peer.</summary>
+    internal void ResetOf(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = c.Rcv.Nxt, Flags = TcpFlags.Rst | TcpFlags.Ack };
+        if (_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now)) _x.Counters.ResetsSent++;
+    }
+
+    /// <summary>The last ACK of a connection that is about to become a TIME-WAIT record.</summary>
+    internal void AckOf(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = c.Rcv.Nxt, Flags = TcpFlags.Ack, Window = TcpWindow.Advertise(ref c) };
+        if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
+        if (_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now)) _x.Counters.AcksSent++;
+    }
+
+    /// <summary>An ACK from a TIME-WAIT record (RFC 9293 §3.10.7.4: the FIN again, or something out of place), limited.</summary>
+    internal void AckOf(in TimeWaitRecord record, Instant now)
+    {
+        if (!TryTake(now)) return;
+        var plan = new SegmentPlan
+        {
+            Seq = record.SndNxt,
+            Ack = record.RcvNxt,
+            Flags = TcpFlags.Ack,
+            Window = (ushort)Math.Min(record.RcvWnd >> record.RcvScale, ushort.MaxValue),
+        };
+        if (record.Timestamps) plan.Options.SetTimestamps((uint)(now.Nanoseconds / 1_000_000) + record.TsOffset, record.TsRecent);
+        var path = default(FlowPath);
+        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now)) _x.Counters.AcksSent++;
+    }
+
+    /// <summary>One token of the limiter for replies to strangers.</summary>
+    internal bool TryTake(Instant now)
+    {
+        var rate = _x.Options.TcpRepliesPerSecond;
+        var earned = (now - _tokensAt).Nanoseconds / (1_000_000_000 / rate);
+        if (earned > 0)
+        {
+            _tokens = Math.Min(_x.Options.TcpReplyBurst, _tokens + earned);
+            _tokensAt = now;
+        }
+        if (_tokens == 0)
+        {
+            _x.Counters.RepliesLimited++;
+            return false;
+        }
+        _tokens--;
+        return true;
+    }
+}

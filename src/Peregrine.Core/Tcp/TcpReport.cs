@@ -1,0 +1,82 @@
+// Answers to questions about a connection, and the application of changed settings to one that is open.
+using System.Net.Sockets;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+internal static class TcpReport
+{
+    internal static TcpStatus Status(TcpContext x, TcbRef t)
+    {
+        ref var c = ref t.C;
+        var queued = c.SendQueue.Length;
+        var canSend = (c.Flags & (TcbFlags.Finished | TcbFlags.FinQueued)) == 0;
+        var writable = canSend && t.K.SendBuffer > queued ? t.K.SendBuffer - queued : 0;
+        // RFC 9293 MUST-33: how much urgent data is left is known to who asks.
+        var urgent = (c.Flags & TcbFlags.UrgentPending) != 0 ? Math.Max(0, c.Rcv.Up - (c.Rcv.Nxt - c.ReceiveQueue.Length)) : 0;
+        return new TcpStatus(
+            true, c.State, (int)c.ReceiveQueue.Length, (int)writable, (int)queued, urgent, (c.Flags & TcbFlags.FinReceived) != 0, (SocketError)t.K.Error);
+    }
+
+    internal static TcpInfo Info(TcpContext x, TcbRef t)
+    {
+        ref var c = ref t.C;
+        ref var k = ref t.K;
+        return new TcpInfo
+        {
+            Local = new Endpoint(c.Local, c.LocalPort),
+            Remote = new Endpoint(c.Remote, c.RemotePort),
+            State = c.State,
+            Timestamps = (c.Flags & TcbFlags.Timestamps) != 0,
+            Sack = (c.Flags & TcbFlags.Sack) != 0,
+            SendScale = c.SndScale,
+            ReceiveScale = c.RcvScale,
+            Rto = x.Recovery.Rto(k),
+            SmoothedRtt = Duration.FromMicroseconds(k.Rtt.Srtt >> 3),
+            RttVariation = Duration.FromMicroseconds(k.Rtt.RttVar >> 2),
+            MinimumRtt = Duration.FromMicroseconds(k.Rtt.MinRtt),
+            SendMss = c.Mss,
+            ReceiveMss = c.RcvMss,
+            CongestionWindow = c.Cwnd,
+            SlowStartThreshold = c.Ssthresh,
+            FlightSize = (uint)(c.Snd.Nxt - c.Snd.Una),
+            SendWindow = c.Snd.Wnd,
+            ReceiveWindow = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt),
+            SendBuffer = k.SendBuffer,
+            ReceiveBuffer = c.ReceiveBuffer,
+            UnsentBytes = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt),
+            UnreadBytes = c.ReceiveQueue.Length,
+            OutOfOrderBytes = k.OutOfOrder.BytesHeld,
+            BytesReceived = k.BytesReceived,
+            BytesAcknowledged = k.BytesAcked,
+            SegmentsReceived = k.SegmentsIn,
+            SegmentsSent = k.SegmentsOut,
+            SegmentsRetransmitted = k.SegmentsRetransmitted,
+            Backoff = c.Backoff,
+            CongestionControl = x.SettingsOf(t).CongestionControl,
+        };
+    }
+
+    /// <summary>What of changed settings takes effect at once; the rest is read where it is used.</summary>
+    internal static void Apply(TcpContext x, TcbRef t, TcpSettings settings, Instant now)
+    {
+        ref var c = ref t.C;
+        if (settings.NoDelay) c.Flags |= TcbFlags.NoDelay;
+        else c.Flags &= ~TcbFlags.NoDelay;
+        var hadKeepalive = (c.Flags & TcbFlags.Keepalive) != 0;
+        if (settings.KeepAlive) c.Flags |= TcbFlags.Keepalive;
+        else c.Flags &= ~TcbFlags.Keepalive;
+        if (settings.KeepAlive && !hadKeepalive && (c.Flags & TcbFlags.WasEstablished) != 0) TcpKeepalive.Start(x, t, now);
+        // Buffers only grow by themselves, and an advertised window is never taken back; a smaller limit holds from the next data on.
+        c.ReceiveBuffer = (uint)Math.Clamp((int)c.ReceiveBuffer, Math.Min(settings.ReceiveBufferBytes, settings.ReceiveBufferBytesMax), settings.ReceiveBufferBytesMax);
+        t.K.SendBuffer = (uint)Math.Clamp((int)t.K.SendBuffer, Math.Min(settings.SendBufferBytes, settings.SendBufferBytesMax), settings.SendBufferBytesMax);
+        if (TcpContext.HasOutstanding(c) && t.K.UserTimeout.IsSet)
+        {
+            t.K.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(settings.UserTimeoutMs));
+            x.Arm(t, t.K.UserTimeout);
+        }
+        // A waiting small segment may go now (RFC 9293 MUST-17).
+        if (settings.NoDelay) x.MarkReady(t);
+    }
+}

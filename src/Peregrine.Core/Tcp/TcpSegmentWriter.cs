@@ -1,0 +1,138 @@
+// Builds a TCP segment in a frame: header, options, and payload copied out of the send queue, summed in the same pass unless the link
+// finishes checksums. Gives the frame to IP. Decides nothing about what to send.
+using System.Diagnostics;
+using Peregrine.Core.Ip;
+using Peregrine.Core.Links;
+using Peregrine.Core.Memory;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+/// <summary>What a segment says, its payload apart.</summary>
+internal struct SegmentPlan
+{
+    internal SeqNumber Seq;
+    internal SeqNumber Ack;
+    internal TcpFlags Flags;
+    internal ushort Window;
+    internal ushort UrgentPointer;
+    internal TcpOptions Options;
+}
+
+internal sealed class TcpSegmentWriter(TcpContext context)
+{
+    private readonly TcpContext _x = context;
+
+    /// <summary>Writes and sends a segment of a connection; false when no frame was free.</summary>
+    /// <param name="t">The connection.</param>
+    /// <param name="plan">Header and options.</param>
+    /// <param name="queueOffset">Where the payload starts in the send queue.</param>
+    /// <param name="payloadLength">Payload bytes; more than the MSS only where the link cuts segments.</param>
+    /// <param name="now">The time.</param>
+    internal bool TrySend(TcbRef t, in SegmentPlan plan, uint queueOffset, int payloadLength, Instant now)
+    {
+        ref var c = ref t.C;
+        if (!_x.Frames.TryRent(out var frame)) return false;
+        var headerLength = TcpHeader.Length + plan.Options.EncodedLength;
+        var room = Math.Min(_x.Frames.Chunks.ChunkSize - frame.Offset - headerLength, payloadLength) & ~1;
+        if (payloadLength <= _x.Frames.Chunks.ChunkSize - frame.Offset - headerLength) room = payloadLength;
+        var offload = (_x.Ip.Offloads(c.Path) & LinkOffloads.TransmitChecksum) != 0;
+        frame.HeadLength = (ushort)(headerLength + room);
+        frame.Length = frame.HeadLength;
+        var head = _x.Frames.Head(frame);
+        var sum = room > 0 ? _x.SendQueue.CopyOut(ref c.SendQueue, queueOffset, head.Slice(headerLength, room), !offload) : 0;
+        if (room < payloadLength && !TryAddChunks(ref c, ref frame, queueOffset + (uint)room, payloadLength - room, offload, ref sum))
+        {
+            _x.Frames.Return(frame);
+            return false;
+        }
+        WriteHeader(head, plan, c.LocalPort, c.RemotePort);
+        if (offload)
+        {
+            // The link sums from the transport header on; the field holds the pseudo-header's part (IP moves the start as it prepends).
+            frame.Flags |= FrameFlags.ChecksumUnfinished;
+            frame.ChecksumStart = 0;
+            frame.ChecksumOffset = TcpHeader.ChecksumOffset;
+            InternetChecksum.StorePartial(head[TcpHeader.ChecksumOffset..],
+                InternetChecksum.PseudoHeader(c.Local, c.Remote, IpProtocol.Tcp, headerLength + payloadLength));
+        }
+        else
+        {
+            // RFC 9293 MUST-2.
+            TcpHeader.WriteChecksum(head[..headerLength], c.Local, c.Remote, sum, payloadLength);
+        }
+        if (payloadLength > c.Mss)
+        {
+            frame.SegmentKind = c.Local.IsIPv4 ? SegmentKind.Tcp4 : SegmentKind.Tcp6;
+            frame.SegmentSize = c.Mss;
+            frame.HeaderLength = (byte)headerLength;
+        }
+        t.K.SegmentsOut++;
+        _x.Counters.SegmentsSent++;
+        var settings = _x.SettingsOf(t);
+        _x.Ip.Output(ref frame, Describe(c.Local, c.Remote, settings.TrafficClass, settings.HopLimit), c.Path, now);
+        return true;
+    }
+
+    /// <summary>Writes and sends a segment without payload that belongs to no TCB; false when no frame was free or no route leads there.</summary>
+    internal bool TrySendBare(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, in SegmentPlan plan, ref FlowPath path, Instant now)
+    {
+        var source = local;
+        if (!_x.Ip.IsCurrent(path) && _x.Ip.Resolve(remote, ref source, ref path, now) != System.Net.Sockets.SocketError.Success) return false;
+        if (!_x.Ip.HasRoom(path) || !_x.Frames.TryRent(out var frame)) return false;
+        var headerLength = TcpHeader.Length + plan.Options.EncodedLength;
+        frame.HeadLength = (ushort)headerLength;
+        frame.Length = headerLength;
+        var head = _x.Frames.Head(frame);
+        WriteHeader(head, plan, localPort, remotePort);
+        TcpHeader.WriteChecksum(head, local, remote, 0, 0);
+        _x.Counters.SegmentsSent++;
+        var defaults = _x.Options.Tcp;
+        _x.Ip.Output(ref frame, Describe(local, remote, defaults.TrafficClass, defaults.HopLimit), path, now);
+        return true;
+    }
+
+    private static IpOutput Describe(in IpAddress local, in IpAddress remote, int trafficClass, int hopLimit) => new()
+    {
+        Local = local,
+        Remote = remote,
+        Protocol = IpProtocol.Tcp,
+        TrafficClass = (byte)trafficClass,
+        // RFC 9293 MUST-49: configurable.
+        HopLimit = (byte)hopLimit,
+        // RFC 1191 §3: path MTU discovery needs DF on every segment.
+        DontFragment = true,
+    };
+
+    private bool TryAddChunks(ref Tcb c, ref Frame frame, uint queueOffset, int left, bool offload, ref uint sum)
+    {
+        var last = frame.Chunk;
+        while (left > 0)
+        {
+            var n = Math.Min(left, _x.Frames.Chunks.ChunkSize);
+            if (!_x.Frames.TryExtend(ref frame, ref last, n)) return false;
+            // All parts but the last are even, so sums of parts add up.
+            var part = _x.SendQueue.CopyOut(ref c.SendQueue, queueOffset, _x.Frames.ChunkSpan(last), !offload);
+            sum = InternetChecksum.Combine(sum, part, false);
+            queueOffset += (uint)n;
+            left -= n;
+        }
+        return true;
+    }
+
+    private static void WriteHeader(Span<byte> head, in SegmentPlan plan, ushort localPort, ushort remotePort)
+    {
+        var segment = new TcpSegment
+        {
+            Seq = plan.Seq,
+            Ack = plan.Ack,
+            Flags = plan.Flags,
+            Window = new UnscaledWindow(plan.Window),
+            UrgentPointer = plan.UrgentPointer,
+            Options = plan.Options,
+        };
+        var written = TcpHeader.Write(head, localPort, remotePort, segment);
+        Debug.Assert(written <= head.Length);
+    }
+}

@@ -1,0 +1,162 @@
+// What a connection can be told, as one immutable record with units in the names and a validated range for every setting. TCBs hold the
+// number of a record in TcpSettingsTable, so a million connections with the same settings hold them once.
+using Peregrine.Core.Time;
+
+namespace Peregrine.Core.Tcp;
+
+/// <summary>Settings of a connection, a listener's connections or a whole stack. Defaults are those of a Linux server unless said otherwise.</summary>
+public sealed record TcpSettings
+{
+    /// <summary>The defaults.</summary>
+    public static TcpSettings Default { get; } = new();
+
+    /// <summary>TCP_NODELAY: sends small segments at once (Nagle's algorithm off, RFC 9293 §3.7.4). Default false.</summary>
+    public bool NoDelay { get; init; }
+
+    /// <summary>Receive buffer at the start, in bytes, 2,048 to 1 GiB. Default 128 KiB. It grows to <see cref="ReceiveBufferBytesMax"/> as the path needs.</summary>
+    public int ReceiveBufferBytes { get; init; } = 128 * 1024;
+
+    /// <summary>Largest receive buffer, in bytes; equal to <see cref="ReceiveBufferBytes"/> for no automatic tuning. Default 6 MiB.</summary>
+    public int ReceiveBufferBytesMax { get; init; } = 6 * 1024 * 1024;
+
+    /// <summary>Send buffer at the start, in bytes, 2,048 to 1 GiB. Default 256 KiB.</summary>
+    public int SendBufferBytes { get; init; } = 256 * 1024;
+
+    /// <summary>Largest send buffer, in bytes. Default 4 MiB.</summary>
+    public int SendBufferBytesMax { get; init; } = 4 * 1024 * 1024;
+
+    /// <summary>Largest segment that we accept and send, in bytes without options, 64 to 65,495, or 0 for what the path allows (TCP_MAXSEG).</summary>
+    public int MaximumSegmentSize { get; init; }
+
+    /// <summary>How long an ACK may wait for company, in milliseconds, 0 to 499 (RFC 9293 MUST-40). Default 40.</summary>
+    public int DelayedAckMs { get; init; } = 40;
+
+    /// <summary>How many first segments are acknowledged at once, 0 to 255. Default 16.</summary>
+    public int QuickAckCount { get; init; } = 16;
+
+    /// <summary>How often a SYN is repeated before the open fails, 0 to 15. Default 7: with doubling from 1 s, more than the 3 minutes of RFC 9293 MUST-23.</summary>
+    public int SynRetryCount { get; init; } = 7;
+
+    /// <summary>How often a SYN-ACK is repeated, 0 to 15. Default 5.</summary>
+    public int SynAckRetryCount { get; init; } = 5;
+
+    /// <summary>
+    /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the connection fails, in milliseconds, 1,000 to 86,400,000.
+    /// Default 924,000, which is what 15 retries come to elsewhere (R2 of RFC 9293 §3.8.3, MUST-21).
+    /// </summary>
+    public int UserTimeoutMs { get; init; } = 924_000;
+
+    /// <summary>SO_KEEPALIVE. Default false (RFC 9293 MUST-25).</summary>
+    public bool KeepAlive { get; init; }
+
+    /// <summary>Idle time before the first keepalive probe, in seconds, 1 to 32,767. Default 7,200 (RFC 9293 MUST-28).</summary>
+    public int KeepAliveTimeSeconds { get; init; } = 7_200;
+
+    /// <summary>Time between keepalive probes, in seconds, 1 to 32,767. Default 75.</summary>
+    public int KeepAliveIntervalSeconds { get; init; } = 75;
+
+    /// <summary>Unanswered keepalive probes that end a connection, 1 to 127. Default 9.</summary>
+    public int KeepAliveRetryCount { get; init; } = 9;
+
+    /// <summary>How long an abandoned connection may stay in FIN-WAIT-2, in milliseconds, 1,000 to 120,000. Default 60,000.</summary>
+    public int FinWait2TimeoutMs { get; init; } = 60_000;
+
+    /// <summary>The congestion control's name: "cubic" (default) or "newreno".</summary>
+    public string CongestionControl { get; init; } = "cubic";
+
+    /// <summary>RFC 7323 timestamps are offered and accepted. Default true.</summary>
+    public bool Timestamps { get; init; } = true;
+
+    /// <summary>RFC 2018 selective acknowledgments are offered and accepted. Default true.</summary>
+    public bool SelectiveAcknowledgments { get; init; } = true;
+
+    /// <summary>RFC 7323 window scaling is offered and accepted. Default true.</summary>
+    public bool WindowScaling { get; init; } = true;
+
+    /// <summary>IP_TTL and IPV6_UNICAST_HOPS, 1 to 255. Default 64 (RFC 9293 MUST-49).</summary>
+    public int HopLimit { get; init; } = 64;
+
+    /// <summary>IP_TOS and IPV6_TCLASS without the ECN bits, 0 to 252 in steps of 4 (RFC 9293 MUST-48). Default 0.</summary>
+    public int TrafficClass { get; init; }
+
+    /// <summary>Checks every range.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range; the message names setting, value and range.</exception>
+    public void Validate()
+    {
+        Range(nameof(ReceiveBufferBytes), ReceiveBufferBytes, 2_048, 1 << 30);
+        Range(nameof(ReceiveBufferBytesMax), ReceiveBufferBytesMax, ReceiveBufferBytes, 1 << 30);
+        Range(nameof(SendBufferBytes), SendBufferBytes, 2_048, 1 << 30);
+        Range(nameof(SendBufferBytesMax), SendBufferBytesMax, SendBufferBytes, 1 << 30);
+        if (MaximumSegmentSize != 0) Range(nameof(MaximumSegmentSize), MaximumSegmentSize, 64, 65_495);
+        Range(nameof(DelayedAckMs), DelayedAckMs, 0, 499);
+        Range(nameof(QuickAckCount), QuickAckCount, 0, 255);
+        Range(nameof(SynRetryCount), SynRetryCount, 0, 15);
+        Range(nameof(SynAckRetryCount), SynAckRetryCount, 0, 15);
+        Range(nameof(UserTimeoutMs), UserTimeoutMs, 1_000, 86_400_000);
+        Range(nameof(KeepAliveTimeSeconds), KeepAliveTimeSeconds, 1, 32_767);
+        Range(nameof(KeepAliveIntervalSeconds), KeepAliveIntervalSeconds, 1, 32_767);
+        Range(nameof(KeepAliveRetryCount), KeepAliveRetryCount, 1, 127);
+        Range(nameof(FinWait2TimeoutMs), FinWait2TimeoutMs, 1_000, 120_000);
+        Range(nameof(HopLimit), HopLimit, 1, 255);
+        Range(nameof(TrafficClass), TrafficClass, 0, 252);
+        if ((TrafficClass & 3) != 0)
+            throw new ArgumentOutOfRangeException(nameof(TrafficClass), TrafficClass, "TrafficClass must leave its two ECN bits zero: a multiple of 4.");
+        if (!Congestion.CongestionControl.TryParse(CongestionControl, out _))
+            throw new ArgumentOutOfRangeException(nameof(CongestionControl), CongestionControl, "CongestionControl must be one of: cubic, newreno.");
+    }
+
+    internal Duration FinWait2Timeout => Duration.FromMilliseconds(FinWait2TimeoutMs);
+
+    private static void Range(string name, int value, int min, int max)
+    {
+        if (value < min || value > max)
+            throw new ArgumentOutOfRangeException(name, value, $"{name} is {value}; it must be from {min} to {max}.");
+    }
+}
+
+/// <summary>Settings records by number, each held once and counted.</summary>
+internal sealed class TcpSettingsTable
+{
+    private readonly Dictionary<TcpSettings, ushort> _numbers = [];
+    private readonly List<TcpSettings?> _records = [];
+    private readonly List<long> _counts = [];
+    private readonly Stack<ushort> _free = new();
+
+    /// <summary>Number 0 is the stack's own record and stays.</summary>
+    internal TcpSettingsTable(TcpSettings defaults) => TryAcquire(defaults, out _);
+
+    internal TcpSettings this[int number] => _records[number]!;
+
+    /// <summary>The record's number, counted once more; false when 65,536 different records are in use.</summary>
+    internal bool TryAcquire(TcpSettings settings, out ushort number)
+    {
+        if (_numbers.TryGetValue(settings, out number))
+        {
+            _counts[number]++;
+            return true;
+        }
+        settings.Validate();
+        if (!_free.TryPop(out number))
+        {
+            if (_records.Count > ushort.MaxValue) return false;
+            number = (ushort)_records.Count;
+            _records.Add(null);
+            _counts.Add(0);
+        }
+        _records[number] = settings;
+        _counts[number] = 1;
+        _numbers.Add(settings, number);
+        return true;
+    }
+
+    /// <summary>Counts one more user of a record that is in use.</summary>
+    internal void Share(ushort number) => _counts[number]++;
+
+    internal void Release(ushort number)
+    {
+        if (--_counts[number] > 0) return;
+        _numbers.Remove(_records[number]!);
+        _records[number] = null;
+        _free.Push(number);
+    }
+}

@@ -1,0 +1,119 @@
+// The seventh step of RFC 9293 §3.10.7.4: the segment text. In-order data go to the receive queue, data beyond a gap to the out-of-order
+// queue, and the acknowledgment is decided: at once, or delayed in the hope of company.
+using System.Net.Sockets;
+using Peregrine.Core.Ip;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+internal sealed class TcpTextInput(TcpContext context)
+{
+    private readonly TcpContext _x = context;
+
+    /// <summary>Takes the payload; false when there is no receiver any more and the connection was reset.</summary>
+    internal bool OnText(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now, TcpReplies replies)
+    {
+        ref var c = ref t.C;
+        // After the peer's FIN there is no text (RFC 9293 §3.10.7.4: "this should not occur").
+        if (c.State is not (TcpState.Established or TcpState.FinWait1 or TcpState.FinWait2)) return true;
+        if ((c.Flags & (TcbFlags.ReceiveShutdown | TcbFlags.Orphan)) != 0)
+        {
+            // RFC 9293 SHLD-3: the application has closed and cannot have these data: the peer must know that they are lost.
+            _x.Counters.DroppedReceiverGone++;
+            _x.Counters.SegmentsAccepted--;
+            replies.ResetOf(t, now);
+            _x.Finish(t, SocketError.ConnectionAborted);
+            return false;
+        }
+        NoteSegmentSize(ref c, s);
+        if (s.Seq == c.Rcv.Nxt) TakeInOrder(t, ref s, packet, now);
+        else TakeOutOfOrder(t, ref s, packet);
+        if (s.Options.HasTimestamps && s.Options.TsEcr != 0 && s.PayloadLength >= c.RcvMss) SampleRtt(t, s, now);
+        return true;
+    }
+
+    private void TakeInOrder(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
+        ref var c = ref t.C;
+        var taken = _x.ReceiveQueue.Append(ref c.ReceiveQueue, packet.Frame, s.PayloadOffset, s.PayloadLength);
+        c.Rcv.Nxt += (uint)taken;
+        var total = taken;
+        if (taken < s.PayloadLength)
+        {
+            // The window is no reservation: what found no block is dropped unacknowledged, and the FIN behind it too.
+            _x.Counters.DroppedBytesNoMemory += s.PayloadLength - taken;
+            s.PayloadLength = taken;
+            s.Flags &= ~TcpFlags.Fin;
+            c.Flags |= TcbFlags.AckNow;
+        }
+        if (t.K.OutOfOrder.IntervalCount > 0)
+        {
+            // RFC 5681 §4.2: a segment that fills a gap, whole or in part, is acknowledged at once.
+            total += _x.OutOfOrder.Deliver(ref t.K.OutOfOrder, ref c.ReceiveQueue, _x.ReceiveQueue, ref c.Rcv.Nxt);
+            c.Flags |= TcbFlags.AckNow;
+        }
+        if (total == 0) return;
+        t.K.BytesReceived += (uint)total;
+        _x.Counters.BytesReceived += total;
+        if ((c.Flags & TcbFlags.UrgentPending) != 0 && c.Rcv.Up.IsBeforeOrEqual(c.Rcv.Nxt - c.ReceiveQueue.Length)) c.Flags &= ~TcbFlags.UrgentPending;
+        _x.Raise(t, TcpEvents.Readable);
+        DecideAck(ref c);
+    }
+
+    // RFC 9293 MUST-58, SHLD-18, SHLD-19: at least every second full-sized segment at once, others after a delay.
+    private static void DecideAck(ref Tcb c)
+    {
+        if (c.QuickAcks > 0)
+        {
+            c.QuickAcks--;
+            c.Flags |= TcbFlags.AckNow;
+        }
+        else if ((uint)(c.Rcv.Nxt - c.LastAckSent) >= 2u * c.RcvMss)
+        {
+            c.Flags |= TcbFlags.AckNow;
+        }
+        else
+        {
+            c.Flags |= TcbFlags.AckDelayed;
+        }
+    }
+
+    // RFC 9293 SHLD-31: kept until the gap closes. RFC 5681 §4.2: a duplicate ACK at once.
+    private void TakeOutOfOrder(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet)
+    {
+        ref var c = ref t.C;
+        c.Flags |= TcbFlags.AckNow;
+        if (TcpMemory.IsCritical(_x))
+        {
+            _x.Counters.PrunedBytes += _x.OutOfOrder.PruneTo(ref t.K.OutOfOrder, 0);
+            _x.Counters.DroppedBytesNoMemory += s.PayloadLength;
+            s.Flags &= ~TcpFlags.Fin;
+            return;
+        }
+        var result = _x.OutOfOrder.Insert(ref t.K.OutOfOrder, c.Rcv.Nxt, s.Seq, packet.Frame, s.PayloadOffset, s.PayloadLength);
+        _x.Counters.OutOfOrderBytes += result.Stored;
+        if (result.HasDuplicate)
+        {
+            _x.Counters.DuplicateBytes += result.DuplicateEnd - result.DuplicateStart;
+            if ((c.Flags & TcbFlags.Sack) != 0) (t.K.DsackStart, t.K.DsackEnd) = (result.DuplicateStart, result.DuplicateEnd);
+        }
+        if (result.Refusal != Queues.OutOfOrderRefusal.None)
+        {
+            _x.Counters.DroppedBytesNoMemory += s.PayloadLength - result.Stored;
+            s.Flags &= ~TcpFlags.Fin;
+        }
+    }
+
+    private static void NoteSegmentSize(ref Tcb c, in SegmentArrival s)
+    {
+        var size = s.WireSize != 0 ? s.WireSize : Math.Min(s.PayloadLength, ushort.MaxValue);
+        if (size > c.RcvMss) c.RcvMss = (ushort)size;
+    }
+
+    private static void SampleRtt(TcbRef t, in SegmentArrival s, Instant now)
+    {
+        var age = TcpContext.TimestampNow(t.C, now) - s.Options.TsEcr;
+        if (age < 60_000) TcpWindow.SampleReceiveRtt(ref t.K, Math.Max(age * 1000, 500));
+    }
+}

@@ -1,0 +1,46 @@
+// Segments for connections in TIME-WAIT, and the end of the wait. What to do is TimeWaitJudge's, a pure function; this does it.
+using Peregrine.Core.Demux;
+using Peregrine.Core.Ip;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+internal sealed class TcpTimeWaitInput(TcpContext context, TcpReplies replies, TcpPassiveOpen passive)
+{
+    private readonly TcpContext _x = context;
+    private readonly TcpReplies _replies = replies;
+    private readonly TcpPassiveOpen _passive = passive;
+
+    internal void OnSegment(uint index, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
+        ref var record = ref _x.TimeWaits.Get(index);
+        var segment = new TcpSegment { Seq = s.Seq, Ack = s.Ack, Flags = s.Flags, PayloadLength = s.PayloadLength, Options = s.Options };
+        var verdict = TimeWaitJudge.Judge(record, segment, now);
+        if (verdict == TimeWaitVerdict.AcceptSyn && _x.Listeners.TryFind(packet.Destination, s.LocalPort, out var listener))
+        {
+            // RFC 9293 MAY-2, SHLD-4 with RFC 6191: the old connection is certainly over.
+            var old = record;
+            Remove(index);
+            _x.Counters.TimeWaitReused++;
+            _passive.OnSyn(ref s, packet, listener, old, now);
+            return;
+        }
+        _x.Counters.TimeWaitSegments++;
+        if (verdict is not (TimeWaitVerdict.Ack or TimeWaitVerdict.AckAndRestart)) return;
+        _replies.AckOf(record, now);
+        if (verdict == TimeWaitVerdict.AckAndRestart) _x.TimeWaits.Restart(index, now);
+    }
+
+    /// <summary>Removes records whose time is over: a turn's share.</summary>
+    internal void FireTimers(Instant now)
+    {
+        for (var left = _x.Options.TimersPerTurnMax; left > 0 && _x.TimeWaits.TryExpire(now, out var index); left--) Remove(index);
+    }
+
+    private void Remove(uint index)
+    {
+        _x.Demux.Remove(_x.TimeWaits.Get(index).Hash, DemuxKind.TimeWait, index);
+        _x.TimeWaits.Remove(index);
+    }
+}

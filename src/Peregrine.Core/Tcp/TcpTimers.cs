@@ -1,0 +1,150 @@
+// A connection's timers. Each has a deadline of its own in the cold TCB; the wheel holds one entry a connection, for the earliest. A
+// deadline that moved away is noticed here, when the old one comes.
+using System.Net.Sockets;
+using Peregrine.Core.Time;
+
+namespace Peregrine.Core.Tcp;
+
+internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
+{
+    /// <summary>RFC 9293 §3.8.6.1 names no bound for probes; this is Linux's and FreeBSD's minute.</summary>
+    private static readonly Duration ProbeIntervalMax = Duration.FromSeconds(60);
+
+    /// <summary>Probes that an abandoned connection sends into a closed window before it is reset.</summary>
+    private const int OrphanProbeCountMax = 8;
+
+    private readonly TcpContext _x = context;
+    private readonly TcpReplies _replies = replies;
+    private readonly uint[] _due = new uint[context.Options.TimersPerTurnMax];
+
+    /// <summary>Fires at most a turn's share of what is due.</summary>
+    internal void Fire(Instant now)
+    {
+        var count = _x.Wheel.Fire(now, _due);
+        for (var i = 0; i < count; i++) OnEntry(_x.Tcbs.Get(_due[i]), now);
+    }
+
+    private void OnEntry(TcbRef t, Instant now)
+    {
+        ref var k = ref t.K;
+        if ((t.C.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) != 0 || t.C.State == TcpState.Closed) return;
+        if (k.DelayedAck.IsDue(now)) OnDelayedAck(t);
+        if (k.UserTimeout.IsDue(now) && OnUserTimeout(t)) return;
+        if (k.Retransmission.IsDue(now) && OnRetransmission(t, now)) return;
+        if (k.Keepalive.IsDue(now) && OnKeepalive(t, now)) return;
+        Rearm(t);
+    }
+
+    /// <summary>Enters the earliest of the connection's deadlines into the wheel.</summary>
+    internal void Rearm(TcbRef t)
+    {
+        ref var k = ref t.K;
+        var earliest = Deadline.Min(Deadline.Min(k.Retransmission, k.DelayedAck), Deadline.Min(k.Keepalive, k.UserTimeout));
+        _x.Arm(t, earliest);
+    }
+
+    private void OnDelayedAck(TcbRef t)
+    {
+        t.K.DelayedAck = Deadline.None;
+        if ((t.C.Flags & TcbFlags.AckDelayed) == 0) return;
+        t.C.Flags |= TcbFlags.AckNow;
+        _x.Counters.DelayedAcks++;
+        _x.MarkReady(t);
+    }
+
+    // RFC 9293 MUST-20 (R2), MUST-21: the limit on unacknowledged data, set by the application.
+    private bool OnUserTimeout(TcbRef t)
+    {
+        ref var c = ref t.C;
+        t.K.UserTimeout = Deadline.None;
+        if (!TcpContext.HasOutstanding(c)) return false;
+        // A closed window is no reason to give up while the peer answers (RFC 9293 MUST-37).
+        if (c.Snd.Wnd == 0 && c.State != TcpState.SynSent) return false;
+        _x.Finish(t, SocketError.TimedOut);
+        return true;
+    }
+
+    private bool OnRetransmission(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        ref var k = ref t.K;
+        k.Retransmission = Deadline.None;
+        if (c.State is TcpState.SynSent or TcpState.SynReceived) return OnSynTimeout(t, now);
+        if ((c.Flags & TcbFlags.Starved) != 0 && !TcpContext.HasOutstanding(c))
+        {
+            c.Flags &= ~TcbFlags.Starved;
+            _x.MarkReady(t);
+            return false;
+        }
+        if ((c.Flags & TcbFlags.Persisting) != 0)
+        {
+            OnPersist(t, now);
+            return false;
+        }
+        if (!TcpContext.HasOutstanding(c)) return false;
+        // RFC 6298 §5.4 to §5.6: the earliest segment again, the time-out doubled, the timer started.
+        _x.Counters.RetransmissionTimeouts++;
+        _x.Recovery.OnRetransmissionTimeout(ref c, ref k, now);
+        if (c.Backoff < byte.MaxValue) c.Backoff++;
+        // RFC 9293 MUST-20 (R1), SHLD-10: after three in vain IP looks for another way.
+        if (c.Backoff >= 3) c.Path.Generation = 0;
+        k.Retransmission = Deadline.At(now + _x.Recovery.Rto(k));
+        _x.MarkReady(t);
+        return false;
+    }
+
+    private bool OnSynTimeout(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        ref var k = ref t.K;
+        var settings = _x.SettingsOf(t);
+        // RFC 9293 MUST-22, MUST-23: SYNs by the same rules, for at least three minutes.
+        if (c.Backoff >= settings.SynRetryCount)
+        {
+            _x.Finish(t, k.SoftError != 0 ? TcpErrors.FromSoft(k.SoftError) : SocketError.TimedOut);
+            return true;
+        }
+        c.Backoff++;
+        c.Flags |= TcbFlags.SynPending;
+        c.Path.Generation = 0;
+        _x.MarkReady(t);
+        k.Retransmission = Deadline.At(now + Duration.Min(Duration.FromSeconds(1L << Math.Min((int)c.Backoff, 7)), _x.Recovery.Settings.RtoMax));
+        return false;
+    }
+
+    // RFC 9293 MUST-36, SHLD-29, SHLD-30: probes after an RTO, then at exponentially growing intervals, without end (MUST-37).
+    private void OnPersist(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        // Nobody is left to wait for an abandoned connection whose peer never reads; memory must not be held for ever.
+        if ((c.Flags & TcbFlags.Orphan) != 0 && c.Backoff >= OrphanProbeCountMax)
+        {
+            _replies.ResetOf(t, now);
+            _x.Finish(t, SocketError.TimedOut);
+            return;
+        }
+        c.Flags |= TcbFlags.ProbeNow;
+        if (c.Backoff < 30) c.Backoff++;
+        t.K.Retransmission = Deadline.At(now + PersistInterval(t));
+        _x.MarkReady(t);
+    }
+
+    /// <summary>The interval to the next zero-window probe.</summary>
+    internal Duration PersistInterval(TcbRef t)
+    {
+        var rto = _x.Recovery.Rto(t.K);
+        return Duration.Min(rto * (1L << Math.Min((int)t.C.Backoff, 10)), ProbeIntervalMax);
+    }
+
+    private bool OnKeepalive(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        if (c.State == TcpState.FinWait2 && (c.Flags & TcbFlags.Orphan) != 0)
+        {
+            _x.Finish(t, SocketError.Success);
+            return true;
+        }
+        TcpKeepalive.OnTimer(_x, t, _replies, now);
+        return (c.Flags & TcbFlags.Finished) != 0;
+    }
+}

@@ -1,0 +1,84 @@
+// The receive window: what is advertised, when it may open, and the automatic growth of the receive and send buffers. The advertised
+// right edge never moves left (RFC 9293 SHLD-14); the window is a promise to look at data, not a reservation of blocks.
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+internal static class TcpWindow
+{
+    /// <summary>The scale that lets <paramref name="bufferBytes"/> be advertised in 16 bits (RFC 7323 §2.3).</summary>
+    internal static byte ScaleFor(int bufferBytes)
+    {
+        byte scale = 0;
+        while (scale < WindowScale.ShiftMax && bufferBytes >> scale > ushort.MaxValue) scale++;
+        return scale;
+    }
+
+    /// <summary>The right edge that could be advertised now, before the rules against small steps.</summary>
+    private static SeqNumber OfferedEdge(in Tcb c)
+    {
+        var used = c.ReceiveQueue.Length;
+        return c.Rcv.Nxt + (c.ReceiveBuffer > used ? c.ReceiveBuffer - used : 0);
+    }
+
+    /// <summary>The SEG.WND to send now; moves Rcv.Edge when the window opens.</summary>
+    internal static ushort Advertise(ref Tcb c)
+    {
+        var offered = OfferedEdge(c);
+        var gain = offered - c.Rcv.Edge;
+        // RFC 9293 MUST-39: RFC 9293 §3.8.6.2.2 with Fr = 1/2: the edge moves in steps of a segment or half the buffer.
+        if (gain > 0 && gain >= Math.Min(c.ReceiveBuffer / 2, c.RcvMss)) c.Rcv.Edge = offered;
+        // RFC 9293 SHLD-14: never to the left. Rounding up to the scale's step keeps a rounded window from shrinking (RFC 7323 §2.4).
+        var window = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt);
+        var field = Math.Min((window + (1u << c.RcvScale) - 1) >> c.RcvScale, ushort.MaxValue);
+        c.Rcv.Edge = SeqNumber.Max(c.Rcv.Edge, c.Rcv.Nxt + (field << c.RcvScale));
+        return (ushort)field;
+    }
+
+    /// <summary>Whether reading has opened the window so far that the peer should hear of it at once.</summary>
+    internal static bool DeservesUpdate(in Tcb c)
+    {
+        var gain = OfferedEdge(c) - c.Rcv.Edge;
+        if (gain <= 0) return false;
+        var left = c.Rcv.Edge - c.Rcv.Nxt;
+        // An update saves a stalled peer; while most of the window is open, the next ACK carries it for nothing.
+        return left < 2 * c.RcvMss || gain >= c.ReceiveBuffer / 2;
+    }
+
+    /// <summary>
+    /// Receive tuning, called as the application reads: when it read in one round trip more than half the buffer, the peer's window limits
+    /// the flow and not the path, so the buffer grows to twice what was read.
+    /// </summary>
+    internal static void TuneReceive(TcbRef t, TcpSettings settings, uint read, bool memoryIsLow, Instant now)
+    {
+        ref var k = ref t.K;
+        ref var c = ref t.C;
+        k.RoundBytes += read;
+        if (k.RcvRttUs == 0 || c.ReceiveBuffer >= (uint)settings.ReceiveBufferBytesMax) return;
+        if (now - k.RoundStart.ToInstant(now) < Duration.FromMicroseconds(k.RcvRttUs)) return;
+        if (!memoryIsLow && k.RoundBytes > c.ReceiveBuffer / 2)
+        {
+            var wanted = Math.Min(2UL * k.RoundBytes + 16UL * c.RcvMss, (ulong)settings.ReceiveBufferBytesMax);
+            if (wanted > c.ReceiveBuffer) c.ReceiveBuffer = (uint)wanted;
+        }
+        k.RoundBytes = 0;
+        k.RoundStart = Deadline.At(now);
+    }
+
+    /// <summary>One sample of the round trip as the receiver sees it: the time between our ACK and the data that echo its timestamp.</summary>
+    internal static void SampleReceiveRtt(ref TcbCold k, uint microseconds)
+    {
+        microseconds = Math.Max(microseconds, 1);
+        // A sender that paused makes samples too long, never too short: follow falls at once and rises slowly.
+        k.RcvRttUs = k.RcvRttUs == 0 || microseconds < k.RcvRttUs ? microseconds : k.RcvRttUs + ((microseconds - k.RcvRttUs) >> 3);
+    }
+
+    /// <summary>Send tuning: two congestion windows fit, so that the window is full while the application is woken.</summary>
+    internal static void TuneSend(ref Tcb c, ref TcbCold k, TcpSettings settings, bool memoryIsLow)
+    {
+        if (memoryIsLow) return;
+        var wanted = (uint)Math.Min(2UL * c.Cwnd, (ulong)settings.SendBufferBytesMax);
+        if (wanted > k.SendBuffer) k.SendBuffer = wanted;
+    }
+}
