@@ -61,7 +61,7 @@ public class AddressTests
     public void TextThatIsNoAddressIsRefused(string text)
     {
         Assert.False(IpAddress.TryParse(text, out _));
-        Assert.Throws<FormatException>(() => IpAddress.Parse(text));
+        Expect.Throw<FormatException>(() => IpAddress.Parse(text));
     }
 
     [Fact]
@@ -146,9 +146,9 @@ public class AddressTests
         Assert.Equal(0x20, bytes[0]);
         Assert.Equal(7, bytes[15]);
         Assert.Equal(six, IpAddress.ReadIPv6(bytes));
-        Assert.Throws<ArgumentOutOfRangeException>(() => IpAddress.ReadIPv6(new byte[15]));
-        Assert.Throws<ArgumentOutOfRangeException>(() => six.WriteTo(new byte[15]));
-        Assert.Throws<ArgumentOutOfRangeException>(() => four.WriteTo(new byte[3]));
+        Expect.Throw<ArgumentOutOfRangeException>(() => IpAddress.ReadIPv6(new byte[15]));
+        Expect.Throw<ArgumentOutOfRangeException>(() => six.WriteTo(new byte[15]));
+        Expect.Throw<ArgumentOutOfRangeException>(() => four.WriteTo(new byte[3]));
     }
 
     [Fact]
@@ -214,7 +214,7 @@ public class AddressTests
     public void TextThatIsNoEndpointIsRefused(string text)
     {
         Assert.False(Endpoint.TryParse(text, out _));
-        Assert.Throws<FormatException>(() => Endpoint.Parse(text));
+        Expect.Throw<FormatException>(() => Endpoint.Parse(text));
     }
 
     [Fact]
@@ -269,12 +269,12 @@ public class AddressTests
     public void TextThatIsNoPrefixIsRefused(string text)
     {
         Assert.False(IpPrefix.TryParse(text, out _));
-        Assert.Throws<FormatException>(() => IpPrefix.Parse(text));
+        Expect.Throw<FormatException>(() => IpPrefix.Parse(text));
     }
 
-    [Fact]
+    [Fact(Skip = "exceptions cannot be thrown here", SkipUnless = nameof(Expect.CanThrow), SkipType = typeof(Expect))]
     public void PrefixLengthBeyondTheFamilyIsRefused() =>
-        Assert.Throws<ArgumentOutOfRangeException>(() => new IpPrefix(IpAddress.IPv4Any, 33));
+        Expect.Throw<ArgumentOutOfRangeException>(() => new IpPrefix(IpAddress.IPv4Any, 33));
 
     [Fact]
     public void EthernetAddressesRoundTrip()
@@ -291,7 +291,7 @@ public class AddressTests
         Assert.True(MacAddress.Broadcast.IsMulticast);
         Assert.True(MacAddress.Broadcast.IsBroadcast);
         Assert.True(default(MacAddress).IsZero);
-        Assert.Throws<ArgumentOutOfRangeException>(() => MacAddress.Read(new byte[5]));
+        Expect.Throw<ArgumentOutOfRangeException>(() => MacAddress.Read(new byte[5]));
     }
 
     [Theory]

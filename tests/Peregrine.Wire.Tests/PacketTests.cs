@@ -240,7 +240,7 @@ public class PacketTests
         bytes[6] = bytes[7] = 0;
         Assert.True(UdpDatagram.TryParse(bytes, out datagram));
         Assert.False(datagram.HasChecksum);
-        Assert.Throws<OverflowException>(() => UdpHeader.Write(new byte[8], 1, 2, 65535));
+        Expect.Throw<OverflowException>(() => UdpHeader.Write(new byte[8], 1, 2, 65535));
     }
 
     [Fact]

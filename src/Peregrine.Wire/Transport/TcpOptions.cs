@@ -284,6 +284,7 @@ public struct TcpOptions : IEquatable<TcpOptions>
             int length = bytes[at + 1];
             if (length < 2 || length > bytes.Length - at) return false;
             ReadOnlySpan<byte> option = bytes.Slice(at, length);
+            // RFC 9293 MUST-6: what neither of these knows is passed over by its length.
             if (isSyn) options.TakeOnSyn(kind, option, at);
             else if (kind == TcpOptionKind.Sack) options.TakeSack(option[2..]);
             options.TakeAnywhere(kind, option, at);
@@ -297,7 +298,7 @@ public struct TcpOptions : IEquatable<TcpOptions>
     {
         switch (kind)
         {
-            // RFC 9293 §3.2: MSS is only sent on a SYN, else ignored. RFC 9293 MUST-4
+            // RFC 9293 MUST-4: with end of list and no-operation above. §3.2: MSS has no meaning but on a SYN.
             case TcpOptionKind.Mss when option.Length == 4:
                 Mss = BinaryPrimitives.ReadUInt16BigEndian(option[2..]);
                 break;

@@ -91,6 +91,7 @@ internal static class TcpOptionsWriter
         }
 
         int length = 2 + cookie.Length;
+        // RFC 9293 MUST-69: padding behind the last option would be zeros. There is none: NOPs in front, which are options, fill the word.
         int padding = -length & 3;
         destination[..padding].Fill(TcpOptionKind.NoOperation);
         destination[padding] = TcpOptionKind.FastOpen;
