@@ -145,9 +145,24 @@ public static class InternetChecksum
             total += Halves(word);
         }
 
-        int rest = length - (int)offset;
-        for (int i = 0; i < rest; i++) Unsafe.Add(ref destination, offset + i) = Unsafe.Add(ref source, offset + i);
-        return total + SumTail(ref Unsafe.Add(ref destination, offset), rest);
+        ref byte from = ref Unsafe.Add(ref source, offset);
+        CopyTail(ref from, ref Unsafe.Add(ref destination, offset), length - (int)offset);
+        return total + SumTail(ref from, length - (int)offset);
+    }
+
+    /// <summary>Copies the last 0 to 7 bytes in at most three steps: a loop over bytes took longer than all the rest of a small segment.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void CopyTail(ref byte source, ref byte destination, int length)
+    {
+        if ((length & 4) != 0) Unsafe.WriteUnaligned(ref destination, Unsafe.ReadUnaligned<uint>(ref source));
+        nint offset = length & 4;
+        if ((length & 2) != 0)
+        {
+            Unsafe.WriteUnaligned(ref Unsafe.Add(ref destination, offset), Unsafe.ReadUnaligned<ushort>(ref Unsafe.Add(ref source, offset)));
+        }
+
+        offset = length & 6;
+        if ((length & 1) != 0) Unsafe.Add(ref destination, offset) = Unsafe.Add(ref source, offset);
     }
 
     /// <summary>The last 0 to 7 bytes; an odd one is the first of its word (RFC 1071 §1: padded with zero on the right).</summary>
