@@ -222,17 +222,17 @@ public class TcpTests
         TcpOptions options = default;
         options.Mss = 1;
         options.SetTimestamps(1, 2);
-        Expect.Throw<ArgumentException>(() => options.WriteTo(new byte[15]));
+        Assert.Throws<ArgumentException>(() => options.WriteTo(new byte[15]));
         options.WindowScale = default;
         options.UserTimeoutField = 1;
         options.SetFastOpen(16);
-        Expect.Throw<ArgumentException>(() => options.WriteTo(new byte[80], new byte[16]));
-        Expect.Throw<ArgumentOutOfRangeException>(() => options.SetFastOpen(5));
-        Expect.Throw<ArgumentOutOfRangeException>(() => options.SetFastOpen(2));
+        Assert.Throws<ArgumentException>(() => options.WriteTo(new byte[80], new byte[16]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => options.SetFastOpen(5));
+        Assert.Throws<ArgumentOutOfRangeException>(() => options.SetFastOpen(2));
         TcpOptions cookie = default;
         cookie.SetFastOpen(4);
-        Expect.Throw<ArgumentException>(() => cookie.WriteTo(new byte[40], new byte[6]));
-        Expect.Throw<ArgumentException>(() => TcpHeader.Write(new byte[19], 1, 2, default));
+        Assert.Throws<ArgumentException>(() => cookie.WriteTo(new byte[40], new byte[6]));
+        Assert.Throws<ArgumentException>(() => TcpHeader.Write(new byte[19], 1, 2, default));
     }
 
     [Fact]
