@@ -98,8 +98,8 @@ internal sealed class LossRecovery
             if (phase == RecoveryPhase.Disorder) limit += Math.Min((uint)c.DupAcks, 2) * c.Mss;
         }
         var room = limit > used ? limit - used : 0;
-        // RFC 6675 §5 (C): in recovery whole segments only.
-        return phase >= RecoveryPhase.Recovery && room < c.Mss ? 0 : room;
+        // RFC 6675 §5 (C): in recovery whole segments only; but with nothing in flight, what there is: Mss may have grown past cwnd.
+        return phase >= RecoveryPhase.Recovery && room < c.Mss && used != 0 ? 0 : room;
     }
 
     /// <summary>

@@ -93,6 +93,17 @@ public sealed class TimeoutTests
     }
 
     [Fact]
+    public void AnMssThatGrewPastTheWindowBlocksNothing()
+    {
+        using var b = new RecoveryBench(cwnd: 10_000).SendMany(2);
+        b.Timeout();
+        b.C.Mss = 1400;
+        Assert.Equal(1000u, b.Allowance);
+        Assert.Equal((0u, 1000u), b.Retransmit());
+        Assert.Equal(0u, b.Allowance);
+    }
+
+    [Fact]
     // RFC 6298 §5.5 and §2.5.
     public void RtoDoublesUpToItsMaximum()
     {
