@@ -27,7 +27,7 @@ public sealed class HandshakeTests
         Assert.Equal(SocketError.Success, world.A.Tcp.Shutdown(client, world.Now));
         world.AssertRunUntil(() => world.B.Tcp.GetStatus(server).PeerClosed, Duration.FromSeconds(1), "the FIN");
         Assert.Equal(TcpState.CloseWait, world.B.Tcp.GetStatus(server).State);
-        Assert.Equal(TcpState.FinWait2, world.A.Tcp.GetStatus(client).State);
+        world.AssertRunUntil(() => world.A.Tcp.GetStatus(client).State == TcpState.FinWait2, Duration.FromSeconds(1), "the ACK of the FIN");
         Assert.Equal(4, world.B.Tcp.Send(server, "last"u8, world.Now));
         Assert.Equal(SocketError.Success, world.B.Tcp.Shutdown(server, world.Now));
         world.AssertRunUntil(() => world.A.Tcp.GetStatus(client).PeerClosed, Duration.FromSeconds(1), "the other FIN");

@@ -76,7 +76,7 @@ public sealed class TransferTests
     [Fact]
     public void DataAreHeldBackWhenBlocksRunOutAndComeAgain()
     {
-        var tight = Host.SmallOptions with { BlockCount = 64 };
+        var tight = Host.SmallOptions with { BlockCount = 64, Tcp = new TcpSettings { ReceiveBufferBytes = 1 << 20 } };
         using var world = new TwoHosts(1, null, Host.SmallOptions, tight);
         var (client, server) = world.Open();
         var transfer = new Transfer(world.A, client, world.B, server, 3_000_000) { ReadPerTurn = 0 };

@@ -24,14 +24,23 @@ internal static class TcpHandshake
     }
 
     /// <summary>RFC 9293 MUST-16: Eff.snd.MSS from the peer's MSS, the path's MTU and the options that every segment carries.</summary>
-    internal static void UpdateMss(ref Tcb c, ref TcbCold k, TcpSettings settings)
+    internal static ushort EffectiveMss(in Tcb c, in TcbCold k, TcpSettings settings)
     {
         // RFC 9293 SHLD-6: the peer's MSS does not count options, so they come off the result.
         var mss = Math.Min(k.PeerMss, c.Path.Mtu - IpHeaderLength(c.Local) - TcpHeader.Length);
         if (settings.MaximumSegmentSize != 0) mss = Math.Min(mss, settings.MaximumSegmentSize);
         if ((c.Flags & TcbFlags.Timestamps) != 0) mss -= TcpOptions.TimestampsLength;
         // A hostile MSS of 1 would make a segment of every byte: 48 is what the smallest IPv4 datagram of 68 bytes leaves with options.
-        c.Mss = (ushort)Math.Max(mss, 48);
+        return (ushort)Math.Max(mss, 48);
+    }
+
+    /// <summary>The path's MTU may have changed: takes the new MSS, and what was sent in larger segments goes again in smaller ones.</summary>
+    internal static void RefreshMss(TcpContext x, TcbRef t)
+    {
+        ref var c = ref t.C;
+        var mss = EffectiveMss(c, t.K, x.SettingsOf(t));
+        if (mss < c.Mss) x.Recovery.OnMssReduced(ref c, ref t.K, mss);
+        c.Mss = mss;
     }
 
     /// <summary>The first settings of a new TCB: sequence numbers, buffers, scale, what we offer.</summary>
@@ -54,7 +63,7 @@ internal static class TcpHandshake
         k.SendBuffer = (uint)settings.SendBufferBytes;
         k.PeerMss = DefaultMss(c.Local);
         c.RcvMss = 536;
-        UpdateMss(ref c, ref k, settings);
+        c.Mss = EffectiveMss(c, k, settings);
         x.Recovery.Initialize(ref c, ref k, AlgorithmOf(settings), now);
     }
 
@@ -89,7 +98,7 @@ internal static class TcpHandshake
         else c.RcvScale = 0;
         // RFC 9293 MUST-14, MUST-15.
         k.PeerMss = options.HasMss ? options.Mss : DefaultMss(c.Local);
-        UpdateMss(ref c, ref k, x.SettingsOf(t));
+        c.Mss = EffectiveMss(c, k, x.SettingsOf(t));
     }
 
     /// <summary>Our SYN is acknowledged: the connection is synchronised.</summary>

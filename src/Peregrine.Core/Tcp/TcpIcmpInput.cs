@@ -57,10 +57,7 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
         // The path's generation has moved on; the new MSS is taken and what was too large goes again when the connection next speaks.
         var local = c.Local;
         if (_x.Ip.Resolve(c.Remote, ref local, ref c.Path, now) != SocketError.Success) return;
-        var mss = c.Mss;
-        TcpHandshake.UpdateMss(ref c, ref t.K, _x.SettingsOf(t));
-        if (c.Mss >= mss) return;
-        _x.Recovery.OnMssReduced(ref c, ref t.K, c.Mss);
+        TcpHandshake.RefreshMss(_x, t);
         _x.MarkReady(t);
     }
 }

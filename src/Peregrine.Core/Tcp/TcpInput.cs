@@ -88,6 +88,8 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
     private bool CheckSequence(TcbRef t, ref SegmentArrival s, Instant now)
     {
         ref var c = ref t.C;
+        // Simultaneous open: the peer's SYN-ACK carries the SYN that we have already (RFC 9293 §3.5 figure 8).
+        if (c.State == TcpState.SynReceived && s.IsSyn && s.IsAck && s.Seq == c.Rcv.Irs) s.TrimFront(1);
         var window = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt);
         if (!IsAcceptable(c.Rcv.Nxt, window, s.Seq, s.Length))
         {
@@ -165,13 +167,6 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
     {
         if (!s.IsSyn) return true;
         _x.Counters.DroppedSynInConnection++;
-        // Simultaneous open: the peer's SYN-ACK carries the same SYN again (RFC 9293 §3.5 figure 7).
-        if (t.C.State == TcpState.SynReceived && s.IsAck && s.Seq == t.C.Rcv.Irs)
-        {
-            s.TrimFront(1);
-            _x.Counters.DroppedSynInConnection--;
-            return true;
-        }
         Challenge(t, now);
         return false;
     }

@@ -34,7 +34,8 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         ref var c = ref t.C;
         if (!_x.Ip.IsCurrent(c.Path) && !TryResolve(t, now)) return true;
         if ((c.Flags & TcbFlags.SynPending) != 0 && !SendSyn(t, now)) return false;
-        if (c.State is TcpState.SynSent or TcpState.SynReceived or TcpState.Closed) return true;
+        if (c.State is TcpState.SynSent or TcpState.Closed) return true;
+        if (c.State is TcpState.SynReceived) return (c.Flags & TcbFlags.AckNow) == 0 || SendAck(t, now);
         while (_x.Recovery.TryNextRetransmission(ref c, ref t.K, out var seq, out var length))
         {
             if (!_x.Ip.HasRoom(c.Path) || !SendRange(t, seq, length, isRetransmission: true, now)) return false;
@@ -43,6 +44,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         {
             if (!_x.Ip.HasRoom(c.Path) || !SendRange(t, c.Snd.Nxt, newLength, isRetransmission: false, now)) return false;
         }
+        if (c.Snd.Nxt == c.Snd.QueueEnd) _x.Recovery.OnAppLimited(ref c, ref t.K);
         if ((c.Flags & (TcbFlags.ProbeNow | TcbFlags.KeepaliveNow)) != 0 && !SendProbes(t, now)) return false;
         if ((c.Flags & TcbFlags.AckNow) != 0 && !SendAck(t, now)) return false;
         ArmTimers(t, now);
@@ -61,9 +63,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
             ArmTimers(t, now);
             return false;
         }
-        var mss = c.Mss;
-        TcpHandshake.UpdateMss(ref c, ref t.K, _x.SettingsOf(t));
-        if (c.Mss < mss) _x.Recovery.OnMssReduced(ref c, ref t.K, c.Mss);
+        TcpHandshake.RefreshMss(_x, t);
         return true;
     }
 
@@ -275,6 +275,13 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
     {
         ref var c = ref t.C;
         if (!_x.Ip.HasRoom(c.Path)) return false;
+        var usable = Math.Min(c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt, c.Snd.QueueEnd - c.Snd.Nxt);
+        if ((c.Flags & TcbFlags.ProbeNow) != 0 && usable > 0)
+        {
+            // RFC 9293 §3.8.6.2.1 (4): the override: the window is open a little, and waited for in vain: what fits goes.
+            c.Flags &= ~TcbFlags.ProbeNow;
+            if (!SendRange(t, c.Snd.Nxt, (uint)Math.Min(usable, c.Mss), isRetransmission: false, now)) return false;
+        }
         if ((c.Flags & TcbFlags.ProbeNow) != 0)
         {
             // RFC 9293 §3.8.6.1: one byte of new data into the closed window. It is not recorded as sent: if it is taken, the ACK says so.
