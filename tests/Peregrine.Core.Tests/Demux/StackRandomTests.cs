@@ -52,6 +52,6 @@ public sealed class StackRandomTests
         Assert.Equal(keys.Length, keys.Distinct().Count());
         Assert.Equal(one, StackSecrets.FromSeed(1));
         Assert.Equal("StackSecrets", one.ToString());
-        Assert.Throws<ArgumentException>(() => StackSecrets.FromBytes(new byte[StackSecrets.ByteCount - 1]));
+        Expect.Throw<ArgumentException>(() => StackSecrets.FromBytes(new byte[StackSecrets.ByteCount - 1]));
     }
 }

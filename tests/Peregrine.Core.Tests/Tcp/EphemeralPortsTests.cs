@@ -87,8 +87,8 @@ public sealed class EphemeralPortsTests
         var use = new Used();
         Assert.True(ports.TryPick(Local, Remote, 80, ref use, out var port));
         Assert.InRange(port, min, max);
-        Assert.Throws<ArgumentOutOfRangeException>(() => new EphemeralPorts(StackSecrets.FromSeed(1), new StackRandom(1), 0, 5));
-        Assert.Throws<ArgumentOutOfRangeException>(() => new EphemeralPorts(StackSecrets.FromSeed(1), new StackRandom(1), 6, 5));
+        Expect.Throw<ArgumentOutOfRangeException>(() => new EphemeralPorts(StackSecrets.FromSeed(1), new StackRandom(1), 0, 5));
+        Expect.Throw<ArgumentOutOfRangeException>(() => new EphemeralPorts(StackSecrets.FromSeed(1), new StackRandom(1), 6, 5));
     }
 
     private struct Used : IPortInUse

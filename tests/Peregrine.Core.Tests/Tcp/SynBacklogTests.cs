@@ -34,7 +34,7 @@ public sealed class SynBacklogTests
         Assert.Equal((1L, 1), (backlog.Expired, backlog.Count));
         backlog.Remove(index);
         Assert.Equal((0, 0, Instant.Never), (backlog.Count, backlog.CountOf(0), backlog.NextDeadline(now)));
-        Assert.Throws<InvalidOperationException>(() => backlog.Remove(index));
+        Expect.Throw<InvalidOperationException>(() => backlog.Remove(index));
     }
 
     [Fact]

@@ -166,8 +166,8 @@ public sealed class TimeWaitTests
         Assert.True(table.IsCurrent(0, generation + 1));
         Assert.False(table.IsCurrent(0, generation));
         table.Remove(0);
-        Assert.Throws<InvalidOperationException>(() => table.Remove(0));
-        Assert.Throws<InvalidOperationException>(() => table.Restart(0, At(6)));
+        Expect.Throw<InvalidOperationException>(() => table.Remove(0));
+        Expect.Throw<InvalidOperationException>(() => table.Restart(0, At(6)));
     }
 
     [Fact]
