@@ -42,6 +42,25 @@ public sealed class AssertionTests
             select $"{source.Path}({LineOf(test)}): {test.Identifier.Text}",
             "A test's name is the sentence that it proves (SynInWindowElicitsChallengeAck).");
 
+    [Fact]
+    public void EmulationLeavesOutTestsThatThrow()
+    {
+        var programs = Repository.Read("eng/arm64-programs").Split('\n');
+        Findings.ExpectNone(
+            from source in Repository.TestSources
+            let entry = programs.FirstOrDefault(line => line.Contains($"\"{source.Room} ", StringComparison.Ordinal))
+            where entry is not null
+            from test in TestMethods(source.Root)
+            let type = test.Ancestors().OfType<TypeDeclarationSyntax>().First()
+            // An entry may name the only classes that it runs.
+            where !entry.Contains("-class ", StringComparison.Ordinal) || entry.Contains($".{type.Identifier.Text} ", StringComparison.Ordinal)
+            where test.ToString().Contains("Assert.Throws", StringComparison.Ordinal)
+            let attributes = $"{test.AttributeLists}{type.AttributeLists}"
+            where !attributes.Contains("\"emulation\"", StringComparison.Ordinal) && !attributes.Contains("SkipUnless", StringComparison.Ordinal)
+            select $"{source.Path}({LineOf(test)}): {test.Identifier.Text}",
+            "The Arm64 emulator survives no exception: [Trait(\"emulation\", \"throws\")] leaves a test out there.");
+    }
+
     [Theory]
     [InlineData("class T { [Fact] void M() { Assert.True(true); } }", true)]
     [InlineData("class T { [Fact] void M() { var x = 1; } }", false)]

@@ -17,7 +17,8 @@ public sealed class BannedSymbolTests
     private static readonly string[] SystemCalls =
         ["DllImport", "DllImportAttribute", "LibraryImport", "LibraryImportAttribute", "NativeLibrary", "File", "FileStream", "Console", "Process", "Socket"];
 
-    private static readonly string[] Chance = ["Random", "HashCode", "RandomNumberGenerator"];
+    // System.Random is looked for where it is made or shared (Random may well be the name of a property); AssemblyTests sees every use.
+    private static readonly string[] Chance = ["HashCode", "RandomNumberGenerator"];
 
     private static readonly string[] Waiting = ["Task", "ValueTask", "TaskCompletionSource", "TaskScheduler", "SynchronizationContext"];
 
@@ -51,6 +52,8 @@ public sealed class BannedSymbolTests
     [InlineData("class C { long M() => System.DateTime.UtcNow.Ticks; }", "DateTime")]
     [InlineData("class C { int M() => System.Environment.TickCount; }", "Environment.TickCount")]
     [InlineData("class C { double M() => Math.Pow(2, 3); }", "Math.Pow")]
+    [InlineData("class C { int M() => Random.Shared.Next(); }", "Random.Shared")]
+    [InlineData("class C { object M() => new Random(1); }", "new Random")]
     [InlineData("class C { void M() { lock (this) { } } }", "lock")]
     [InlineData("class C { static int s_count; }", "static-field")]
     [InlineData("class C { static int Count { get; set; } }", "static-field")]
@@ -77,6 +80,7 @@ public sealed class BannedSymbolTests
             {
                 SimpleNameSyntax name when banned.Contains(name.Identifier.Text) && IsTypeUse(name) => name.Identifier.Text,
                 MemberAccessExpressionSyntax access => MemberSymbol(access),
+                ObjectCreationExpressionSyntax { Type: var type } when type.ToString() is "Random" or "System.Random" => "new Random",
                 UsingDirectiveSyntax { Name: { } name } when pure && name.ToString() == "System.Linq" => "System.Linq",
                 QueryExpressionSyntax when pure => "System.Linq",
                 LockStatementSyntax when pure => "lock",
@@ -99,6 +103,7 @@ public sealed class BannedSymbolTests
         {
             // The debug assertion that a stack stays on its thread is the one fact about threads that Core may ask for.
             "Environment" when member is not ("CurrentManagedThreadId" or "SystemPageSize") => $"Environment.{member}",
+            "Random" when member == "Shared" => "Random.Shared",
             "Math" or "MathF" when InexactMathMembers.Contains(member) => $"Math.{member}",
             _ => null,
         };

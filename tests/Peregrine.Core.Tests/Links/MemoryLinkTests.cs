@@ -184,6 +184,7 @@ public sealed class MemoryLinkTests
     }
 
     [Fact]
+    [Trait("emulation", "throws")]
     public void QueuesAreOpenedOnceAndDoNotMix()
     {
         var (a, b) = MemoryLink.CreatePair(new MemoryLinkOptions { QueueCount = 2 });

@@ -78,6 +78,7 @@ public sealed class EphemeralPortsTests
     }
 
     [Theory]
+    [Trait("emulation", "throws")]
     [InlineData(5_000, 5_000)]
     [InlineData(1, 65_535)]
     [InlineData(65_535, 65_535)]

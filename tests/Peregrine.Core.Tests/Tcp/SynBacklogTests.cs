@@ -12,6 +12,7 @@ public sealed class SynBacklogTests
     public void RecordIsAtMostOneHundredTwentyEightBytes() => Assert.InRange(Unsafe.SizeOf<SynRecord>(), 1, 128);
 
     [Fact]
+    [Trait("emulation", "throws")]
     public void SynAckIsSentAgainWithDoublingTimeoutsUntilItExpires()
     {
         using var region = MemoryRegion.Allocate(SynBacklog.BytesFor(4, 1));

@@ -141,6 +141,7 @@ public sealed class TimeWaitTests
     }
 
     [Fact]
+    [Trait("emulation", "throws")]
     public void FullTableEvictsWhoeverHasWaitedLongest()
     {
         using var region = MemoryRegion.Allocate(TimeWaitTable.BytesFor(2) + DemuxTable.BytesFor(8));

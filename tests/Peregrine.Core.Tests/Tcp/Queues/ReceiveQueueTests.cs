@@ -117,6 +117,7 @@ public sealed class ReceiveQueueTests
     }
 
     [Fact]
+    [Trait("emulation", "throws")]
     public void ConsumingMoreThanThereIsIsRefused()
     {
         using var memory = new QueueMemory();

@@ -141,6 +141,7 @@ public sealed class SendQueueTests
     }
 
     [Fact]
+    [Trait("emulation", "throws")]
     public void ReservationWithoutUseHoldsNoBlockAfterItIsGivenUp()
     {
         using var memory = new QueueMemory();
@@ -177,6 +178,7 @@ public sealed class SendQueueTests
     }
 
     [Fact]
+    [Trait("emulation", "throws")]
     public void CopyOutOfWhatIsNotThereIsRefused()
     {
         using var memory = new QueueMemory();
