@@ -157,8 +157,15 @@ internal sealed class IpInput
         IpAddress source = packet.Source;
         bool bad = source.IsMulticast || source.IsAny || _ip.Addresses.IsBroadcast(source, link.Index)
             || (source.IsIPv4 && source.ToIPv4() >> 24 is 0 or >= 240)
-            || (!link.IsLoopback && (source.IsLoopback || _ip.Addresses.Find(source, link.Index) >= 0));
+            || (!link.IsLoopback && (source.IsLoopback || IsInUse(source, link)));
         return !bad || Drop(ref _ip.Counters.DroppedMartianSource, frame);
+    }
+
+    // An address under test may be another's: what that one says must be heard (RFC 4862 §5.4.4).
+    private bool IsInUse(in IpAddress source, IpInterface link)
+    {
+        int place = _ip.Addresses.Find(source, link.Index);
+        return place >= 0 && _ip.Addresses.Places[place].IsUsable;
     }
 
     private bool TryReassemble(ref Frame frame, in IPv4Packet header, ref ReceivedPacket packet, Instant now)
