@@ -56,7 +56,7 @@ internal sealed class AddressConfiguration(IpLayer ip)
         }
 
         // RFC 4862 §5.4.2: a random delay of up to a second before the first message of an interface.
-        if (test) ip.Timers.ArmAddress(place, now + Duration.FromMilliseconds(ip.Random.Next(1000)));
+        if (test) ip.Timers.ArmAddress(place, now + Duration.FromMilliseconds(ip.Generator.Next(1000)));
         else ArmLifetime(place);
         ip.Groups.OnAddressAdded(link, a, now);
         ip.Invalidate();

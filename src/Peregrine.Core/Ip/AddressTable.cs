@@ -106,8 +106,11 @@ internal sealed class AddressTable
 
     public bool TryAdd(in OwnAddress address, out int place)
     {
-        place = Array.FindIndex(_addresses, static a => !a.IsUsed);
-        if (place < 0) return false;
+        for (place = 0; place < _addresses.Length && _addresses[place].IsUsed; place++)
+        {
+        }
+
+        if (place == _addresses.Length) return false;
         _addresses[place] = address;
         _addresses[place].IsUsed = true;
         Rebuild();

@@ -41,7 +41,7 @@ internal struct IpOutput
     /// <summary>Protocol or next-header value of the transport.</summary>
     public byte Protocol;
 
-    /// <summary>DSCP and ECN, as the byte stands in the header.</summary>
+    /// <summary>DSCP and ECN, as the byte stands in the header (RFC 1122 §3.2.1.6).</summary>
     public byte TrafficClass;
 
     /// <summary>Hop limit, or 0 for the default.</summary>

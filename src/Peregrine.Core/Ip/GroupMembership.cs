@@ -44,7 +44,11 @@ internal sealed class GroupMembership
     public bool TryJoin(in IpAddress group, int interfaceIndex, Instant now)
     {
         int place = Find(group, interfaceIndex);
-        if (place < 0) place = Array.FindIndex(_groups, static g => g.Count == 0);
+        for (int i = 0; i < CountMax && place < 0; i++)
+        {
+            if (_groups[i].Count == 0) place = i;
+        }
+
         if (place < 0 || !group.IsMulticast) return false;
         _groups[place] = new Membership { Group = group, InterfaceIndex = interfaceIndex, Count = _groups[place].Count + 1 };
         if (_groups[place].Count == 1) Schedule(_ip.Interface(interfaceIndex), group.IsIPv4, 100, now);
@@ -104,7 +108,7 @@ internal sealed class GroupMembership
         if (((isIPv4 ? _pendingIPv4 : _pendingIPv6) & bit) != 0) return;
         if (isIPv4) _pendingIPv4 |= bit;
         else _pendingIPv6 |= bit;
-        Instant at = now + Duration.FromMilliseconds(_ip.Random.Next(delayMs + 1));
+        Instant at = now + Duration.FromMilliseconds(_ip.Generator.Next(delayMs + 1));
         _ip.Timers.ArmGroupsEarlier(at);
     }
 

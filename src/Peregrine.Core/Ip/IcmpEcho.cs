@@ -37,7 +37,7 @@ public sealed class IcmpEcho
     {
         identifier = 0;
         if (_openCount == _open.Length) return false;
-        do identifier = (ushort)_ip.Random.NextUInt32();
+        do identifier = (ushort)_ip.Generator.NextUInt32();
         while (IsOpen(identifier));
         _open[_openCount++] = identifier;
         return true;

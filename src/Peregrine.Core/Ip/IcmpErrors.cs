@@ -13,7 +13,7 @@ internal sealed class IcmpErrors(IpLayer ip)
     private const int QuoteMaxIPv4 = 576 - IPv4Header.Length - IcmpHeader.Length;
     private const int QuoteMaxIPv6 = IPv6Header.MtuMin - IPv6Header.Length - IcmpHeader.Length;
 
-    /// <summary>Nobody listens on the port of a datagram.</summary>
+    /// <summary>Nobody listens on the port of a datagram (RFC 1122 §3.2.2.1).</summary>
     public void SendPortUnreachable(in ReceivedPacket packet, Instant now)
     {
         if (packet.Source.IsIPv4) Send(packet, (byte)Icmpv4Type.DestinationUnreachable, Icmpv4UnreachableCode.Port, 0, false, now);
@@ -73,12 +73,8 @@ internal sealed class IcmpErrors(IpLayer ip)
 
         Write(ref frame, packet, local, type, code, rest);
         ip.IcmpCounters.SentErrors++;
-        var how = new IpOutput
-        {
-            Local = local, Remote = packet.Source, Protocol = local.IsIPv4 ? IpProtocol.Icmpv4 : IpProtocol.Icmpv6,
-            // RFC 1812 §4.3.2.5: internetwork control.
-            TrafficClass = local.IsIPv4 ? (byte)0xC0 : (byte)0,
-        };
+        // RFC 1122 §3.2.2: with a TOS of zero.
+        var how = new IpOutput { Local = local, Remote = packet.Source, Protocol = local.IsIPv4 ? IpProtocol.Icmpv4 : IpProtocol.Icmpv6 };
         ip.Output(ref frame, how, path, now);
     }
 

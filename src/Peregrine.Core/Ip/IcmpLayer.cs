@@ -52,6 +52,7 @@ internal sealed class IcmpLayer(IpLayer ip)
                 OnError(packet, message, now);
                 break;
             default:
+                // RFC 1122 §3.2.2: unknown types are discarded in silence.
                 counters.DroppedUnknownType++;
                 break;
         }
@@ -117,7 +118,7 @@ internal sealed class IcmpLayer(IpLayer ip)
         return true;
     }
 
-    // RFC 792, RFC 4443 §4.2: the data go back as they came, so the frame itself goes back.
+    // RFC 1122 §3.2.2.6, RFC 792, RFC 4443 §4.2: the data go back as they came, so the frame itself goes back.
     private void Reply(ref Frame frame, in ReceivedPacket packet, byte type, Instant now)
     {
         IpAddress local = packet.IsGroup ? default : packet.Destination;

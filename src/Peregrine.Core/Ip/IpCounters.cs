@@ -1,5 +1,5 @@
 // What happened to packets at the IP layer: plain sums, one struct a protocol. Each received frame and each packet to be sent ends in
-// exactly one of the terminal counters; the others say what happened on the way and are marked so.
+// exactly one of the terminal counters (RFC 1122 §3.1 wants discarded datagrams counted); the others say what happened on the way and are marked so.
 namespace Peregrine.Core.Ip;
 
 /// <summary>What happened to frames and IP packets. Plain sums since the start; fragments that still wait are in none.</summary>

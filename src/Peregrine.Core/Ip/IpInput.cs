@@ -76,6 +76,7 @@ internal sealed class IpInput
     private static bool IsForUs(in EthernetFrame ethernet, in Frame frame, IpInterface link, ref bool isGroup, out Drops drop)
     {
         MacAddress destination = ethernet.Destination;
+        // RFC 1122 §2.4: IP is told of link-layer broadcasts.
         isGroup = destination.IsMulticast || (frame.Flags & FrameFlags.Broadcast) != 0;
         drop = Drops.None;
         if (destination != link.Mac && !destination.IsMulticast) drop = Drops.NotForUs;
@@ -89,6 +90,7 @@ internal sealed class IpInput
     private bool TryIPv4(ref Frame frame, IpInterface link, ref ReceivedPacket packet, Instant now)
     {
         int offset = packet.NetworkOffset;
+        // RFC 1122 §3.2.1.1: another version than 4 does not parse. RFC 1122 §3.2.1.7: no TTL is too small for what is ours.
         bool parsed = IPv4Packet.TryParseQuoted(_ip.Frames.Head(frame)[offset..], out IPv4Packet header);
         if (!parsed || header.TotalLength > frame.Length - offset) return Drop(ref _ip.Counters.DroppedMalformed, frame);
         // RFC 1122 §3.2.1.2: the checksum is verified always; twenty bytes cost less than asking who has done it.
@@ -155,6 +157,7 @@ internal sealed class IpInput
     internal bool IsSourceGood(IpInterface link, in ReceivedPacket packet, in Frame frame)
     {
         IpAddress source = packet.Source;
+        // RFC 1122 §4.1.3.6 wants the same for UDP.
         bool bad = source.IsMulticast || source.IsAny || _ip.Addresses.IsBroadcast(source, link.Index)
             || (source.IsIPv4 && source.ToIPv4() >> 24 is 0 or >= 240)
             || (!link.IsLoopback && (source.IsLoopback || IsInUse(source, link)));

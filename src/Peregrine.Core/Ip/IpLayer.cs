@@ -32,7 +32,7 @@ public sealed class IpLayer
     internal IpLayer(IpOptions options, FramePool frames, MemoryRegion region, UInt128 key, StackRandom random, Instant now)
     {
         options.Validate();
-        (Options, Frames, Random) = (options, frames, random);
+        (Options, Frames, Generator) = (options, frames, random);
         var hash = new AddressHash(key);
         _interfaces = new IpInterface[options.InterfaceCountMax];
         _timers = new LayerTimers(this, region, options);
@@ -84,7 +84,7 @@ public sealed class IpLayer
 
     internal FramePool Frames { get; }
 
-    internal StackRandom Random { get; }
+    internal StackRandom Generator { get; }
 
     internal AddressTable Addresses { get; }
 
@@ -178,6 +178,7 @@ public sealed class IpLayer
         path = default;
         if (remote.IsAny) return SocketError.AddressNotAvailable;
         if (!local.IsAny && local.IsIPv4 != remote.IsIPv4) return SocketError.AddressFamilyNotSupported;
+        // RFC 1122 §3.2.1.3, RFC 1122 §3.3.4.2: the caller may choose among our own addresses, and no other is sent from.
         int localPlace = -1;
         if (!local.IsAny && !IsLocalAddress(local, out localPlace)) return SocketError.AddressNotAvailable;
         if (IsLocalAddress(remote, out _)) return ResolveLoopback(remote, ref local, ref path);
@@ -450,7 +451,7 @@ public sealed class IpLayer
     internal Duration ReachableTime(int interfaceIndex)
     {
         uint baseMs = (uint)_interfaces[interfaceIndex].BaseReachableTime.Milliseconds;
-        return Duration.FromMilliseconds((baseMs / 2) + Random.Next(baseMs + 1));
+        return Duration.FromMilliseconds((baseMs / 2) + Generator.Next(baseMs + 1));
     }
 
     /// <summary>Makes every flow find its path again.</summary>

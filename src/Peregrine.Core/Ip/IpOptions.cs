@@ -70,7 +70,7 @@ public sealed record IpOptions
     /// <summary>How many of these are kept for ARP, neighbour discovery and ICMP, so that data cannot starve them.</summary>
     public int OutputReserve { get; init; } = 16;
 
-    /// <summary>Hop limit of what we send where nothing else was asked, 1 to 255.</summary>
+    /// <summary>Hop limit of what we send where nothing else was asked, 1 to 255 (RFC 1122 §3.2.1.7).</summary>
     public byte DefaultHopLimit { get; init; } = 64;
 
     /// <summary>Whether ICMP redirects from the gateway in use change routes. Off: they help attackers more than hosts.</summary>
@@ -165,7 +165,7 @@ public sealed record InterfaceOptions
     /// <summary>Addresses from the start, of both families.</summary>
     public IReadOnlyList<InterfaceAddress> Addresses { get; init; } = [];
 
-    /// <summary>Default gateways, the preferred one first; at most one a family is usual.</summary>
+    /// <summary>Default gateways, the preferred one first (RFC 1122 §3.3.1.2); at most one a family is usual.</summary>
     public IReadOnlyList<IpAddress> Gateways { get; init; } = [];
 
     /// <summary>Whether packets sent here come back in: the interface of own addresses.</summary>

@@ -36,6 +36,7 @@ internal sealed class IpSender(IpLayer ip, PacketIdentification identification)
             return;
         }
 
+        // RFC 1122 §3.2.1.7: never 0.
         byte hopLimit = how.HopLimit != 0 ? how.HopLimit : link.HopLimit;
         if (how.Remote.IsIPv4)
         {
@@ -101,7 +102,7 @@ internal sealed class IpSender(IpLayer ip, PacketIdentification identification)
         else ip.Neighbours.Send(place, ref frame, now);
     }
 
-    // RFC 791 §3.2, RFC 8200 §4.5. The pieces are copies in single chunks; either all of them find room in the burst or none is made.
+    // RFC 1122 §3.3.3, RFC 791 §3.2, RFC 8200 §4.5. The pieces are copies in single chunks; either all of them find room in the burst or none is made.
     private void Fragment(ref Frame frame, in IpOutput how, in FlowPath path, Instant now)
     {
         IpInterface link = ip.Interface(path.InterfaceIndex);

@@ -20,6 +20,7 @@ internal sealed class LinkOutput(IpLayer ip)
             return;
         }
 
+        // RFC 1122 §2.3.3: Ethernet II (RFC 894).
         EthernetHeader.Write(header, destination, link.Mac, etherType);
         Enqueue(link, frame);
     }

@@ -130,6 +130,7 @@ internal sealed class NeighbourCache
                 Solicit(place, now);
                 return;
             case NeighbourState.Incomplete:
+                // RFC 1122 §2.4: that the address is not known yet is no reason to call the destination unreachable.
                 Enqueue(place, ref frame);
                 return;
             case NeighbourState.Reachable:
@@ -278,6 +279,7 @@ internal sealed class NeighbourCache
     {
         ref Neighbour entry = ref _entries[place];
         _ip.NeighbourCounters.Unreachable++;
+        // RFC 1122 §3.3.1.4: a dead gateway is noticed by its silence when it was sent to.
         _ip.OnGatewayAnswers(entry.Address, entry.InterfaceIndex, false);
         // RFC 4861 §7.2.2: the packets that waited are reported as undeliverable. RFC 1122 §2.3.2.2 leaves it open for ARP.
         // A transport may send again from within the report, so this entry is kept and each packet taken off before.
@@ -299,6 +301,7 @@ internal sealed class NeighbourCache
     {
         ref Neighbour entry = ref _entries[place];
         entry.Probes++;
+        // RFC 1122 §2.3.2.1: at most one question a second, and entries do not live on without an answer.
         _timers.Arm(place, now + _ip.Interface(entry.InterfaceIndex).RetransTimer);
         _ip.Solicitor.Solicit(entry.InterfaceIndex, entry.Address, entry.State == NeighbourState.Probe ? entry.Mac : default);
     }
@@ -333,7 +336,7 @@ internal sealed class NeighbourCache
     private void Enqueue(int place, ref Frame frame)
     {
         ref Neighbour entry = ref _entries[place];
-        // RFC 4861 §7.2.2: a full queue replaces the oldest packet.
+        // RFC 4861 §7.2.2, RFC 1122 §2.3.2.2: the latest packets wait; a full queue replaces the oldest.
         if (entry.QueueCount >= _queueCountMax || (_queueFree == 0 && entry.QueueCount > 0)) DropOldest(place);
         if (_queueFree == 0)
         {

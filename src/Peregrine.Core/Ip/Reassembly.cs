@@ -1,4 +1,4 @@
-// Reassembly of fragments of both families (RFC 791, RFC 815's idea of holes as a sorted list, RFC 8200 §4.5): bounded in datagrams,
+// Reassembly of fragments of both families (RFC 1122 §3.2.1.4 and §3.3.2, RFC 791, RFC 815's idea of holes as a sorted list, RFC 8200 §4.5): bounded in datagrams,
 // in fragments and in time. The fragments' chunks are joined, not copied. What the headers become is the caller's to decide.
 using Peregrine.Core.Memory;
 using Peregrine.Core.Time;

@@ -62,7 +62,7 @@ internal sealed class RouteTable(int countMax)
     /// <summary>When the first route expires.</summary>
     public Instant NextExpiry { get; private set; } = Instant.Never;
 
-    /// <summary>The route to a destination.</summary>
+    /// <summary>The route to a destination: the prefix says whether it is on the link (RFC 1122 §3.3.1.1).</summary>
     /// <param name="remote">The destination.</param>
     /// <param name="interfaceIndex">Only routes of this interface, or -1 for all.</param>
     /// <param name="route">The route.</param>
@@ -168,7 +168,7 @@ internal sealed class RouteTable(int countMax)
         return Count != before;
     }
 
-    /// <summary>Notes whether a gateway answers; true when a route changed.</summary>
+    /// <summary>Notes whether a gateway answers (RFC 1122 §3.3.1.5: another takes over); true when a route changed.</summary>
     public bool NoteGateway(in IpAddress gateway, int interfaceIndex, bool answers)
     {
         bool changed = false;

@@ -23,7 +23,7 @@ internal sealed class RouterDiscovery(IpLayer ip)
     {
         link.RouterSolicitationsLeft = SolicitationsMax;
         // RFC 4861 §6.3.7: a random delay of up to a second before the first.
-        ip.Timers.ArmInterface(link.Index, now + Duration.FromMilliseconds(ip.Random.Next(1000)));
+        ip.Timers.ArmInterface(link.Index, now + Duration.FromMilliseconds(ip.Generator.Next(1000)));
     }
 
     public void OnTimer(int interfaceIndex, Instant now)

@@ -230,7 +230,7 @@ public sealed class UdpLayer : ITransportErrors
     /// <param name="socket">The socket.</param>
     /// <param name="destination">Where to; what does not fit is lost.</param>
     /// <param name="from">Who sent it.</param>
-    /// <param name="to">Our address that it was sent to, or a broadcast or group.</param>
+    /// <param name="to">Our address that it was sent to, or a broadcast or group (RFC 1122 §4.1.3.5).</param>
     /// <param name="truncated">Whether something was lost.</param>
     /// <returns>Bytes copied, or -1 when there is no datagram or no such socket.</returns>
     public int Receive(UdpHandle socket, Span<byte> destination, out Endpoint from, out IpAddress to, out bool truncated)
@@ -300,6 +300,7 @@ public sealed class UdpLayer : ITransportErrors
             return;
         }
 
+        // RFC 1122 §4.1.3.4: verified, always; a bad one is dropped in silence.
         if (!packet.ChecksumGood && !IsChecksumGood(packet, header, length)) return;
         var local = new Endpoint(packet.Destination, header.DestinationPort);
         var remote = new Endpoint(packet.Source, header.SourcePort);

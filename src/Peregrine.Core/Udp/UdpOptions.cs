@@ -48,7 +48,7 @@ public readonly record struct UdpBindOptions
     /// <summary>Receive buffer in bytes of memory, or 0 for the layer's default (SO_RCVBUF).</summary>
     public int ReceiveBufferSize { get; init; }
 
-    /// <summary>Hop limit, or 0 for the default (IP_TTL).</summary>
+    /// <summary>Hop limit, or 0 for the default (IP_TTL; RFC 1122 §4.1.4).</summary>
     public byte HopLimit { get; init; }
 
     /// <summary>Hop limit of multicasts: 1 by default (IP_MULTICAST_TTL).</summary>

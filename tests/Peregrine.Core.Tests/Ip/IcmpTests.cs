@@ -88,6 +88,17 @@ public sealed class IcmpTests : IDisposable
     }
 
     [Fact]
+    public void UnknownTypesAreDroppedInSilence()
+    {
+        _f.Receive(Icmp4(Peer4, Icmpv4Type.TimestampRequest, 0, 0, new byte[12]));
+        _f.Receive(Icmp4(Peer4, (Icmpv4Type)99, 0, 0, []));
+        _f.Receive(Icmp6(Peer6, Our6, (Icmpv6Type)200, 0, 0, []));
+        _f.Receive(Icmp6(Peer6, Our6, (Icmpv6Type)99, 0, 0, []));
+        Assert.Empty(_f.Sent());
+        Assert.Equal(new IcmpCounters { DroppedUnknownType = 4 }, _f.Ip.IcmpCounters);
+    }
+
+    [Fact]
     public void WrongChecksumsAreDropped()
     {
         byte[] four = Echo4(Peer4, Our4, [1, 2, 3]);
@@ -107,7 +118,7 @@ public sealed class IcmpTests : IDisposable
         byte[] frame = _f.SentOne();
         Icmpv4Packet error = Message4(frame);
         Assert.Equal((Icmpv4Type.DestinationUnreachable, Icmpv4UnreachableCode.Port), (error.Type, error.Code));
-        Assert.Equal(576, Packet4(frame).TotalLength);
+        Assert.Equal((576, (byte)0), (Packet4(frame).TotalLength, Packet4(frame).TrafficClass));
         Assert.True(error.TryGetQuotedPacket(out IPv4Packet quoted));
         Assert.Equal((Peer4, Our4, 728), (quoted.Source, quoted.Destination, quoted.TotalLength));
         Assert.Equal(datagram[..528], quoted.Payload.ToArray());

@@ -183,6 +183,24 @@ public sealed class IpInputTests : IDisposable
         Dropped(frame, new IpCounters { DroppedHeaderChecksum = 1 });
     }
 
+    [Fact]
+    public void AnotherVersionIsDropped()
+    {
+        byte[] frame = Tcp4(Peer4, Our4);
+        frame[14] = 0x55;
+        Dropped(frame, new IpCounters { DroppedMalformed = 1 });
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void SmallTtlIsNoReasonToDropWhatIsOurs(byte ttl)
+    {
+        var packet = new byte[40];
+        IPv4Header.Write(packet, Peer4, Our4, 6, 20, timeToLive: ttl);
+        Assert.Equal(ttl, _f.Receive(Ethernet(EtherType.IPv4, packet))!.Packet.HopLimit);
+    }
+
     [Theory]
     [InlineData(13)]
     [InlineData(30)]

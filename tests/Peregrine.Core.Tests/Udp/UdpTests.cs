@@ -84,6 +84,17 @@ public sealed class UdpTests : IDisposable
     }
 
     [Fact]
+    public void HopLimitAndTrafficClassAreTheSocketsOrTheDefault()
+    {
+        UdpHandle plain = Bind("0.0.0.0:0"), own = Bind("192.0.2.1:0", o => o with { HopLimit = 9, TrafficClass = 0xB8 });
+        _f.Udp.Send(plain, [1], new Endpoint(Peer4, 9), _f.Now, out _);
+        _f.Udp.Send(own, [1], new Endpoint(Peer4, 9), _f.Now, out _);
+        List<byte[]> sent = _f.Sent();
+        Assert.Equal((64, 0), (Packet4(sent[0]).TimeToLive, Packet4(sent[0]).TrafficClass));
+        Assert.Equal((9, 0xB8), (Packet4(sent[1]).TimeToLive, Packet4(sent[1]).TrafficClass));
+    }
+
+    [Fact]
     public void ChecksumIsLeftToALinkThatFinishesIt()
     {
         using var f = new IpFixture(link: o => o with { Offloads = LinkOffloads.TransmitChecksum });
