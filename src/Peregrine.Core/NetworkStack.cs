@@ -42,12 +42,12 @@ public sealed class NetworkStack : IDisposable
         options.Validate();
         Options = options;
         _region = region;
-        Random = new StackRandom(randomSeed);
+        Generator = new StackRandom(randomSeed);
         Frames = new FramePool(new ChunkPool(region, options.FrameSizeBytes, options.FrameCount, "frames"));
         var blocks = new ChunkPool(region, options.BlockSizeBytes, options.BlockCount, "blocks");
-        Ip = new IpLayer(options.Ip, Frames, region, secrets.IdentificationKey, Random, now);
-        Udp = new UdpLayer(Ip, options.Udp, blocks, region, secrets.IdentificationKey, Random);
-        Tcp = new TcpLayer(CreateTcp(options, region, secrets, Ip, blocks, Random, now), secrets);
+        Ip = new IpLayer(options.Ip, Frames, region, secrets.IdentificationKey, Generator, now);
+        Udp = new UdpLayer(Ip, options.Udp, blocks, region, secrets.IdentificationKey, Generator);
+        Tcp = new TcpLayer(CreateTcp(options, region, secrets, Ip, blocks, Generator, now), secrets);
         Ip.TcpErrors = new TcpErrorSink(Tcp);
         Ip.UdpErrors = Udp;
         LoopbackIndex = Ip.AddInterface(
@@ -79,7 +79,7 @@ public sealed class NetworkStack : IDisposable
     public UdpLayer Udp { get; }
 
     /// <summary>The stack's generator: the only source of chance in it.</summary>
-    internal StackRandom Random { get; }
+    internal StackRandom Generator { get; }
 
     /// <summary>The loopback interface.</summary>
     public int LoopbackIndex { get; }
@@ -153,7 +153,7 @@ public sealed class NetworkStack : IDisposable
     {
         Options = options,
         Ip = ip,
-        Random = random,
+        Generator = random,
         Blocks = blocks,
         Tcbs = new TcbTable(region, options.ConnectionCountMax),
         Demux = new DemuxTable(region, MemoryPlan.DemuxCapacity(options), secrets.DemuxKey),

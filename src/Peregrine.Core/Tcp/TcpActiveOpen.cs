@@ -16,7 +16,7 @@ internal sealed class TcpActiveOpen
     internal TcpActiveOpen(TcpContext context, TcpDemuxKeys keys, in StackSecrets secrets)
     {
         (_x, _keys) = (context, keys);
-        _ports = new EphemeralPorts(secrets, context.Random, context.Options.EphemeralPortMin, context.Options.EphemeralPortMax);
+        _ports = new EphemeralPorts(secrets, context.Generator, context.Options.EphemeralPortMin, context.Options.EphemeralPortMax);
     }
 
     internal SocketError Connect(in TcpConnectOptions options, Instant now, out TcpHandle connection)
@@ -70,7 +70,7 @@ internal sealed class TcpActiveOpen
         // Random tries: a listener's port is not a secret, and the range holds thousands of times more ports than listeners.
         for (var i = 0; i < 4 * EphemeralPorts.ProbesInOrder; i++)
         {
-            port = (ushort)(_ports.Min + _x.Random.Next((uint)(_ports.Max - _ports.Min + 1)));
+            port = (ushort)(_ports.Min + _x.Generator.Next((uint)(_ports.Max - _ports.Min + 1)));
             if (!_x.Listeners.Conflicts(new Endpoint(local, port), v6Only)) return true;
         }
         port = 0;

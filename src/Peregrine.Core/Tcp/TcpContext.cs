@@ -43,7 +43,7 @@ internal sealed class TcpContext
 
     internal required IsnGenerator Isn { get; init; }
 
-    internal required StackRandom Random { get; init; }
+    internal required StackRandom Generator { get; init; }
 
     internal required StackOptions Options { get; init; }
 
