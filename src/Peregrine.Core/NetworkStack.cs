@@ -97,7 +97,19 @@ public sealed class NetworkStack : IDisposable
         HasWork ? now : Instant.Max(now, Instant.Min(Tcp.NextDeadline(now), Ip.NextDeadline));
 
     /// <summary>Whether something waits that needs no new frame, timer or command: output, or frames to ourselves.</summary>
-    public bool HasWork => _morePolls || Tcp.HasOutput || Tcp.HasEvents || Ip.PendingOutput(LoopbackIndex).Length > 0;
+    public bool HasWork => _morePolls || Tcp.HasOutput || Tcp.HasEvents || Udp.HasEvents || HasPendingOutput;
+
+    private bool HasPendingOutput
+    {
+        get
+        {
+            for (var i = 0; i < Ip.InterfaceCount; i++)
+            {
+                if (Ip.PendingOutput(i).Length > 0) return true;
+            }
+            return false;
+        }
+    }
 
     /// <summary>Adds an interface.</summary>
     /// <returns>Its index.</returns>
@@ -178,6 +190,7 @@ public sealed class NetworkStack : IDisposable
         Isn = new IsnGenerator(secrets),
     };
 
+    // RFC 9293 MUST-59: every segment of the burst is processed before Poll sends the first ACK.
     private void OnStage(int interfaceIndex, Span<Frame> frames, Instant now)
     {
         var count = 0;

@@ -41,6 +41,7 @@ internal sealed class IcmpLayer(IpLayer ip)
             case Icmpv4Type.EchoReply:
                 OnEchoReply(packet, message.Identifier, message.Sequence, now);
                 break;
+            // RFC 9293 MUST-55: dropped in silence.
             case Icmpv4Type.SourceQuench:
                 // RFC 6633 §3: silently discarded.
                 counters.DroppedSourceQuench++;

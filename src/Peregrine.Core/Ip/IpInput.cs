@@ -109,6 +109,7 @@ internal sealed class IpInput
         return TryDeliver(ref frame, link, ref packet, now);
     }
 
+    // RFC 9293 MUST-50: options that are not understood are skipped.
     private static bool AreOptionsGood(in IPv4Packet header)
     {
         IPv4OptionEnumerator options = header.EnumerateOptions();

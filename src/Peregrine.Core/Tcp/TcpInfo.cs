@@ -1,4 +1,5 @@
 // A connection's state for people and tools, like Linux's tcp_info: a snapshot, taken on the core that owns the connection.
+using System.Net.Sockets;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -90,6 +91,9 @@ public readonly record struct TcpInfo
 
     /// <summary>Segments retransmitted.</summary>
     public uint SegmentsRetransmitted { get; init; }
+
+    /// <summary>What ICMP reported of the path while the connection lives, or Success (RFC 9293 §3.9.1.8).</summary>
+    public SocketError SoftError { get; init; }
 
     /// <summary>Consecutive time-outs without progress.</summary>
     public int Backoff { get; init; }

@@ -85,6 +85,7 @@ internal sealed class TcpListeners
         handle = default;
         var index = Array.IndexOf(_entries, null);
         if (index < 0) return SocketError.TooManyOpenSockets;
+        // RFC 9293 MUST-41: a listener has a table of its own, and disturbs no connection that exists.
         var error = _table.TryAdd(options.Local, options.V6Only, reuseAddress: false, index);
         if (error != SocketError.Success) return error;
         _entries[index] = new TcpListenerEntry(options.Local, ++_generation, options.Backlog, settings);

@@ -76,6 +76,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         var fin = (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued;
         if (unsent == 0 && !fin) return false;
         if (c.Snd.Nxt == c.Snd.Una) _x.Recovery.OnIdle(ref c, ref t.K, now);
+        // RFC 9293 MUST-34, SHLD-15: a peer that shrinks its window makes this negative: nothing new goes; MUST-35: ArmTimers probes.
         var usable = (uint)Math.Max(0, c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt);
         var allowance = _x.Recovery.SendAllowance(c, t.K);
         if (_x.Recovery.FreeRecords == 0)

@@ -176,7 +176,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         }
         if (s.IsRst)
         {
-            // RFC 5961 §3.2: only exactly in place; RFC 9293 §3.10.7.4: back to LISTEN, the application hears nothing.
+            // RFC 5961 §3.2: only exactly in place. RFC 9293 MUST-11: a record of this backlog came from LISTEN and goes back there, unheard of;
+            // an active open in SYN-RECEIVED has a TCB.
             if (s.Seq == next)
             {
                 _x.Counters.ResetsReceived++;
@@ -235,6 +236,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         Open(tcb, record, entry, ref s, packet, now);
     }
 
+    // RFC 9293 MUST-42: the listener goes on while its connections run.
     private void Open(uint tcb, in SynRecord record, TcpListenerEntry entry, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
         var t = _x.Tcbs.Get(tcb);

@@ -53,6 +53,8 @@ internal static class TcpReport
             SegmentsReceived = k.SegmentsIn,
             SegmentsSent = k.SegmentsOut,
             SegmentsRetransmitted = k.SegmentsRetransmitted,
+            // RFC 9293 MUST-47: soft errors can be seen.
+            SoftError = k.SoftError == 0 ? SocketError.Success : TcpErrors.FromSoft(k.SoftError),
             Backoff = c.Backoff,
             CongestionControl = x.SettingsOf(t).CongestionControl,
         };

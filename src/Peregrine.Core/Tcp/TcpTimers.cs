@@ -29,7 +29,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
         ref var k = ref t.K;
         if ((t.C.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) != 0 || t.C.State == TcpState.Closed) return;
         if (k.DelayedAck.IsDue(now)) OnDelayedAck(t);
-        if (k.UserTimeout.IsDue(now) && OnUserTimeout(t)) return;
+        if (k.UserTimeout.IsDue(now) && OnUserTimeout(t, now)) return;
         if (k.Retransmission.IsDue(now) && OnRetransmission(t, now)) return;
         if (k.Keepalive.IsDue(now) && OnKeepalive(t, now)) return;
         Rearm(t);
@@ -53,16 +53,23 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
     }
 
     // RFC 9293 MUST-20 (R2), MUST-21: the limit on unacknowledged data, set by the application.
-    private bool OnUserTimeout(TcbRef t)
+    private bool OnUserTimeout(TcbRef t, Instant now)
     {
         ref var c = ref t.C;
         t.K.UserTimeout = Deadline.None;
         if (!TcpContext.HasOutstanding(c)) return false;
-        // A closed window is no reason to give up while the peer answers (RFC 9293 MUST-37).
-        if (c.Snd.Wnd == 0 && c.State != TcpState.SynSent) return false;
+        // RFC 9293 SHLD-17: data that a window which closed or shrank shuts out are no reason to give up while the peer answers.
+        if (c.Snd.Wnd < (uint)(c.Snd.Nxt - c.Snd.Una) && HasHeardFromPeer(t, now))
+        {
+            t.K.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs));
+            return false;
+        }
         _x.Finish(t, SocketError.TimedOut);
         return true;
     }
+
+    private bool HasHeardFromPeer(TcbRef t, Instant now) =>
+        now - t.K.LastReceived.ToInstant(now) < Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs);
 
     private bool OnRetransmission(TcbRef t, Instant now)
     {
@@ -117,7 +124,8 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
     {
         ref var c = ref t.C;
         // Nobody is left to wait for an abandoned connection whose peer never reads; memory must not be held for ever.
-        if ((c.Flags & TcbFlags.Orphan) != 0 && c.Backoff >= OrphanProbeCountMax)
+        // A peer that answers no probe for the user time-out is gone: the window may stay closed only as long as it answers.
+        if (((c.Flags & TcbFlags.Orphan) != 0 && c.Backoff >= OrphanProbeCountMax) || !HasHeardFromPeer(t, now))
         {
             _replies.ResetOf(t, now);
             _x.Finish(t, SocketError.TimedOut);

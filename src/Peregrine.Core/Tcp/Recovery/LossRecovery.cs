@@ -200,7 +200,7 @@ internal sealed class LossRecovery
         var isRepeated = (r.Flags & RecoveryFlags.TimedOut) != 0;
         // RFC 5681 §3.1: ssthresh is held when the same segment times out again.
         if (!isRepeated) CongestionControl.Of(r.Algorithm).OnTimeout(ref c, ref k, FlightAtLoss(c));
-        // RFC 5681 §3.1: the loss window is one segment.
+        // RFC 9293 MUST-19: RFC 5681 §3.1: the loss window is one segment; slow start, congestion avoidance and back-off follow.
         c.Cwnd = c.Mss;
         c.DupAcks = 0;
         // RFC 2018 §8 and RFC 6675 §5.1: SACKs are kept unless the peer has taken data back, which shows in a left edge that was
@@ -301,7 +301,7 @@ internal sealed class LossRecovery
     private static void TakeRoundTrip(in Tcb c, ref TcbCold k, in TcpOptions options, in Delivery d, Instant now)
     {
         Duration sample;
-        // RFC 6298 §3, Karn: no sample when something acknowledged was sent more than once …
+        // RFC 9293 MUST-18: RFC 6298 §3, Karn: no sample when something acknowledged was sent more than once …
         if (d.HasOldest && !d.AckedRetransmitted) sample = now - d.OldestSentAt;
         // … but for timestamps, which tell the copies apart. RFC 7323 §4.1: only from an ACK that moves Snd.Una.
         else if (!d.AckedRetransmitted || !TryTimestamp(c, options, now, out sample)) return;
