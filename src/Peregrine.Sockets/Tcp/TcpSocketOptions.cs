@@ -1,0 +1,112 @@
+// Options of a connection as .NET properties: names of System.Net.Sockets where it has one, else the kernel's. Each set replaces the
+// connection's settings record on its core; each get asks the core. Not for a packet's path.
+using System.Net.Sockets;
+using Peregrine.Core.Tcp;
+
+namespace Peregrine.Sockets;
+
+/// <summary>
+/// Options of a connection. Setting a value out of its range throws an <see cref="ArgumentOutOfRangeException"/> that names setting, value
+/// and range; on a connection that is gone everything throws <see cref="SocketException"/> with NotConnected.
+/// </summary>
+public sealed class TcpSocketOptions
+{
+    private readonly TcpConnection _connection;
+
+    internal TcpSocketOptions(TcpConnection connection) => _connection = connection;
+
+    /// <summary>All settings at once.</summary>
+    public TcpSettings Settings
+    {
+        get => _connection.Engine.Run(() => Read());
+        set => Change(_ => value);
+    }
+
+    /// <summary>TCP_NODELAY: sends small segments at once (Nagle's algorithm off). Default false.</summary>
+    public bool NoDelay
+    {
+        get => Settings.NoDelay;
+        set => Change(s => s with { NoDelay = value });
+    }
+
+    /// <summary>SO_RCVBUF: the receive buffer in bytes, 2,048 to 1 GiB. Setting it ends automatic tuning, as in Linux.</summary>
+    public int ReceiveBufferSize
+    {
+        get => Settings.ReceiveBufferBytes;
+        set => Change(s => s with { ReceiveBufferBytes = value, ReceiveBufferBytesMax = value });
+    }
+
+    /// <summary>SO_SNDBUF: the send buffer in bytes, 2,048 to 1 GiB. Setting it ends automatic tuning, as in Linux.</summary>
+    public int SendBufferSize
+    {
+        get => Settings.SendBufferBytes;
+        set => Change(s => s with { SendBufferBytes = value, SendBufferBytesMax = value });
+    }
+
+    /// <summary>SO_KEEPALIVE: probes an idle peer. Default false.</summary>
+    public bool KeepAlive
+    {
+        get => Settings.KeepAlive;
+        set => Change(s => s with { KeepAlive = value });
+    }
+
+    /// <summary>TCP_KEEPIDLE: idle time before the first probe, in seconds, 1 to 32,767.</summary>
+    public int KeepAliveTimeSeconds
+    {
+        get => Settings.KeepAliveTimeSeconds;
+        set => Change(s => s with { KeepAliveTimeSeconds = value });
+    }
+
+    /// <summary>TCP_KEEPINTVL: time between probes, in seconds, 1 to 32,767.</summary>
+    public int KeepAliveIntervalSeconds
+    {
+        get => Settings.KeepAliveIntervalSeconds;
+        set => Change(s => s with { KeepAliveIntervalSeconds = value });
+    }
+
+    /// <summary>TCP_KEEPCNT: unanswered probes that end the connection, 1 to 127.</summary>
+    public int KeepAliveRetryCount
+    {
+        get => Settings.KeepAliveRetryCount;
+        set => Change(s => s with { KeepAliveRetryCount = value });
+    }
+
+    /// <summary>TCP_USER_TIMEOUT: how long sent data may stay unacknowledged, in milliseconds, 1,000 to 86,400,000.</summary>
+    public int UserTimeoutMs
+    {
+        get => Settings.UserTimeoutMs;
+        set => Change(s => s with { UserTimeoutMs = value });
+    }
+
+    /// <summary>TCP_CONGESTION: the congestion control's name.</summary>
+    public string CongestionControl
+    {
+        get => Settings.CongestionControl;
+        set => Change(s => s with { CongestionControl = value });
+    }
+
+    /// <summary>IP_TTL and IPV6_UNICAST_HOPS, 1 to 255.</summary>
+    public int Ttl
+    {
+        get => Settings.HopLimit;
+        set => Change(s => s with { HopLimit = value });
+    }
+
+    /// <summary>IP_TOS and IPV6_TCLASS without the ECN bits, 0 to 252 in steps of 4.</summary>
+    public int Tos
+    {
+        get => Settings.TrafficClass;
+        set => Change(s => s with { TrafficClass = value });
+    }
+
+    private TcpSettings Read() =>
+        _connection.Engine.Tcp.GetSettings(_connection.Handle) ?? throw new SocketException((int)SocketError.NotConnected);
+
+    private void Change(Func<TcpSettings, TcpSettings> change) => _connection.Engine.Run(() =>
+    {
+        var settings = change(Read());
+        settings.Validate();
+        SocketErrors.Check(_connection.Engine.Tcp.SetSettings(_connection.Handle, settings, _connection.Engine.Now));
+        return true;
+    });
+}

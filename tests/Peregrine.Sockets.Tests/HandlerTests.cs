@@ -1,0 +1,182 @@
+// The span call-back, and that an echo of any kind allocates nothing.
+using System.Net;
+using System.Net.Sockets;
+
+namespace Peregrine.Sockets.Tests;
+
+public sealed class HandlerTests
+{
+    [Fact]
+    public async Task HandlerGetsBytesBatchesAndTheEnd()
+    {
+        await using var network = TestNetwork.ByHand();
+        var (client, server) = network.Pair();
+        var handler = new EchoHandler();
+        server.SetHandler(handler);
+        Assert.Equal(3, await client.SendAsync(new byte[] { 1, 2, 3 }));
+        network.Core.Settle();
+        var buffer = new byte[8];
+        Assert.Equal(3, await client.ReceiveAsync(buffer));
+        Assert.Equal((3, 1), (handler.Bytes, handler.Batches));
+        client.Shutdown(SocketShutdown.Send);
+        network.Core.Settle();
+        Assert.True(server.IsDisposed);
+        Assert.Equal(0, await client.ReceiveAsync(buffer));
+    }
+
+    [Fact]
+    public async Task WhatArrivedBeforeTheHandlerIsDelivered()
+    {
+        await using var network = TestNetwork.ByHand();
+        var (client, server) = network.Pair();
+        Assert.Equal(3, await client.SendAsync(new byte[] { 1, 2, 3 }));
+        network.Core.Settle();
+        var handler = new EchoHandler();
+        server.SetHandler(handler);
+        Assert.Equal(3, handler.Bytes);
+    }
+
+    [Fact]
+    public async Task HandlerThatThrowsResetsItsConnectionOnly()
+    {
+        await using var network = TestNetwork.ByHand();
+        var (client, server) = network.Pair();
+        var (other, mirror) = network.Pair();
+        server.SetHandler(new ThrowingHandler());
+        mirror.SetHandler(new EchoHandler());
+        Assert.Equal(1, await client.SendAsync(new byte[1]));
+        Assert.Equal(1, await other.SendAsync(new byte[1]));
+        network.Core.Settle();
+        await Assert.ThrowsAsync<SocketException>(async () => await client.ReceiveAsync(new byte[1]));
+        Assert.Equal(1, await other.ReceiveAsync(new byte[1]));
+        Assert.Single(network.Core.Unhandled);
+    }
+
+    [Fact]
+    public async Task HandlerHearsOfAReset()
+    {
+        await using var network = TestNetwork.ByHand();
+        var (client, server) = network.Pair();
+        var handler = new EchoHandler();
+        server.SetHandler(handler);
+        client.Abort();
+        network.Core.Settle();
+        Assert.Equal(SocketError.ConnectionReset, handler.Error);
+    }
+
+    [Theory]
+    [InlineData("handler")]
+    [InlineData("await")]
+    [InlineData("pipe")]
+    [InlineData("stream")]
+    public async Task EchoAllocatesNothing(string kind)
+    {
+        await using var network = TestNetwork.ByHand();
+        var (client, server) = network.Pair();
+        if (kind == "handler") server.SetHandler(new EchoHandler());
+        else _ = kind switch { "pipe" => EchoByPipe(server), "stream" => EchoByStream(server.AsStream()), _ => EchoByAwait(server) };
+        var (request, answer) = (new byte[100], new byte[200]);
+        long Round(int count)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            for (var i = 0; i < count; i++)
+            {
+                var receive = client.ReceiveAsync(answer);
+                _ = client.SendAsync(request).Result;
+                for (var turn = 0; turn < 20 && !receive.IsCompleted; turn++) network.Core.Turn();
+                if (receive.Result != request.Length) return -1;
+            }
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+        Assert.True(Round(2_000) >= 0);
+        Assert.Equal(0, Round(1_000));
+    }
+
+    [Fact]
+    public async Task DatagramAllocatesNothing()
+    {
+        await using var network = TestNetwork.ByHand();
+        var server = network.BindUdp(new IPEndPoint(IPAddress.Loopback, 0));
+        var client = network.BindUdp(new IPEndPoint(IPAddress.Loopback, 0));
+        _ = EchoDatagrams(server);
+        var to = new Wire.Endpoint(Wire.IpAddress.IPv4Loopback, (ushort)server.LocalEndPoint.Port);
+        var (request, answer) = (new byte[100], new byte[200]);
+        var from = new SocketAddress(AddressFamily.InterNetwork);
+        long Round(int count)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            for (var i = 0; i < count; i++)
+            {
+                var receive = client.ReceiveFromAsync(answer, from);
+                _ = client.SendToAsync(request, to).Result;
+                for (var turn = 0; turn < 20 && !receive.IsCompleted; turn++) network.Core.Turn();
+                if (receive.Result != request.Length) return -1;
+            }
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+        Assert.True(Round(2_000) >= 0);
+        Assert.Equal(0, Round(1_000));
+    }
+
+    private static async Task EchoByAwait(TcpConnection connection)
+    {
+        var buffer = new byte[4096];
+        while (await connection.ReceiveAsync(buffer) is var n && n > 0) await connection.SendAsync(buffer.AsMemory(0, n));
+    }
+
+    private static async Task EchoByStream(Stream stream)
+    {
+        var buffer = new byte[4096];
+        while (await stream.ReadAsync(buffer) is var n && n > 0) await stream.WriteAsync(buffer.AsMemory(0, n));
+    }
+
+    private static async Task EchoByPipe(TcpConnection connection)
+    {
+        while (true)
+        {
+            var result = await connection.Input.ReadAsync();
+            foreach (var part in result.Buffer)
+            {
+                part.Span.CopyTo(connection.Output.GetSpan(part.Length));
+                connection.Output.Advance(part.Length);
+            }
+            connection.Input.AdvanceTo(result.Buffer.End);
+            await connection.Output.FlushAsync();
+            if (result.IsCompleted) return;
+        }
+    }
+
+    private static async Task EchoDatagrams(UdpSocket socket)
+    {
+        var buffer = new byte[2048];
+        while (true)
+        {
+            var received = await socket.ReceiveFromAsync(buffer);
+            await socket.SendToAsync(buffer.AsMemory(0, received.ReceivedBytes), received.RemoteEndpoint);
+        }
+    }
+
+    private sealed class EchoHandler : ITcpHandler
+    {
+        internal int Bytes { get; private set; }
+
+        internal int Batches { get; private set; }
+
+        internal SocketError Error { get; private set; }
+
+        public void OnReceived(TcpConnection connection, ReadOnlySpan<byte> bytes)
+        {
+            Bytes += bytes.Length;
+            connection.TrySend(bytes);
+        }
+
+        public void OnBatchEnd(TcpConnection connection) => Batches++;
+
+        public void OnClosed(TcpConnection connection, SocketError error) => Error = error;
+    }
+
+    private sealed class ThrowingHandler : ITcpHandler
+    {
+        public void OnReceived(TcpConnection connection, ReadOnlySpan<byte> bytes) => throw new InvalidOperationException("by design");
+    }
+}
