@@ -1,0 +1,160 @@
+// What the control socket answers: snapshots taken on the core's thread, written as one JSON object a line. Read-only.
+using System.Buffers;
+using System.Text.Json;
+using Peregrine.Core.Tcp;
+
+namespace Peregrine;
+
+internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine)
+{
+    /// <summary>Connections of one answer at most; the answer says when there are more.</summary>
+    private const int ConnectionCountMax = 10_000;
+
+    private readonly CounterTable _counters = new(engine);
+
+    /// <summary>The answer to a request line, without its line end.</summary>
+    internal async Task<byte[]> AnswerAsync(ReadOnlyMemory<byte> request)
+    {
+        var what = Parse(request);
+        try
+        {
+            return what switch
+            {
+                "counters" => await engine.RunAsync(() => Write(Counters)).ConfigureAwait(false),
+                "connections" => await ConnectionsAsync().ConfigureAwait(false),
+                "memory" => await engine.RunAsync(() => Write(Memory)).ConfigureAwait(false),
+                "info" => await engine.RunAsync(() => Write(Info)).ConfigureAwait(false),
+                _ => Error(what == null ? "A request is one line of JSON like {\"get\":\"counters\"}." : $"There is no \"{what}\". There are counters, connections, memory and info."),
+            };
+        }
+        catch (ObjectDisposedException)
+        {
+            return Error("The network has stopped.");
+        }
+    }
+
+    internal static byte[] Error(string message) => Write(json => json.WriteString("error", message));
+
+    private static string? Parse(ReadOnlyMemory<byte> request)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(request, new JsonDocumentOptions { MaxDepth = 4 });
+            return document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty("get", out var get) && get.ValueKind == JsonValueKind.String
+                ? get.GetString()
+                : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    private static byte[] Write(Action<Utf8JsonWriter> content)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            content(json);
+            json.WriteEndObject();
+        }
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    private void Counters(Utf8JsonWriter json)
+    {
+        foreach (var group in _counters.Groups)
+        {
+            json.WriteStartObject(group);
+            foreach (var (name, value) in _counters.Read(group)) json.WriteNumber(name, value);
+            json.WriteEndObject();
+        }
+    }
+
+    private void Memory(Utf8JsonWriter json)
+    {
+        var plan = engine.Stack.Memory;
+        json.WriteString("kind", plan.Kind);
+        json.WriteNumber("bytes", plan.Bytes);
+        json.WriteStartArray("holders");
+        foreach (var holder in plan.Holders)
+        {
+            json.WriteStartObject();
+            json.WriteString("name", holder.Name);
+            json.WriteNumber("bytes", holder.Bytes);
+            json.WriteNumber("capacity", holder.Capacity);
+            json.WriteNumber("inUse", holder.InUse);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    private void Info(Utf8JsonWriter json)
+    {
+        json.WriteString("name", network.Options.Name);
+        json.WriteString("link", engine.LinkName);
+        json.WriteBoolean("linkUp", engine.IsLinkUp);
+        json.WriteNumber("processId", Environment.ProcessId);
+        json.WriteString("version", typeof(PeregrineNetwork).Assembly.GetName().Version?.ToString());
+        json.WriteStartArray("addresses");
+        foreach (var address in network.Options.Addresses) json.WriteStringValue(address);
+        json.WriteEndArray();
+        json.WriteNumber("uptimeSeconds", engine.Now.Nanoseconds / 1_000_000_000);
+        json.WriteNumber("connections", engine.Stack.Tcp.ConnectionCount);
+        json.WriteNumber("timeWait", engine.Stack.Tcp.TimeWaitCount);
+        json.WriteNumber("listeners", engine.Stack.Tcp.ListenerCount);
+    }
+
+    private async Task<byte[]> ConnectionsAsync()
+    {
+        // The core only copies records, a bounded number a call; the text is made here.
+        const int slotsPerCall = 512;
+        var infos = new List<TcpInfo>();
+        var more = true;
+        for (var slot = 0; more && infos.Count < ConnectionCountMax; slot += slotsPerCall)
+        {
+            var first = slot;
+            more = await engine.RunAsync(() => Collect(first, first + slotsPerCall, infos)).ConfigureAwait(false);
+        }
+        return Write(json =>
+        {
+            json.WriteBoolean("complete", !more);
+            json.WriteStartArray("connections");
+            foreach (var info in infos) Connection(json, info);
+            json.WriteEndArray();
+        });
+    }
+
+    private bool Collect(int from, int to, List<TcpInfo> infos)
+    {
+        for (var slot = from; slot < Math.Min(to, engine.Stack.Tcp.SlotCount); slot++)
+        {
+            if (engine.Stack.Tcp.TryGetHandle(slot, out var handle) && engine.Stack.Tcp.TryGetInfo(handle, engine.Now, out var info)) infos.Add(info);
+        }
+        return to < engine.Stack.Tcp.SlotCount;
+    }
+
+    private static void Connection(Utf8JsonWriter json, in TcpInfo info)
+    {
+        json.WriteStartObject();
+        json.WriteString("local", info.Local.ToString());
+        json.WriteString("remote", info.Remote.ToString());
+        json.WriteString("state", info.State.ToString());
+        json.WriteNumber("smoothedRttUs", info.SmoothedRtt.Microseconds);
+        json.WriteNumber("rtoMs", info.Rto.Milliseconds);
+        json.WriteNumber("congestionWindowBytes", info.CongestionWindow);
+        json.WriteNumber("flightSizeBytes", info.FlightSize);
+        json.WriteNumber("sendWindowBytes", info.SendWindow);
+        json.WriteNumber("receiveWindowBytes", info.ReceiveWindow);
+        json.WriteNumber("unsentBytes", info.UnsentBytes);
+        json.WriteNumber("unreadBytes", info.UnreadBytes);
+        json.WriteNumber("bytesReceived", info.BytesReceived);
+        json.WriteNumber("bytesAcknowledged", info.BytesAcknowledged);
+        json.WriteNumber("segmentsReceived", info.SegmentsReceived);
+        json.WriteNumber("segmentsSent", info.SegmentsSent);
+        json.WriteNumber("segmentsRetransmitted", info.SegmentsRetransmitted);
+        json.WriteString("congestionControl", info.CongestionControl);
+        json.WriteEndObject();
+    }
+}

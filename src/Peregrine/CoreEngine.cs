@@ -1,0 +1,303 @@
+// One core's loop on a thread of its own: receive, read the clock once, input, commands, timers, deliver, output; and sleep when there is
+// nothing to do. It decides when things happen and nothing about protocols.
+using Microsoft.Extensions.Logging;
+using Peregrine.Core;
+using Peregrine.Core.Links;
+using Peregrine.Core.Memory;
+using Peregrine.Core.Time;
+using Peregrine.Sockets;
+
+namespace Peregrine;
+
+internal sealed class CoreEngine : SocketEngine
+{
+    // While the link takes no more frames there is nothing to wait for but time.
+    private static readonly Duration s_transmitRetry = Duration.FromMicroseconds(200);
+
+    private readonly PeregrineOptions _options;
+    private readonly ILink _link;
+    private readonly ILinkQueue _queue;
+    private readonly ICorePlatform _platform;
+    private readonly IWaiter _waiter;
+    private readonly ILogger _logger;
+    private readonly CoreClock _clock;
+    private readonly Mailbox _mailbox;
+    private readonly Frame[] _burst;
+    private readonly int _interface;
+    private readonly Thread _thread;
+    private readonly Duration _spin;
+    private readonly Duration _linkCheck;
+    private readonly int _frameCountFree;
+    private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Instant _busyAt;
+    private Instant _linkCheckAt;
+    private Instant _drainUntil = Instant.Never;
+    private Instant _drainCheckAt;
+    private bool _wasUp;
+    private bool _isStopping;
+    private EngineCounters _counters;
+
+    internal CoreEngine(PeregrineOptions options, NetworkStack stack, ILink link, ICorePlatform platform, CoreClock clock, ILogger logger)
+        : base(stack, options.CompletionMode)
+    {
+        EventCountMax = options.EventsPerTurnMax;
+        (_options, _link, _platform, _clock, _logger) = (options, link, platform, clock, logger);
+        _mailbox = new Mailbox(options.MailboxCount);
+        _burst = new Frame[options.FramesPerTurnMax];
+        _spin = options.Idle == IdleMode.Block ? Duration.Zero : Duration.FromMicroseconds(options.SpinUs);
+        _linkCheck = Duration.FromMilliseconds(options.LinkCheckMs);
+        _waiter = platform.CreateWaiter();
+        _wasUp = link.IsUp;
+        _interface = AddInterface();
+        _queue = link.OpenQueue(0, stack.Frames);
+        _queue.SetWake(_waiter.Wake);
+        _frameCountFree = stack.Frames.Chunks.FreeCount;
+        _thread = new Thread(Main) { IsBackground = true, Name = options.Name + " core" };
+    }
+
+    /// <summary>Turns of the loop so far; the watchdog sees by it that the core is alive.</summary>
+    internal long TurnCount => Volatile.Read(ref _counters.Turns);
+
+    internal ref EngineCounters Counters => ref _counters;
+
+    internal LinkQueueCounters LinkCounters => _queue.Counters;
+
+    internal bool IsLinkUp => Volatile.Read(ref _wasUp);
+
+    internal Task Started => _started.Task;
+
+    internal Task Stopped => _stopped.Task;
+
+    internal string LinkName => _link.Name;
+
+    public override bool TryPost(in EngineCommand command)
+    {
+        if (!_mailbox.TryPost(command))
+        {
+            Interlocked.Increment(ref _counters.MailboxFull);
+            return false;
+        }
+        _waiter.Wake();
+        return true;
+    }
+
+    public override void RunElsewhere(IThreadPoolWorkItem item) => ThreadPool.UnsafeQueueUserWorkItem(item, preferLocal: false);
+
+    public override void OnUnhandled(Exception exception, object callback)
+    {
+        Interlocked.Increment(ref _counters.UnhandledExceptions);
+        HostLog.CallbackThrew(_logger, CallbackName.Of(callback), exception);
+    }
+
+    internal void Start() => _thread.Start();
+
+    /// <summary>
+    /// Begins to stop. Patiently: no new connections, and those that are open may finish by themselves. Otherwise they are closed
+    /// gracefully at once. What is left when the grace has passed is reset.
+    /// </summary>
+    internal void BeginStop(TimeSpan grace, bool patient) => Run(() =>
+    {
+        var until = Now + new Duration(grace.Ticks * 100);
+        _drainUntil = Instant.Min(_drainUntil, until);
+        _isStopping = true;
+        if (patient) CloseListeners();
+        else CloseAll();
+        return true;
+    });
+
+    protected override void WaitForRoom(int attempt)
+    {
+        // The core empties the mailbox each turn; a poster that waits longer than that should not burn the processor which it needs.
+        if (attempt < 16) Thread.SpinWait(32 << Math.Min(attempt, 5));
+        else if (attempt < 64) Thread.Yield();
+        else Thread.Sleep(1);
+    }
+
+    private int AddInterface() => Stack.AddInterface(
+        new Core.Ip.InterfaceOptions
+        {
+            Name = _link.Name,
+            MacAddress = _link.MacAddress,
+            Medium = _link.Medium,
+            Mtu = _options.MtuBytes == 0 ? _link.Mtu : Math.Min(_options.MtuBytes, _link.Mtu),
+            Offloads = _link.Offloads,
+            SuperSegmentMax = _link.SuperSegmentMax,
+            Addresses = _options.ParseAddresses(),
+            Gateways = _options.ParseGateways(),
+            Autoconfigure = _options.Autoconfigure,
+        },
+        _clock.Now());
+
+    private void Main()
+    {
+        try
+        {
+            AttachThread();
+            if (_options.Cpu >= 0 && !_platform.PinCurrentThread(_options.Cpu)) HostLog.NotPinned(_logger, _options.Cpu);
+            if (_options.UseSynchronizationContext) SynchronizationContext.SetSynchronizationContext(Context);
+            _busyAt = _clock.Now();
+            BeginTurn(_busyAt);
+            _started.SetResult();
+            while (!IsDone(Now)) Turn();
+            Flush();
+            End();
+            _stopped.SetResult();
+        }
+        catch (Exception e)
+        {
+            // A fault of the stack itself. The process lives on; everything that waits for this core must hear of it.
+            HostLog.CoreFailed(_logger, e);
+            _started.TrySetException(e);
+            try
+            {
+                End();
+            }
+            finally
+            {
+                _stopped.TrySetException(e);
+            }
+        }
+    }
+
+    private void Turn()
+    {
+        var received = _queue.Receive(_burst);
+        var now = _clock.Now();
+        BeginTurn(now);
+        if (received > 0) Stack.OnBurst(_interface, _burst.AsSpan(0, received), now);
+        var commands = TakeCommands();
+        Stack.FireTimers(now);
+        Dispatch(now);
+        var more = Stack.Poll(now);
+        var blocked = Transmit();
+        _queue.Reclaim();
+        Volatile.Write(ref _counters.Turns, _counters.Turns + 1);
+        if (now >= _linkCheckAt) CheckLink(now);
+        if (received > 0 || commands > 0 || HasWork || (!blocked && (more || Stack.HasWork)))
+        {
+            _busyAt = now;
+            return;
+        }
+        if (_options.Idle == IdleMode.BusyPoll || now - _busyAt < _spin)
+        {
+            _counters.IdleTurns++;
+            return;
+        }
+        Sleep(now, blocked);
+    }
+
+    private int TakeCommands()
+    {
+        var count = 0;
+        while (count < _options.CommandsPerTurnMax && _mailbox.TryTake(out var command))
+        {
+            Execute(command);
+            count++;
+        }
+        _counters.Commands += count;
+        return count;
+    }
+
+    /// <summary>Gives the link what it takes. True when it did not take all.</summary>
+    private bool Transmit()
+    {
+        var pending = Stack.PendingOutput(_interface);
+        if (pending.Length == 0) return false;
+        var taken = _queue.Transmit(pending);
+        var all = taken == pending.Length;
+        Stack.OnTransmitted(_interface, taken);
+        if (!all) _counters.TransmitBlocked++;
+        return !all;
+    }
+
+    private void Sleep(Instant now, bool blocked)
+    {
+        // The order matters: arm first, look into the mailbox after. A post after the look wakes the waiter, which counts.
+        if (!_queue.TryArm() || !_mailbox.IsEmpty) return;
+        var timeout = Duration.Min(_linkCheckAt - now, Stack.NextDeadline(now) is { IsNever: false } next ? next - now : _linkCheck);
+        if (blocked) timeout = Duration.Min(timeout, s_transmitRetry);
+        if (_isStopping) timeout = Duration.Min(timeout, Duration.FromMilliseconds(5));
+        if (timeout <= Duration.Zero) return;
+        _counters.Sleeps++;
+        Span<int> descriptors = [_queue.PollDescriptor];
+        _waiter.Wait(descriptors, timeout);
+    }
+
+    private void CheckLink(Instant now)
+    {
+        _linkCheckAt = now + _linkCheck;
+        var up = _link.IsUp;
+        if (up == _wasUp) return;
+        Volatile.Write(ref _wasUp, up);
+        if (up) HostLog.LinkUp(_logger, _link.Name);
+        else HostLog.LinkDown(_logger, _link.Name);
+    }
+
+    private bool IsDone(Instant now)
+    {
+        if (!_isStopping) return false;
+        if (now >= _drainUntil)
+        {
+            if (ConnectionCount > 0) HostLog.GracePassed(_logger, ConnectionCount);
+            AbortAll();
+            CloseAll();
+            return true;
+        }
+        if (now < _drainCheckAt || ConnectionCount > 0 || Stack.HasWork || HasWork) return false;
+        _drainCheckAt = now + Duration.FromMilliseconds(2);
+        return IsDrained();
+    }
+
+    /// <summary>Whether no connection in the background has anything left that its peer has not acknowledged, the FIN included.</summary>
+    private bool IsDrained()
+    {
+        for (var slot = 0; slot < Stack.Tcp.SlotCount; slot++)
+        {
+            if (!Stack.Tcp.TryGetHandle(slot, out var handle)) continue;
+            var status = Stack.Tcp.GetStatus(handle);
+            if (status.IsAlive && status.State is not (Core.Tcp.TcpState.Closed or Core.Tcp.TcpState.FinWait2 or Core.Tcp.TcpState.TimeWait)) return false;
+        }
+        return Stack.PendingOutput(_interface).Length == 0;
+    }
+
+    /// <summary>Waits a little until the link has finished with the last frames: a FIN's ACK or a reset may be among them.</summary>
+    private void Flush()
+    {
+        var until = Now + Duration.FromMilliseconds(50);
+        do
+        {
+            Turn();
+        }
+        while (Stack.Frames.Chunks.FreeCount < _frameCountFree && Now < until);
+    }
+
+    private void End()
+    {
+        _mailbox.Close();
+        while (!_mailbox.IsDrained)
+        {
+            if (_mailbox.TryTake(out var command)) Execute(command);
+            else Thread.SpinWait(16);
+        }
+        Stop();
+        Transmit();
+        _queue.Reclaim();
+        _queue.Dispose();
+        Stack.Dispose();
+        _waiter.Dispose();
+    }
+}
+
+/// <summary>What the loop did. Plain sums, written by the core and read by anybody.</summary>
+internal struct EngineCounters
+{
+    public long Turns;
+    public long IdleTurns;
+    public long Sleeps;
+    public long Commands;
+    public long MailboxFull;
+    public long TransmitBlocked;
+    public long UnhandledExceptions;
+    public long CallbacksTooLong;
+}

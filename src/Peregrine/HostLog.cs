@@ -1,0 +1,58 @@
+// Everything that the host says in its log, off the packet path. Event numbers are stable.
+using Microsoft.Extensions.Logging;
+
+namespace Peregrine;
+
+internal static class HostLog
+{
+    private static readonly Action<ILogger, string, string, string, string, Exception?> s_started = LoggerMessage.Define<string, string, string, string>(
+        LogLevel.Information, new EventId(1, "Started"), "Network {Name} is up on link {Link} with {Addresses}; memory: {Memory}.");
+
+    private static readonly Action<ILogger, string, Exception?> s_stopped = LoggerMessage.Define<string>(
+        LogLevel.Information, new EventId(2, "Stopped"), "Network {Name} has stopped.");
+
+    private static readonly Action<ILogger, string, Exception?> s_linkUp = LoggerMessage.Define<string>(
+        LogLevel.Information, new EventId(3, "LinkUp"), "Link {Link} is up.");
+
+    private static readonly Action<ILogger, string, Exception?> s_linkDown = LoggerMessage.Define<string>(
+        LogLevel.Warning, new EventId(4, "LinkDown"), "Link {Link} is down: nothing is sent or received until it comes back.");
+
+    private static readonly Action<ILogger, string, long, long, Exception?> s_tooLong = LoggerMessage.Define<string, long, long>(
+        LogLevel.Warning, new EventId(5, "CallbackTooLong"),
+        "{Callback} has held the core for {Elapsed} ms (limit {Limit} ms); no packet is handled meanwhile. Code that blocks belongs on CompletionMode.ThreadPool.");
+
+    private static readonly Action<ILogger, string, Exception?> s_threw = LoggerMessage.Define<string>(
+        LogLevel.Error, new EventId(6, "CallbackThrew"), "{Callback} threw.");
+
+    private static readonly Action<ILogger, int, Exception?> s_notPinned = LoggerMessage.Define<int>(
+        LogLevel.Warning, new EventId(7, "NotPinned"), "The core's thread could not be pinned to processor {Cpu}: no such processor, no permission, or a platform that cannot.");
+
+    private static readonly Action<ILogger, Exception?> s_failed = LoggerMessage.Define(
+        LogLevel.Critical, new EventId(8, "CoreFailed"), "The core has failed and stops.");
+
+    private static readonly Action<ILogger, int, Exception?> s_grace = LoggerMessage.Define<int>(
+        LogLevel.Warning, new EventId(9, "GracePassed"), "The time for stopping has passed: {Count} connections are reset.");
+
+    private static readonly Action<ILogger, string, string, Exception?> s_noControl = LoggerMessage.Define<string, string>(
+        LogLevel.Warning, new EventId(10, "NoControlSocket"), "There is no control socket at {Path}: {Reason}");
+
+    internal static void Started(ILogger logger, string name, string link, string addresses, string memory) => s_started(logger, name, link, addresses, memory, null);
+
+    internal static void Stopped(ILogger logger, string name) => s_stopped(logger, name, null);
+
+    internal static void LinkUp(ILogger logger, string link) => s_linkUp(logger, link, null);
+
+    internal static void LinkDown(ILogger logger, string link) => s_linkDown(logger, link, null);
+
+    internal static void CallbackTooLong(ILogger logger, string callback, long elapsedMs, long limitMs) => s_tooLong(logger, callback, elapsedMs, limitMs, null);
+
+    internal static void CallbackThrew(ILogger logger, string callback, Exception exception) => s_threw(logger, callback, exception);
+
+    internal static void NotPinned(ILogger logger, int cpu) => s_notPinned(logger, cpu, null);
+
+    internal static void CoreFailed(ILogger logger, Exception exception) => s_failed(logger, exception);
+
+    internal static void GracePassed(ILogger logger, int count) => s_grace(logger, count, null);
+
+    internal static void NoControlSocket(ILogger logger, string path, string reason) => s_noControl(logger, path, reason, null);
+}

@@ -1,0 +1,116 @@
+// The control socket and the meter: what tools and collectors see of a running network.
+using System.Diagnostics.Metrics;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
+
+namespace Peregrine.Tests;
+
+public sealed class ControlSocketTests : IDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("peregrine-").FullName;
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    [Fact]
+    public async Task AnswersAreOneObjectALine()
+    {
+        await using var networks = await TestNetworks.StartAsync(o => o with { ControlSocket = Path.Combine(_directory, o.Name + ".sock") });
+        var (client, server) = await networks.PairAsync();
+        using var tool = await ConnectAsync(networks.A.ControlSocketPath!);
+        var counters = await AskAsync(tool, "{\"get\":\"counters\"}");
+        Assert.True(counters.GetProperty("tcp").GetProperty("SegmentsAccepted").GetInt64() > 0);
+        Assert.True(counters.GetProperty("engine").GetProperty("Turns").GetInt64() > 0);
+        var connections = (await AskAsync(tool, "{\"get\":\"connections\"}")).GetProperty("connections");
+        Assert.Equal(server.RemoteEndPoint!.ToString(), Assert.Single(connections.EnumerateArray()).GetProperty("remote").GetString());
+        Assert.True((await AskAsync(tool, "{\"get\":\"memory\"}")).GetProperty("bytes").GetInt64() > 0);
+        Assert.Equal("a", (await AskAsync(tool, "{\"get\":\"info\"}")).GetProperty("name").GetString());
+        Assert.Contains("counters", (await AskAsync(tool, "{\"get\":\"nonsense\"}")).GetProperty("error").GetString(), StringComparison.Ordinal);
+        Assert.True((await AskAsync(tool, "nonsense")).TryGetProperty("error", out _));
+        GC.KeepAlive(client);
+    }
+
+    [Fact]
+    public async Task OnlyItsOwnerMayUseItAndItGoesWithTheNetwork()
+    {
+        var path = Path.Combine(_directory, "a.sock");
+        await using (await TestNetworks.StartAsync(o => o with { ControlSocket = o.Name == "a" ? path : "none" }))
+        {
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, new FileInfo(path).UnixFileMode);
+        }
+        Assert.False(File.Exists(path));
+    }
+
+    [Fact]
+    public async Task RequestThatIsTooLongIsRefused()
+    {
+        await using var networks = await TestNetworks.StartAsync(o => o with { ControlSocket = Path.Combine(_directory, o.Name + ".sock") });
+        using var tool = await ConnectAsync(networks.A.ControlSocketPath!);
+        var answer = await AskAsync(tool, new string('x', 5_000));
+        Assert.Contains("at most", answer.GetProperty("error").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task SecondNetworkOnTheSamePathGoesWithoutAndSaysSo()
+    {
+        await using var networks = await TestNetworks.StartAsync(o => o with { ControlSocket = Path.Combine(_directory, "same.sock") });
+        Assert.NotNull(networks.A.ControlSocketPath);
+        Assert.Null(networks.B.ControlSocketPath);
+        Assert.Contains(networks.Log.Lines, static line => line.Contains("another network uses it", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task FileLeftByADeadProcessIsReplaced()
+    {
+        var path = Path.Combine(_directory, "left.sock");
+        using (var dead = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)) dead.Bind(new UnixDomainSocketEndPoint(path));
+        if (!File.Exists(path)) await File.WriteAllTextAsync(path, "");
+        await using var networks = await TestNetworks.StartAsync(o => o with { ControlSocket = o.Name == "a" ? path : "none" });
+        Assert.Equal(path, networks.A.ControlSocketPath);
+    }
+
+    [Fact]
+    public async Task MeterShowsTheCounters()
+    {
+        await using var networks = await TestNetworks.StartAsync();
+        var (client, server) = await networks.PairAsync();
+        var seen = new Dictionary<string, long>();
+        using var listener = new MeterListener();
+        listener.InstrumentPublished = static (instrument, l) =>
+        {
+            if (instrument.Meter.Name == "Peregrine") l.EnableMeasurementEvents(instrument);
+        };
+        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) =>
+        {
+            foreach (var tag in tags)
+            {
+                if (tag.Key == "counter") lock (seen) seen[$"{instrument.Name}.{tag.Value}"] = seen.GetValueOrDefault($"{instrument.Name}.{tag.Value}") + value;
+            }
+        });
+        listener.Start();
+        listener.RecordObservableInstruments();
+        Assert.True(seen["peregrine.tcp.SegmentsAccepted"] > 0);
+        Assert.True(seen["peregrine.link.ReceivedFrames"] > 0);
+        GC.KeepAlive((client, server));
+    }
+
+    private static async Task<Socket> ConnectAsync(string path)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(path));
+        return socket;
+    }
+
+    private static async Task<JsonElement> AskAsync(Socket socket, string request)
+    {
+        await socket.SendAsync(Encoding.UTF8.GetBytes(request + "\n"));
+        var (bytes, buffer) = (new MemoryStream(), new byte[4096]);
+        while (bytes.Length == 0 || bytes.GetBuffer()[bytes.Length - 1] != '\n')
+        {
+            var n = await socket.ReceiveAsync(buffer).WaitAsync(TestNetworks.Limit);
+            Assert.NotEqual(0, n);
+            bytes.Write(buffer, 0, n);
+        }
+        return JsonDocument.Parse(bytes.ToArray()).RootElement;
+    }
+}
