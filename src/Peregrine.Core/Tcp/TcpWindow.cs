@@ -28,7 +28,7 @@ internal static class TcpWindow
         var offered = OfferedEdge(c);
         var gain = offered - c.Rcv.Edge;
         // RFC 9293 MUST-39: RFC 9293 §3.8.6.2.2 with Fr = 1/2: the edge moves in steps of a segment or half the buffer.
-        if (gain > 0 && gain >= Math.Min(c.ReceiveBuffer / 2, c.RcvMss)) c.Rcv.Edge = offered;
+        if (IsStep(c, gain)) c.Rcv.Edge = offered;
         // RFC 9293 SHLD-14: never to the left. Rounding up to the scale's step keeps a rounded window from shrinking (RFC 7323 §2.4).
         var window = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt);
         var field = Math.Min((window + (1u << c.RcvScale) - 1) >> c.RcvScale, ushort.MaxValue);
@@ -36,11 +36,14 @@ internal static class TcpWindow
         return (ushort)field;
     }
 
+    private static bool IsStep(in Tcb c, int gain) => gain > 0 && gain >= Math.Min(c.ReceiveBuffer / 2, c.RcvMss);
+
     /// <summary>Whether reading has opened the window so far that the peer should hear of it at once.</summary>
     internal static bool DeservesUpdate(in Tcb c)
     {
         var gain = OfferedEdge(c) - c.Rcv.Edge;
-        if (gain <= 0) return false;
+        // A step too small to be advertised would make an ACK that says nothing new, one for each read.
+        if (!IsStep(c, gain)) return false;
         var left = c.Rcv.Edge - c.Rcv.Nxt;
         // An update saves a stalled peer; while most of the window is open, the next ACK carries it for nothing.
         return left < 2 * c.RcvMss || gain >= c.ReceiveBuffer / 2;
