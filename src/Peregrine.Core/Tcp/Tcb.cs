@@ -229,6 +229,9 @@ internal struct TcbCold
 
     /// <summary>End of the urgent data that we send, with <see cref="TcbFlags.UrgentToSend"/>.</summary>
     internal SeqNumber SndUp;
+
+    /// <summary>End of the last partial segment sent, with <see cref="TcbFlags.SmallInFlight"/>.</summary>
+    internal SeqNumber SmallEnd;
     internal uint SendBuffer;
 
     /// <summary>Bytes that the application read in the tuning's round.</summary>

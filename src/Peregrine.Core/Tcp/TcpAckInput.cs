@@ -55,6 +55,7 @@ internal sealed class TcpAckInput(TcpContext context)
         }
         c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Una);
         c.Backoff = 0;
+        if (c.Snd.Una.IsAfterOrEqual(k.SmallEnd)) c.Flags &= ~TcbFlags.SmallInFlight;
         // RFC 4861 §7.3.1: the peer answers, so the neighbour that leads to it lives.
         _x.Ip.ConfirmReachable(c.Path, now);
         if (TcpContext.HasOutstanding(c))

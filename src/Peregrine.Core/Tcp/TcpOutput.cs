@@ -168,8 +168,12 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
             c.Snd.Nxt = seq + sent;
             c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Nxt);
             _x.Counters.BytesSent += dataLength;
-            if (dataLength % c.Mss != 0) c.Flags |= TcbFlags.SmallInFlight;
-            else c.Flags &= ~TcbFlags.SmallInFlight;
+            if (dataLength % c.Mss != 0)
+            {
+                // A full segment that follows does not make the small one less in flight.
+                c.Flags |= TcbFlags.SmallInFlight;
+                t.K.SmallEnd = c.Snd.Nxt;
+            }
         }
         // RFC 6298 §5.1: the timer runs whenever something is in flight.
         if (!t.K.Retransmission.IsSet) StartRetransmission(t, now);
