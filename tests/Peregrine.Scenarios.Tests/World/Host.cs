@@ -25,7 +25,7 @@ public sealed class Host : IDisposable
 
     private readonly Frame[] _burst = new Frame[64];
 
-    public Host(string name, byte number, StackOptions options, ulong seed, Instant now)
+    public Host(string name, byte number, StackOptions options, ulong seed, Instant now, LinkMedium medium = LinkMedium.Ethernet)
     {
         Name = name;
         Address = IpAddress.FromIPv4(10, 0, 0, number);
@@ -37,7 +37,7 @@ public sealed class Host : IDisposable
                 Name = "eth0",
                 MacAddress = MacAddress.Parse($"02:00:00:00:00:{number:x2}"),
                 Mtu = 1500,
-                Medium = LinkMedium.Ethernet,
+                Medium = medium,
                 LinkLocal = false,
                 ReportMulticast = false,
                 Addresses = [new InterfaceAddress(Address, 24), new InterfaceAddress(AddressV6, 64)],

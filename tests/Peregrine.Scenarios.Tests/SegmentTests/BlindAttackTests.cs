@@ -1,0 +1,200 @@
+// RST, SYN and ACK from somebody who guesses: RFC 9293 §3.10.7.4 with RFC 5961.
+using System.Net.Sockets;
+using Peregrine.Core.Tcp;
+using Peregrine.Wire;
+using static Peregrine.Scenarios.Tests.SegmentTests.Peer;
+
+namespace Peregrine.Scenarios.Tests.SegmentTests;
+
+public sealed class BlindAttackTests
+{
+    // RFC 9293 MUST-12: the application learns that it was a reset.
+    [Fact]
+    public void AResetExactlyInPlaceEndsTheConnection()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Send(Rst);
+        peer.Silent();
+        Assert.Equal(SocketError.ConnectionReset, peer.ErrorOf(c));
+        Assert.Equal(1, peer.Tcp.Counters.ConnectionsReset);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(1_000)]
+    [InlineData(65_534)]
+    public void AResetElsewhereInTheWindowElicitsAChallengeAck(int offset)
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Send(Rst, peer.Next + (uint)offset);
+        peer.TakeAck();
+        Assert.Equal(TcpState.Established, peer.State(c));
+        Assert.Equal(1, peer.Tcp.Counters.ChallengeAcksSent);
+        // RFC 5961 §3.2: a genuine peer answers the challenge by a reset that is exactly in place.
+        peer.Send(Rst);
+        Assert.Equal(SocketError.ConnectionReset, peer.ErrorOf(c));
+    }
+
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(-70_000)]
+    [InlineData(70_000)]
+    [InlineData(int.MinValue)]
+    public void AResetOutsideTheWindowIsIgnored(int offset)
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Send(Rst, peer.Next + (uint)offset);
+        peer.Send(Rst | Ack, peer.Next + (uint)offset);
+        peer.Silent();
+        Assert.Equal(TcpState.Established, peer.State(c));
+        Assert.Equal(2, peer.Tcp.Counters.DroppedOutOfWindow);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(500)]
+    [InlineData(-500)]
+    [InlineData(200_000)]
+    public void ASynInAConnectionElicitsAChallengeAckWhereverItIs(int offset)
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Send(Syn, peer.Next + (uint)offset);
+        peer.TakeAck();
+        Assert.Equal(TcpState.Established, peer.State(c));
+    }
+
+    // RFC 5961 §7
+    [Fact]
+    public void ChallengeAcksAreLimitedPerConnectionAndNotAcrossConnections()
+    {
+        using var peer = new Peer();
+        peer.Accept();
+        for (var i = 0; i < 20; i++) peer.Send(Rst, peer.Next + 10);
+        peer.TakeAck();
+        Assert.Equal(19, peer.Tcp.Counters.RepliesLimited);
+        // Another connection has a limit of its own: nothing can be learned about the first.
+        var first = (peer.Next, peer.HostNext);
+        peer.Port = 4_001;
+        peer.SynExchange();
+        peer.Send(Ack);
+        peer.Send(Rst, peer.Next + 10);
+        peer.TakeAck();
+        (peer.Port, peer.Next, peer.HostNext) = (4_000, first.Next, first.HostNext);
+        peer.Advance(600);
+        peer.Send(Rst, peer.Next + 10);
+        peer.TakeAck();
+    }
+
+    // RFC 5961 §5.2
+    [Fact]
+    public void AnAckOfWhatWasNeverSentIsChallengedAndItsDataDropped()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Send(Ack, ack: peer.HostNext + 1, length: 100);
+        peer.TakeAck();
+        Assert.Equal(0, peer.Tcp.GetStatus(c).ReadableBytes);
+        Assert.Equal(1, peer.Tcp.Counters.DroppedUnacceptableAck);
+    }
+
+    [Fact]
+    public void AnAckFurtherBackThanTheLargestWindowIsChallengedAndItsDataDropped()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(window: 1_000);
+        peer.Send(Ack, ack: peer.HostNext - 1_001, length: 100);
+        peer.TakeAck();
+        Assert.Equal(0, peer.Tcp.GetStatus(c).ReadableBytes);
+        // Within it, it is an old ACK like any other and its data count.
+        peer.Send(Ack, ack: peer.HostNext - 1_000, length: 100);
+        Assert.Equal(100, peer.Tcp.GetStatus(c).ReadableBytes);
+    }
+
+    [Fact]
+    public void ASegmentWithoutTheAckBitIsDropped()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Send(Psh, length: 10);
+        peer.Send(Fin, length: 0);
+        peer.Silent();
+        Assert.Equal(2, peer.Tcp.Counters.DroppedNoAckBit);
+        Assert.Equal((TcpState.Established, 0), (peer.State(c), peer.Tcp.GetStatus(c).ReadableBytes));
+    }
+
+    // RFC 9293 §3.10.7.3
+    [Fact]
+    public void InSynSentOnlyAResetThatAcknowledgesTheSynRefuses()
+    {
+        using var peer = new Peer();
+        var c = peer.Connect(out _);
+        peer.Send(Rst, new SeqNumber(0));
+        peer.Send(Rst | Ack, new SeqNumber(0), ack: peer.HostNext + 1);
+        peer.Send(Rst | Ack, new SeqNumber(0), ack: peer.HostIss);
+        peer.Silent();
+        Assert.Equal(TcpState.SynSent, peer.State(c));
+        peer.Send(Rst | Ack, new SeqNumber(0));
+        Assert.Equal(SocketError.ConnectionRefused, peer.ErrorOf(c));
+    }
+
+    // RFC 9293 §3.5.1 figure 9 and §3.5.2: the peer has restarted and asks anew.
+    [Fact]
+    public void AHalfOpenConnectionIsDiscoveredByTheChallengeAndTheResetThatFollows()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Send(Syn, peer.Next + 5_000);
+        var challenge = peer.TakeAck();
+        // The restarted peer knows of no connection: RST with SEG.SEQ = SEG.ACK.
+        peer.Send(Rst, challenge.Ack);
+        Assert.Equal(SocketError.ConnectionReset, peer.ErrorOf(c));
+        peer.Tcp.Close(c, peer.Now);
+        peer.Iss += 5_000;
+        peer.SynExchange();
+        peer.Send(Ack);
+        Assert.True(peer.Tcp.TryAccept(peer.Listener, out _));
+    }
+
+    // RFC 9293 §3.5 figure 8: an old duplicate SYN is undone by the reset of the peer that did not send it.
+    [Fact]
+    public void AnOldDuplicateSynIsUndoneByAReset()
+    {
+        using var peer = new Peer();
+        peer.Listen();
+        peer.SynExchange();
+        Assert.Equal(1, peer.Tcp.SynBacklogCount);
+        peer.Send(Rst);
+        peer.Silent();
+        Assert.Equal(0, peer.Tcp.SynBacklogCount);
+        Assert.False(peer.Tcp.TryAccept(peer.Listener, out _));
+    }
+
+    [Fact]
+    public void InSynReceivedAResetElsewhereInTheWindowElicitsAnAck()
+    {
+        using var peer = new Peer();
+        peer.Listen();
+        peer.SynExchange();
+        peer.Send(Rst, peer.Next + 1);
+        peer.TakeAck();
+        Assert.Equal(1, peer.Tcp.SynBacklogCount);
+    }
+
+    [Fact]
+    public void InSynReceivedAWrongAckElicitsAReset()
+    {
+        using var peer = new Peer();
+        peer.Listen();
+        peer.SynExchange();
+        peer.Send(Ack, ack: peer.HostNext + 1);
+        var reset = peer.Take();
+        Assert.Equal((Rst, peer.HostNext + 1), (reset.Flags, reset.Seq));
+        peer.Silent();
+        peer.Send(Ack);
+        Assert.True(peer.Tcp.TryAccept(peer.Listener, out _));
+    }
+}

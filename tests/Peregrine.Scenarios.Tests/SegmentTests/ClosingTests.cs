@@ -1,0 +1,209 @@
+// Closing and TIME-WAIT: RFC 9293 §3.6, with RFC 6191 and RFC 1337.
+using System.Net.Sockets;
+using Peregrine.Core.Tcp;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+using static Peregrine.Scenarios.Tests.SegmentTests.Peer;
+
+namespace Peregrine.Scenarios.Tests.SegmentTests;
+
+public sealed class ClosingTests
+{
+    // RFC 9293 MUST-13
+    [Fact]
+    public void TheSideThatClosesFirstWaitsAndAcknowledgesTheFinAgain()
+    {
+        using var peer = new Peer();
+        TimeWait(peer);
+        peer.Advance(59_000);
+        peer.Send(Ack | Fin, peer.Next - 1);
+        peer.TakeAck();
+        // The wait started again.
+        peer.Advance(59_000);
+        Assert.Equal(1, peer.Tcp.TimeWaitCount);
+        peer.Advance(2_000);
+        Assert.Equal(0, peer.Tcp.TimeWaitCount);
+    }
+
+    // RFC 1337
+    [Fact]
+    public void AResetDoesNotEndTimeWait()
+    {
+        using var peer = new Peer();
+        TimeWait(peer);
+        peer.Send(Rst);
+        peer.Send(Rst | Ack);
+        peer.Silent();
+        Assert.Equal(1, peer.Tcp.TimeWaitCount);
+    }
+
+    [Fact]
+    public void OldTextInTimeWaitIsAnsweredByTheLastAck()
+    {
+        using var peer = new Peer();
+        TimeWait(peer);
+        peer.Send(Ack, peer.Next - 100, length: 50);
+        Assert.Equal(peer.HostNext, peer.TakeAck().Seq);
+    }
+
+    // RFC 9293 MAY-2, SHLD-4: RFC 6191
+    [Theory]
+    [InlineData(false, 1, 0, true)]
+    [InlineData(false, -100, 0, false)]
+    [InlineData(true, -100, 1, true)]
+    [InlineData(true, 100, -1, false)]
+    [InlineData(true, 100, 0, true)]
+    [InlineData(true, -100, 0, false)]
+    public void ANewSynInTimeWaitIsTakenOnlyWhenItIsCertainlyNew(bool timestamps, int seqStep, int tsStep, bool accepted)
+    {
+        using var peer = new Peer();
+        TimeWait(peer, Offer(timestamps: timestamps));
+        var oldEnd = peer.HostNext;
+        peer.TsVal = (uint)(1_000 + tsStep);
+        peer.Send(Syn, peer.Next + (uint)seqStep);
+        if (!accepted)
+        {
+            peer.Silent();
+            Assert.Equal(1, peer.Tcp.TimeWaitCount);
+            return;
+        }
+        var answer = peer.Take();
+        Assert.Equal((Syn | Ack, peer.Next + (uint)(seqStep + 1)), (answer.Flags, answer.Ack));
+        Assert.True(answer.Seq.IsAfter(oldEnd));
+        Assert.Equal((0, 1L), (peer.Tcp.TimeWaitCount, peer.Tcp.Counters.TimeWaitReused));
+    }
+
+    [Fact]
+    public void FinWait1WithFinButWithoutAckGoesThroughClosing()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Tcp.Shutdown(c, peer.Now);
+        Assert.Equal(Fin | Ack, peer.Take().Flags);
+        peer.Send(Fin | Ack, ack: peer.HostNext - 1);
+        peer.Next += 1;
+        Assert.Equal(TcpState.Closing, peer.State(c));
+        peer.Inbox.Clear();
+        peer.Send(Ack);
+        Assert.Equal(1, peer.Tcp.TimeWaitCount);
+        Assert.Equal(SocketError.Success, peer.ErrorOf(c));
+    }
+
+    [Fact]
+    public void LastAckEndsWithTheAcknowledgmentOfOurFin()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.SendNext(0, Fin | Ack);
+        peer.TakeAck();
+        peer.Tcp.Close(c, peer.Now);
+        var fin = peer.Take();
+        Assert.Equal(Fin | Ack, fin.Flags);
+        // Repeated until it is acknowledged.
+        peer.Advance(300);
+        Assert.Equal((Fin | Ack, fin.Seq), peer.Take() is var again ? (again.Flags, again.Seq) : default);
+        peer.Send(Ack);
+        Assert.Equal((0, 0), (peer.Tcp.ConnectionCount, peer.Tcp.TimeWaitCount));
+        peer.Silent();
+    }
+
+    [Fact]
+    public void InFinWait2TextIsStillReceivedByAnApplicationThatReads()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Tcp.Shutdown(c, peer.Now);
+        peer.Take();
+        peer.Send(Ack);
+        Assert.Equal(TcpState.FinWait2, peer.State(c));
+        peer.SendNext(100);
+        peer.TakeAck();
+        peer.AssertReads(c, 100);
+    }
+
+    // RFC 9293 SHLD-3
+    [Fact]
+    public void TextForAnApplicationThatHasLetGoIsAnsweredByAReset()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Tcp.Close(c, peer.Now);
+        peer.Take();
+        peer.Send(Ack);
+        peer.Send(Ack, length: 10);
+        Assert.True((peer.Take().Flags & Rst) != 0);
+        Assert.Equal(0, peer.Tcp.ConnectionCount);
+    }
+
+    [Fact]
+    public void AnAbandonedFinWait2EndsByItsTimer()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(new TcpSettings { FinWait2TimeoutMs = 5_000 });
+        peer.Tcp.Close(c, peer.Now);
+        peer.Take();
+        peer.Send(Ack);
+        peer.Advance(4_900);
+        Assert.Equal(1, peer.Tcp.ConnectionCount);
+        peer.Advance(500);
+        Assert.Equal(0, peer.Tcp.ConnectionCount);
+    }
+
+    // RFC 9293 MUST-12
+    [Fact]
+    public void AnAbortSendsAResetThatIsExactlyInPlace()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Write(c, 3_000);
+        while (peer.Inbox.Count > 0) peer.Take();
+        peer.Tcp.Abort(c, peer.Now);
+        var reset = peer.Take();
+        Assert.Equal((Rst | Ack, peer.HostNext), (reset.Flags, reset.Seq));
+        Assert.Equal(SocketError.ConnectionAborted, peer.ErrorOf(c));
+    }
+
+    [Fact]
+    public void AResetInEveryStateOfClosingEndsTheConnection()
+    {
+        for (var state = 0; state < 4; state++)
+        {
+            using var peer = new Peer();
+            var c = peer.Accept();
+            if (state == 3)
+            {
+                peer.SendNext(0, Fin | Ack);
+                peer.Take();
+            }
+            peer.Tcp.Shutdown(c, peer.Now);
+            peer.Take();
+            if (state == 1) peer.Send(Ack);
+            if (state == 2)
+            {
+                peer.Send(Fin | Ack, ack: peer.HostNext - 1);
+                peer.Next += 1;
+            }
+            peer.Inbox.Clear();
+            var expected = new[] { TcpState.FinWait1, TcpState.FinWait2, TcpState.Closing, TcpState.LastAck }[state];
+            Assert.Equal(expected, peer.State(c));
+            peer.Send(Rst);
+            peer.Silent();
+            Assert.Equal(SocketError.ConnectionReset, peer.ErrorOf(c));
+            Assert.Equal(0, peer.Tcp.TimeWaitCount);
+        }
+    }
+
+    private static void TimeWait(Peer peer, TcpOptions? options = null)
+    {
+        var c = peer.Accept(options: options);
+        Assert.Equal(SocketError.Success, peer.Tcp.Shutdown(c, peer.Now));
+        Assert.Equal(Fin | Ack, peer.Take().Flags);
+        peer.Send(Ack);
+        peer.SendNext(0, Fin | Ack);
+        peer.TakeAck();
+        Assert.Equal(1, peer.Tcp.TimeWaitCount);
+        Assert.Equal(SocketError.Success, peer.ErrorOf(c));
+        peer.Tcp.Close(c, peer.Now);
+        Assert.Equal(0, peer.Tcp.ConnectionCount);
+    }
+}

@@ -1,0 +1,320 @@
+// What the host sends and when: segment sizes, Nagle, silly windows, closed windows, retransmission.
+using System.Net.Sockets;
+using Peregrine.Core;
+using Peregrine.Core.Tcp;
+using Peregrine.Core.Time;
+using Peregrine.Scenarios.Tests.World;
+using Peregrine.Wire;
+using static Peregrine.Scenarios.Tests.SegmentTests.Peer;
+
+namespace Peregrine.Scenarios.Tests.SegmentTests;
+
+public sealed class SendTests
+{
+    // RFC 9293 MUST-14, MUST-15, MUST-16, SHLD-6
+    [Theory]
+    [InlineData(false, 0, 536)]
+    [InlineData(true, 0, 1_220)]
+    [InlineData(false, 700, 700)]
+    [InlineData(false, 9_000, 1_460)]
+    [InlineData(true, 9_000, 1_440)]
+    public void SegmentsAreAsLargeAsThePeerAndThePathAllow(bool v6, int offered, int expected)
+    {
+        using var peer = new Peer(v6: v6);
+        var c = peer.Accept(options: Offer(mss: offered));
+        peer.Write(c, 3_000);
+        Assert.Equal(expected, peer.Take().Payload.Length);
+    }
+
+    // RFC 9293 SHLD-6
+    [Fact]
+    public void TimestampsComeOffTheSegmentSize()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(options: Offer(timestamps: true));
+        peer.Write(c, 3_000);
+        Assert.Equal(1_448, peer.Take().Payload.Length);
+    }
+
+    // RFC 9293 SHLD-5, MUST-65, MUST-67
+    [Theory]
+    [InlineData(false, 1_460)]
+    [InlineData(true, 1_440)]
+    public void TheMssOptionStandsOnSynsOnlyAndSaysWhatCanBeReceived(bool v6, int expected)
+    {
+        using var peer = new Peer(v6: v6);
+        peer.Listen();
+        Assert.Equal(expected, peer.SynExchange(Offer(mss: 600)).Segment.OptionsRef.Mss);
+        peer.Send(Ack);
+        Assert.True(peer.Tcp.TryAccept(peer.Listener, out var c));
+        peer.Write(c, 10);
+        Assert.False(peer.Take().Segment.OptionsRef.HasMss);
+    }
+
+    // RFC 9293 SHLD-7
+    [Fact]
+    public void ASmallSegmentWaitsForASmallSegmentInFlight()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Write(c, 10);
+        Assert.Equal(10, peer.Take().Payload.Length);
+        peer.Write(c, 10);
+        peer.Write(c, 10);
+        peer.Silent();
+        peer.Send(Ack);
+        var second = peer.Take();
+        Assert.Equal((20, true), (second.Payload.Length, (second.Flags & Psh) != 0));
+    }
+
+    [Fact]
+    public void ASmallSegmentBehindFullOnesGoesAtOnce()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Write(c, 1_470);
+        var first = peer.Take();
+        var second = peer.Take();
+        Assert.Equal((1_460, false, 10, true), (first.Payload.Length, (first.Flags & Psh) != 0, second.Payload.Length, (second.Flags & Psh) != 0));
+        peer.Write(c, 10);
+        peer.Silent();
+    }
+
+    [Fact]
+    public void AFullSegmentBehindASmallOneDoesNotLetAnotherSmallOneGo()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Write(c, 10);
+        peer.Take();
+        peer.Write(c, 1_460);
+        Assert.Equal(1_460, peer.Take().Payload.Length);
+        peer.Write(c, 10);
+        peer.Silent();
+        // Minshall: when the small one is acknowledged, the next may go, though a full one is still in flight.
+        peer.Send(Ack, ack: peer.HostNext - 1_460);
+        Assert.Equal(10, peer.Take().Payload.Length);
+    }
+
+    // RFC 9293 MUST-17
+    [Fact]
+    public void NoDelayTurnsNagleOff()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(new TcpSettings { NoDelay = true });
+        for (var i = 0; i < 5; i++)
+        {
+            peer.Write(c, 10);
+            Assert.Equal(10, peer.Take().Payload.Length);
+        }
+    }
+
+    // RFC 9293 MUST-38
+    [Fact]
+    public void AWindowMuchSmallerThanItWasWaitsForTheOverride()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Send(Ack, window: 500);
+        peer.Write(c, 3_000);
+        peer.Silent();
+        peer.Advance(1_500);
+        Assert.Equal(500, peer.Take().Payload.Length);
+    }
+
+    [Fact]
+    public void HalfOfTheLargestWindowIsWorthASegment()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(window: 1_000);
+        peer.Write(c, 3_000);
+        Assert.Equal(1_000, peer.Take().Payload.Length);
+        peer.Silent();
+        peer.Send(Ack, window: 500);
+        Assert.Equal(500, peer.Take().Payload.Length);
+    }
+
+    // RFC 9293 MUST-1
+    [Fact]
+    public void NothingIsSentBeyondTheWindowAndAllOfIt()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(new TcpSettings { SendBufferBytes = 200_000, SendBufferBytesMax = 200_000 }, Offer(scale: 2), 10_000);
+        peer.Write(c, 100_000);
+        while (peer.Inbox.Count > 0) peer.Take();
+        var start = peer.HostIss + 1;
+        for (var acked = 0u; acked < 100_000;)
+        {
+            acked = (uint)(peer.HostNext - start);
+            peer.Send(Ack, window: 10_001 / 4);
+            while (peer.Inbox.Count > 0) peer.Take();
+            Assert.InRange(peer.HostNext - start, 0, (int)acked + 10_000);
+        }
+    }
+
+    // RFC 9293 MUST-36, SHLD-29, SHLD-30, MUST-37
+    [Fact]
+    public void AClosedWindowIsProbedAfterOneTimeoutThenMoreSlowlyAndForEver()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(window: 0);
+        peer.Write(c, 100);
+        peer.Silent();
+        var last = peer.Now;
+        var lastInterval = 0L;
+        for (var i = 0; i < 60; i++)
+        {
+            peer.Advance(60_000 - (int)(peer.Now - last).Milliseconds % 60_000);
+            while (peer.Inbox.Count == 0) peer.Advance(1_000);
+            var probe = peer.Take();
+            Assert.Equal((peer.HostIss + 1, 1), (probe.Seq, probe.Payload.Length));
+            var interval = (probe.At - last).Milliseconds;
+            if (i < 5 && lastInterval > 0) Assert.InRange(interval, lastInterval * 19 / 10, lastInterval * 22 / 10);
+            (last, lastInterval) = (probe.At, interval);
+            if (i == 0) Assert.InRange(interval, 190, 1_100);
+            if (peer.Inbox.Count == 0) peer.Send(Ack, ack: peer.HostIss + 1, window: 0);
+        }
+        Assert.Equal(TcpState.Established, peer.State(c));
+        peer.Inbox.Clear();
+        peer.Send(Ack, ack: peer.HostIss + 1, window: 1_000);
+        Assert.Equal(100, peer.Take().Payload.Length);
+    }
+
+    // RFC 9293 MUST-34, SHLD-15, SHLD-16, MUST-35
+    [Fact]
+    public void APeerThatShrinksItsWindowGetsNothingNewAndTheOldAgain()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Write(c, 2_920);
+        peer.Take();
+        peer.Take();
+        peer.Write(c, 5_000);
+        peer.Inbox.Clear();
+        var edge = peer.HostIss + 1 + 1_460;
+        peer.Send(Ack, ack: edge, window: 100);
+        peer.Silent();
+        peer.Advance(5_000);
+        while (peer.Inbox.Count > 0) Assert.True(peer.Take().Seq.IsBefore(peer.HostIss + 1 + 7_920));
+        Assert.True(peer.Tcp.Counters.SegmentsRetransmitted > 0);
+        Assert.Equal(TcpState.Established, peer.State(c));
+        peer.Send(Ack, ack: peer.HostIss + 1 + 7_920);
+        Assert.Equal(0, peer.Tcp.GetStatus(c).UnacknowledgedBytes);
+    }
+
+    // RFC 9293 MUST-19 with RFC 6298 §2.4, §5.5
+    [Theory]
+    [InlineData(200)]
+    [InlineData(1_000)]
+    public void TheTimeoutStartsAtItsLeastAndDoubles(int least)
+    {
+        using var peer = new Peer(Host.SmallOptions with { RtoMsMin = least });
+        var c = peer.Accept();
+        peer.Write(c, 100);
+        var last = peer.Take().At;
+        peer.Advance(least * 70);
+        for (var i = 0; i < 5; i++)
+        {
+            var again = peer.Take();
+            Assert.Equal((peer.HostIss + 1, 100), (again.Seq, again.Payload.Length));
+            Assert.InRange((again.At - last).Milliseconds, least << i, (least << i) + 50 + ((least << i) >> 4));
+            last = again.At;
+        }
+    }
+
+    // RFC 9293 MUST-20, MUST-21
+    [Fact]
+    public void TheUserTimeoutEndsAConnectionWhoseDataStayUnacknowledged()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(new TcpSettings { UserTimeoutMs = 5_000 });
+        peer.Write(c, 100);
+        peer.Advance(4_900);
+        Assert.Equal(TcpState.Established, peer.State(c));
+        peer.Advance(400);
+        Assert.Equal(SocketError.TimedOut, peer.ErrorOf(c));
+    }
+
+    // RFC 6928, RFC 3042, RFC 5681 §3.2
+    [Fact]
+    public void TwoDuplicateAcksLetNewSegmentsGoAndTheThirdRepeatsTheLostOne()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Write(c, 30_000);
+        Assert.Equal(10, peer.Inbox.Count);
+        while (peer.Inbox.Count > 0) peer.Take();
+        var lost = peer.HostIss + 1;
+        for (var i = 0; i < 2; i++)
+        {
+            peer.Send(Ack, ack: lost);
+            var limited = peer.Take();
+            Assert.Equal((lost + (uint)(14_600 + (i * 1_460)), 1_460), (limited.Seq, limited.Payload.Length));
+            peer.Silent();
+        }
+        peer.Send(Ack, ack: lost);
+        var again = peer.Take();
+        Assert.Equal((lost, 1_460), (again.Seq, again.Payload.Length));
+        Assert.Equal(0, peer.Tcp.Counters.RetransmissionTimeouts);
+    }
+
+    [Fact]
+    public void ADuplicateAckWithAnotherWindowIsNoSignOfLoss()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Write(c, 5_000);
+        peer.Inbox.Clear();
+        for (ushort i = 1; i < 10; i++) peer.Send(Ack, ack: peer.HostIss + 1, window: (ushort)(60_000 + i));
+        peer.Silent();
+        Assert.Equal(0, peer.Tcp.Counters.SegmentsRetransmitted);
+    }
+
+    // RFC 9293 MUST-30
+    [Fact]
+    public void UrgentDataArePointedAtWithTheByteBehindThem()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        Assert.Equal(5, peer.Tcp.SendUrgent(c, new byte[5], peer.Now));
+        var urgent = peer.Take();
+        Assert.True((urgent.Flags & Urg) != 0);
+        Assert.Equal((5, 5), (urgent.Payload.Length, (int)urgent.Segment.UrgentPointer));
+        peer.Send(Ack);
+        peer.Write(c, 5);
+        Assert.True((peer.Take().Flags & Urg) == 0);
+    }
+
+    // RFC 9293 MUST-24, MUST-25
+    [Fact]
+    public void KeepaliveIsOffUnlessAskedFor()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Advance(Duration.FromSeconds(100_000));
+        peer.Silent();
+        Assert.Equal(TcpState.Established, peer.State(c));
+    }
+
+    // RFC 9293 MUST-26, MUST-27, MUST-29, SHLD-12
+    [Fact]
+    public void KeepaliveProbesASilentPeerAndGivesUpOnlyAfterSeveral()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(new TcpSettings { KeepAlive = true, KeepAliveTimeSeconds = 10, KeepAliveIntervalSeconds = 2, KeepAliveRetryCount = 3 });
+        for (var i = 0; i < 3; i++)
+        {
+            peer.Advance(9_000);
+            peer.Silent();
+            peer.Advance(1_500);
+            var probe = peer.Take();
+            Assert.Equal((peer.HostNext - 1, 0, Ack), (probe.Seq, probe.Payload.Length, probe.Flags));
+            peer.Silent();
+            peer.Send(Ack);
+        }
+        peer.Advance(30_000);
+        for (var i = 0; i < 3; i++) Assert.Equal(peer.HostNext - 1, peer.Take().Seq);
+        Assert.True((peer.Take().Flags & Rst) != 0);
+        Assert.Equal(SocketError.TimedOut, peer.ErrorOf(c));
+    }
+}
