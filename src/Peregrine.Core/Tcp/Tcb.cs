@@ -25,6 +25,7 @@ internal struct SendVariables
     /// <summary>Sequence number after the last byte that the application has queued (a FIN not counted).</summary>
     internal SeqNumber QueueEnd;
 
+    // RFC 9293 REC-1: 32 bits.
     internal uint Wnd;
     internal SeqNumber Wl1;
     internal SeqNumber Wl2;

@@ -50,7 +50,7 @@ internal static class TcpClosing
             x.Finish(t, SocketError.OperationAborted);
             return;
         }
-        // RFC 9293 SHLD-3: closing with received data unread is no orderly end: the peer must not believe that they were taken.
+        // RFC 9293 MAY-1, SHLD-3: closing with received data unread is no orderly end: the peer must not believe that they were taken.
         if (c.ReceiveQueue.Length > 0)
         {
             replies.ResetOf(t, now);

@@ -15,7 +15,7 @@ internal static class TcpHandshake
     /// <summary>RFC 9293 MUST-15: what a peer that says nothing accepts.</summary>
     internal static ushort DefaultMss(in IpAddress address) => (ushort)(address.IsIPv4 ? 536 : 1220);
 
-    /// <summary>The MSS option's value for this path (RFC 9293 MUST-67: from the largest datagram that we can receive, without options).</summary>
+    /// <summary>The MSS option's value for this path (RFC 9293 MUST-67, SHLD-6: from the MTU of the path that is in force, without options).</summary>
     internal static ushort AnnouncedMss(in IpAddress local, in FlowPath path, TcpSettings settings)
     {
         var mss = Math.Min(path.Mtu, (ushort)65_535) - IpHeaderLength(local) - TcpHeader.Length;
@@ -26,7 +26,7 @@ internal static class TcpHandshake
     /// <summary>RFC 9293 MUST-16: Eff.snd.MSS from the peer's MSS, the path's MTU and the options that every segment carries.</summary>
     internal static ushort EffectiveMss(in Tcb c, in TcbCold k, TcpSettings settings)
     {
-        // RFC 9293 SHLD-6: the peer's MSS does not count options, so they come off the result.
+        // RFC 9293 MUST-16: the peer's MSS does not count options, so they come off the result.
         var mss = Math.Min(k.PeerMss, c.Path.Mtu - IpHeaderLength(c.Local) - TcpHeader.Length);
         if (settings.MaximumSegmentSize != 0) mss = Math.Min(mss, settings.MaximumSegmentSize);
         if ((c.Flags & TcbFlags.Timestamps) != 0) mss -= TcpOptions.TimestampsLength;

@@ -148,6 +148,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
     // RFC 9293 §3.10.7.4, second: check the RST bit, with RFC 5961 §3.2.
     private bool CheckReset(TcbRef t, ref SegmentArrival s, Instant now)
     {
+        // RFC 9293 SHLD-2: data in a reset do not matter.
         if (!s.IsRst) return true;
         ref var c = ref t.C;
         if (s.Seq != c.Rcv.Nxt)
@@ -191,6 +192,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
             OnHandshakeDone(t, ref s, now);
         }
         // RFC 5961 §5.2: what was never sent, or lies further back than the largest window, is challenged.
+        // RFC 9293 MAY-12.
         if (s.Ack.IsAfter(c.Snd.Max) || s.Ack.IsBefore(c.Snd.Una - c.Snd.WndMax))
         {
             _x.Counters.DroppedUnacceptableAck++;

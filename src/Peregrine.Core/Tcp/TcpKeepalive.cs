@@ -9,7 +9,7 @@ internal static class TcpKeepalive
     /// <summary>Arms the timer of a connection that has just been established or was just told to use keepalive.</summary>
     internal static void Start(TcpContext x, TcbRef t, Instant now)
     {
-        // RFC 9293 MUST-24, MUST-25: per connection, default off.
+        // RFC 9293 MAY-5, MUST-24, MUST-25: per connection, default off.
         if ((t.C.Flags & TcbFlags.Keepalive) == 0) return;
         // RFC 9293 MUST-27, MUST-28: configurable, two hours or more by default.
         t.K.Keepalive = Deadline.At(now + Duration.FromSeconds(x.SettingsOf(t).KeepAliveTimeSeconds));

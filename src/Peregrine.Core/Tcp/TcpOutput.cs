@@ -36,6 +36,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         if ((c.Flags & TcbFlags.SynPending) != 0 && !SendSyn(t, now)) return false;
         if (c.State is TcpState.SynSent or TcpState.Closed) return true;
         if (c.State is TcpState.SynReceived) return (c.Flags & TcbFlags.AckNow) == 0 || SendAck(t, now);
+        // RFC 9293 SHLD-16, MAY-7: retransmissions do not ask whether the window was shrunk meanwhile.
         while (_x.Recovery.TryNextRetransmission(ref c, ref t.K, out var seq, out var length))
         {
             if (!_x.Ip.HasRoom(c.Path) || !SendRange(t, seq, length, isRetransmission: true, now)) return false;
@@ -51,7 +52,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         return true;
     }
 
-    // Routes, addresses or the path's MTU have changed, or IP was asked to look again (RFC 9293 SHLD-24, §3.8.3).
+    // Routes, addresses or the path's MTU have changed, or IP was asked to look again (RFC 9293 MUST-20).
     private bool TryResolve(TcbRef t, Instant now)
     {
         ref var c = ref t.C;
@@ -88,6 +89,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         var most = Math.Min(Math.Min(usable, allowance), unsent);
         if (most >= mss)
         {
+            // RFC 9293 SHLD-28, MAY-16: whole segments as long as there is enough; the rest waits for company.
             length = Math.Min(most, SuperSegment(c));
             if (length < unsent || !fin)
             {
@@ -139,7 +141,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         var fin = end.IsAfter(c.Snd.QueueEnd) && dataLength <= most;
         dataLength = Math.Min(dataLength, most);
         if (fin) plan.Flags |= TcpFlags.Fin;
-        // RFC 9293 MUST-60, MUST-61: the last of what is queued is pushed, and nothing is held back for want of a PSH.
+        // RFC 9293 MUST-60, MUST-61, SHLD-27: the last of what is queued is pushed, and nothing is held back for want of a PSH.
         if (dataLength > 0 && seq + dataLength == c.Snd.QueueEnd) plan.Flags |= TcpFlags.Psh;
         if ((c.Flags & TcbFlags.UrgentToSend) != 0) MarkUrgent(t, ref plan);
         if (!_writer.TrySend(t, plan, (uint)(seq - DataStart(c)), (int)dataLength, now))
@@ -245,7 +247,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
             Flags = answer ? TcpFlags.Syn | TcpFlags.Ack : TcpFlags.Syn,
             Window = (ushort)Math.Min(c.ReceiveBuffer, ushort.MaxValue),
         };
-        // RFC 9293 SHLD-5, MUST-65: the MSS option goes on SYNs and on nothing else.
+        // RFC 9293 SHLD-5, MAY-3, MUST-65: the MSS option goes on every SYN and on nothing else.
         plan.Options.Mss = TcpHandshake.AnnouncedMss(c.Local, c.Path, settings);
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);
         if ((c.Flags & TcbFlags.Sack) != 0) plan.Options.SackPermitted = true;
@@ -289,7 +291,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         }
         if ((c.Flags & TcbFlags.ProbeNow) != 0)
         {
-            // RFC 9293 §3.8.6.1: one byte of new data into the closed window. It is not recorded as sent: if it is taken, the ACK says so.
+            // RFC 9293 MUST-35, MUST-36: one byte of new data into the closed window. It is not recorded as sent: if it is taken, the ACK says so.
             var hasData = c.Snd.QueueEnd.IsAfter(c.Snd.Nxt);
             var plan = Plan(t, c.Snd.Nxt, TcpFlags.Ack, now);
             if (!_writer.TrySend(t, plan, (uint)(c.Snd.Nxt - DataStart(c)), hasData ? 1 : 0, now)) return false;

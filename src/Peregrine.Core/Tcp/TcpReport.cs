@@ -64,6 +64,7 @@ internal static class TcpReport
     internal static void Apply(TcpContext x, TcbRef t, TcpSettings settings, Instant now)
     {
         ref var c = ref t.C;
+        // RFC 9293 SHLD-21: traffic class and hop limit too: segments read them from the settings.
         if (settings.NoDelay) c.Flags |= TcbFlags.NoDelay;
         else c.Flags &= ~TcbFlags.NoDelay;
         var hadKeepalive = (c.Flags & TcbFlags.Keepalive) != 0;

@@ -98,6 +98,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         Local = local,
         Remote = remote,
         Protocol = IpProtocol.Tcp,
+        // RFC 9293 SHLD-22: as the application set it.
         TrafficClass = (byte)trafficClass,
         // RFC 9293 MUST-49: configurable.
         HopLimit = (byte)hopLimit,

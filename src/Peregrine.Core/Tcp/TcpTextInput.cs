@@ -79,7 +79,7 @@ internal sealed class TcpTextInput(TcpContext context)
         }
     }
 
-    // RFC 9293 SHLD-31: kept until the gap closes. RFC 5681 §4.2: a duplicate ACK at once.
+    // RFC 9293 SHLD-31: kept until the gap closes. RFC 9293 MAY-13, RFC 5681 §4.2: a duplicate ACK at once.
     private void TakeOutOfOrder(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet)
     {
         ref var c = ref t.C;

@@ -52,7 +52,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
         _x.MarkReady(t);
     }
 
-    // RFC 9293 MUST-20 (R2), MUST-21: the limit on unacknowledged data, set by the application.
+    // RFC 9293 MUST-20, MUST-21, SHLD-11: R2, the limit on unacknowledged data, set by the application.
     private bool OnUserTimeout(TcbRef t, Instant now)
     {
         ref var c = ref t.C;
@@ -93,7 +93,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
         _x.Counters.RetransmissionTimeouts++;
         _x.Recovery.OnRetransmissionTimeout(ref c, ref k, now);
         if (c.Backoff < byte.MaxValue) c.Backoff++;
-        // RFC 9293 MUST-20 (R1), SHLD-10: after three in vain IP looks for another way.
+        // RFC 9293 MUST-20, SHLD-10: R1, after three in vain IP looks for another way.
         if (c.Backoff >= 3) c.Path.Generation = 0;
         k.Retransmission = Deadline.At(now + _x.Recovery.Rto(k));
         _x.MarkReady(t);
@@ -119,7 +119,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
         return false;
     }
 
-    // RFC 9293 MUST-36, SHLD-29, SHLD-30: probes after an RTO, then at exponentially growing intervals, without end (MUST-37).
+    // RFC 9293 MUST-36, MUST-37, SHLD-29, SHLD-30: probes after an RTO, then at exponentially growing intervals, without end.
     private void OnPersist(TcbRef t, Instant now)
     {
         ref var c = ref t.C;

@@ -19,6 +19,7 @@ internal static class TcpWindow
     private static SeqNumber OfferedEdge(in Tcb c)
     {
         var used = c.ReceiveQueue.Length;
+        // RFC 9293 MAY-8: closed for as long as the application does not read.
         return c.Rcv.Nxt + (c.ReceiveBuffer > used ? c.ReceiveBuffer - used : 0);
     }
 

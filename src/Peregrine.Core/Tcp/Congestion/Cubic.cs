@@ -4,6 +4,7 @@ using Peregrine.Core.Tcp.Recovery;
 
 namespace Peregrine.Core.Tcp.Congestion;
 
+// RFC 9293 MAY-18.
 internal sealed class Cubic : CongestionControl
 {
     // C = 0.4 segments/s³ with time in units of 2^20 ns: 0.4 * (2^20 * 1e-9)³ = 4.611686018e-10, times 2^64.
