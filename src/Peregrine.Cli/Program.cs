@@ -1,0 +1,45 @@
+// The peregrine tool's entry: the commands, and how errors are told. What a command does is in its own file.
+using System.CommandLine;
+using Peregrine.Cli.Commands;
+using Spectre.Console;
+
+namespace Peregrine.Cli;
+
+internal static class Program
+{
+    private static async Task<int> Main(string[] args)
+    {
+        var root = new RootCommand("A user-space TCP/IP stack for .NET, to try out.\n\n"
+            + "  peregrine demo                    shows a web site on the stack being fetched by curl, and what went over the wire\n"
+            + "  peregrine serve ./site            serves a folder on a TAP link\n"
+            + "  peregrine ping 192.0.2.1          asks another host from the stack\n"
+            + "  peregrine dump capture.pcapng     prints frames\n"
+            + "  peregrine stats                   prints the counters of a running network");
+        root.Subcommands.Add(DemoCommand.Create());
+        var parsed = root.Parse(args);
+        try
+        {
+            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(10) })
+                .ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            return 130;
+        }
+        catch (Exception e) when (Environment.GetEnvironmentVariable("PEREGRINE_TRACE") is null)
+        {
+            // A user wants what to do, not where in the code it was noticed; PEREGRINE_TRACE=1 shows that as well.
+            Console.Error.WriteLine("peregrine: " + Advice(e));
+            return 1;
+        }
+    }
+
+    /// <summary>What went wrong and what to do, in one line.</summary>
+    internal static string Advice(Exception e) => e switch
+    {
+        UnauthorizedAccessException => e.Message + (e.Message.Contains("--link memory", StringComparison.Ordinal) ? "" : " (or use --link memory, which needs no permission)"),
+        _ => e.Message,
+    };
+
+    internal static void Line(string markup) => AnsiConsole.MarkupLine(markup);
+}
