@@ -1,7 +1,6 @@
 // The peregrine tool's entry: the commands, and how errors are told. What a command does is in its own file.
 using System.CommandLine;
 using Peregrine.Cli.Commands;
-using Spectre.Console;
 
 namespace Peregrine.Cli;
 
@@ -16,6 +15,10 @@ internal static class Program
             + "  peregrine dump capture.pcapng     prints frames\n"
             + "  peregrine stats                   prints the counters of a running network");
         root.Subcommands.Add(DemoCommand.Create());
+        root.Subcommands.Add(ServeCommand.Create());
+        root.Subcommands.Add(PingCommand.Create());
+        root.Subcommands.Add(DumpCommand.Create());
+        root.Subcommands.Add(StatsCommand.Create());
         var parsed = root.Parse(args);
         try
         {
@@ -40,6 +43,4 @@ internal static class Program
         UnauthorizedAccessException => e.Message + (e.Message.Contains("--link memory", StringComparison.Ordinal) ? "" : " (or use --link memory, which needs no permission)"),
         _ => e.Message,
     };
-
-    internal static void Line(string markup) => AnsiConsole.MarkupLine(markup);
 }

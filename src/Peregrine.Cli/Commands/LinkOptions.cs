@@ -1,0 +1,77 @@
+// The options that say on which link a network lies and what addresses both sides have: the same words in every command.
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Peregrine.Core.Links;
+using Peregrine.Drivers;
+using Peregrine.Wire;
+
+namespace Peregrine.Cli.Commands;
+
+internal sealed class LinkOptions
+{
+    internal Option<string> Link { get; } = new("--link")
+    {
+        Description = "tap:NAME or tun:NAME (made when it is not there; needs CAP_NET_ADMIN), or memory",
+        DefaultValueFactory = static _ => "tap:peregrine0",
+    };
+
+    internal Option<string[]> Address { get; } = new("--address")
+    {
+        Description = "The stack's own addresses, with prefix length",
+        DefaultValueFactory = static _ => ["192.0.2.2/24", "2001:db8::2/64"],
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    internal Option<string[]> KernelAddress { get; } = new("--kernel-address")
+    {
+        Description = "Addresses for the kernel's side of a TAP or TUN link; 'none' leaves that side alone",
+        DefaultValueFactory = static _ => ["192.0.2.1/24", "2001:db8::1/64"],
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    internal Option<string[]> Gateway { get; } = new("--gateway")
+    {
+        Description = "Default gateways, one a family",
+        DefaultValueFactory = static _ => [],
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    internal Option<string?> Namespace { get; } = new("--netns") { Description = "The network namespace of the TAP or TUN device: a name of 'ip netns', or a path" };
+
+    internal Option<FileInfo?> Write { get; } = new("--write") { Description = "Write all frames to this pcapng file" };
+
+    internal Option<bool> Print { get; } = new("--dump") { Description = "Print each frame as it passes" };
+
+    internal void AddTo(Command command)
+    {
+        foreach (var option in new Option[] { Link, Address, KernelAddress, Gateway, Namespace, Write, Print }) command.Options.Add(option);
+    }
+
+    /// <summary>Opens the link, with a watch around it when frames are to be printed or written.</summary>
+    internal (ILink Link, FrameWatch? Watch) Open(ParseResult parsed)
+    {
+        var kernel = parsed.GetValue(KernelAddress)!.Where(static a => a != "none").Select(static a => IpPrefix.TryParse(a, out var prefix)
+            ? prefix
+            : throw new ArgumentException($"--kernel-address is \"{a}\"; it must be an address with its prefix length, like 192.0.2.1/24.")).ToList();
+        var tap = new TapOptions { KernelAddresses = kernel, BringUp = kernel.Count > 0, NetworkNamespace = parsed.GetValue(Namespace) };
+        var link = LinkFactory.Open(parsed.GetValue(Link)!, tap);
+        if (!parsed.GetValue(Print) && parsed.GetValue(Write) is null) return (link, null);
+        try
+        {
+            var watch = new FrameWatch(link, parsed.GetValue(Write), parsed.GetValue(Print));
+            return (watch.Link, watch);
+        }
+        catch
+        {
+            link.Dispose();
+            throw;
+        }
+    }
+
+    internal PeregrineOptions Network(ParseResult parsed, string name) => new()
+    {
+        Name = name,
+        Addresses = parsed.GetValue(Address)!,
+        Gateways = parsed.GetValue(Gateway)!,
+    };
+}
