@@ -7,6 +7,8 @@ namespace Peregrine.Sockets;
 /// <summary>The stream of a <see cref="TcpConnection"/>. One read and one write may be pending at a time.</summary>
 public sealed class TcpStream : Stream
 {
+    private const string NoSeek = "A connection has no length and no position.";
+
     private readonly TcpConnection _connection;
     private int _readTimeoutMs = Timeout.Infinite;
     private int _writeTimeoutMs = Timeout.Infinite;
@@ -43,13 +45,13 @@ public sealed class TcpStream : Stream
     }
 
     /// <summary>Not supported.</summary>
-    public override long Length => throw new NotSupportedException();
+    public override long Length => throw new NotSupportedException(NoSeek);
 
     /// <summary>Not supported.</summary>
     public override long Position
     {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
+        get => throw new NotSupportedException(NoSeek);
+        set => throw new NotSupportedException(NoSeek);
     }
 
     /// <inheritdoc/>
@@ -117,10 +119,10 @@ public sealed class TcpStream : Stream
     public override void EndWrite(IAsyncResult asyncResult) => TaskToAsyncResult.End(asyncResult);
 
     /// <summary>Not supported.</summary>
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException(NoSeek);
 
     /// <summary>Not supported.</summary>
-    public override void SetLength(long value) => throw new NotSupportedException();
+    public override void SetLength(long value) => throw new NotSupportedException(NoSeek);
 
     /// <inheritdoc/>
     public override ValueTask DisposeAsync()
