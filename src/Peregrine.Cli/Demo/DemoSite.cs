@@ -77,7 +77,8 @@ internal static class DemoSite
         <!doctype html>
         <title>Peregrine</title>
         <h1>It flies</h1>
-        <p>This page came over a TCP/IP stack written in C#, in user space: {context.Request.Protocol} from {context.Connection.LocalIpAddress} to {context.Connection.RemoteIpAddress}.</p>
+        <p>This page came over a TCP/IP stack written in C#, in user space: {context.Request.Protocol}
+        from {context.Connection.LocalIpAddress} to {context.Connection.RemoteIpAddress}.</p>
 
         """;
 }
