@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Peregrine.Core;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
+using Peregrine.Core.Tcp;
 using Peregrine.Core.Time;
 using Peregrine.Sockets;
 
@@ -13,6 +14,8 @@ internal sealed class CoreEngine : SocketEngine
 {
     // While the link takes no more frames there is nothing to wait for but time.
     private static readonly Duration s_transmitRetry = Duration.FromMicroseconds(200);
+
+    private static readonly Duration s_finWait = Duration.FromMilliseconds(500);
 
     private readonly PeregrineOptions _options;
     private readonly ILink _link;
@@ -34,6 +37,7 @@ internal sealed class CoreEngine : SocketEngine
     private Instant _linkCheckAt;
     private Instant _drainUntil = Instant.Never;
     private Instant _drainCheckAt;
+    private Instant _finsUntil = Instant.Never;
     private bool _wasUp;
     private bool _isStopping;
     private EngineCounters _counters;
@@ -246,19 +250,26 @@ internal sealed class CoreEngine : SocketEngine
         }
         if (now < _drainCheckAt || ConnectionCount > 0 || Stack.HasWork || HasWork) return false;
         _drainCheckAt = now + Duration.FromMilliseconds(2);
-        return IsDrained();
+        return IsDrained(now);
     }
 
-    /// <summary>Whether no connection in the background has anything left that its peer has not acknowledged, the FIN included.</summary>
-    private bool IsDrained()
+    /// <summary>
+    /// Whether no connection in the background has anything left that its peer has not acknowledged. A FIN alone is waited for only a
+    /// little: no data depend on it, and a peer that is gone will never acknowledge it.
+    /// </summary>
+    private bool IsDrained(Instant now)
     {
+        var fins = 0;
         for (var slot = 0; slot < Stack.Tcp.SlotCount; slot++)
         {
             if (!Stack.Tcp.TryGetHandle(slot, out var handle)) continue;
             var status = Stack.Tcp.GetStatus(handle);
-            if (status.IsAlive && status.State is not (Core.Tcp.TcpState.Closed or Core.Tcp.TcpState.FinWait2 or Core.Tcp.TcpState.TimeWait)) return false;
+            if (!status.IsAlive || status.State is TcpState.Closed or TcpState.FinWait2 or TcpState.TimeWait) continue;
+            if (status.UnacknowledgedBytes > 0) return false;
+            fins++;
         }
-        return Stack.PendingOutput(_interface).Length == 0;
+        if (_finsUntil.IsNever) _finsUntil = now + s_finWait;
+        return Stack.PendingOutput(_interface).Length == 0 && (fins == 0 || now >= _finsUntil);
     }
 
     /// <summary>Waits a little until the link has finished with the last frames: a FIN's ACK or a reset may be among them.</summary>
