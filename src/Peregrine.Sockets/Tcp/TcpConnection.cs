@@ -76,6 +76,9 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
             : throw new ArgumentOutOfRangeException(nameof(value), value, "CompletionMode must be Default, Inline or ThreadPool.");
     }
 
+    /// <summary>Cancelled when the peer has finished (FIN) or the connection has ended, also while nobody receives. Call-backs run on the pool.</summary>
+    public CancellationToken Ended => TcpConnectionParts.EndedOf(this);
+
     /// <summary>The core that the connection belongs to.</summary>
     public SocketEngine Engine => _engine;
 
@@ -318,6 +321,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
             _marks |= ConnectionMarks.Closed;
             if (_error == 0) _error = (ushort)error;
         }
+        if ((events & (TcpEvents.PeerClosed | TcpEvents.Closed)) != 0) TcpConnectionParts.TellEnded(ref _parts);
         if (_parts?.Connecting is { } connecting && (events & (TcpEvents.Connected | TcpEvents.Closed)) != 0) connecting.OnOutcome(this, events, error);
         if (_handler != null) TellHandler(events);
         if ((events & (TcpEvents.Readable | TcpEvents.PeerClosed | TcpEvents.Closed)) != 0)

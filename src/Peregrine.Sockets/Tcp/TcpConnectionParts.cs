@@ -37,6 +37,7 @@ internal sealed class TcpConnectionParts
 {
     internal TcpPipeReader? Input;
     internal TcpPipeWriter? Output;
+    internal CancellationTokenSource? Ended;
 
     internal TcpStream? Stream { get; set; }
 
@@ -65,6 +66,25 @@ internal sealed class TcpConnectionParts
         var (parts, engine) = (connection.Parts, connection.Engine);
         if (parts.Local == null && (!engine.IsStopped || engine.IsCurrent)) engine.Run(() => parts.NoteEndPoints(engine, connection.Handle));
         return parts;
+    }
+
+    /// <summary>The token of the connection's end, cancelled already if that has come.</summary>
+    internal static CancellationToken EndedOf(TcpConnection connection)
+    {
+        TcpConnectionParts? parts = connection.Parts;
+        var source = Once(ref parts.Ended, static () => new CancellationTokenSource());
+        // An end before the source was there told nobody; a later one finds it.
+        if (connection.IsReceiveEnded) TellEnded(ref parts);
+        return source.Token;
+    }
+
+    /// <summary>The end has come and is marked: cancels the token if anybody has asked for it.</summary>
+    internal static void TellEnded(ref TcpConnectionParts? parts)
+    {
+        // Marks are written before this, the source is published before marks are read: one side sees the other.
+        Interlocked.MemoryBarrier();
+        if (Volatile.Read(ref parts)?.Ended is not { IsCancellationRequested: false } source) return;
+        ThreadPool.UnsafeQueueUserWorkItem(static ended => ended.Cancel(), source, preferLocal: false);
     }
 
     /// <summary>Creates a lazy part once, whichever threads race for it.</summary>
