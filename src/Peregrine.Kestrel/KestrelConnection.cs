@@ -12,6 +12,10 @@ namespace Peregrine.Kestrel;
 internal sealed class KestrelConnection : ConnectionContext,
     IConnectionIdFeature, IConnectionTransportFeature, IConnectionItemsFeature, IMemoryPoolFeature, IConnectionLifetimeFeature, IConnectionEndPointFeature
 {
+    // A FIN may be a half-close by a client that still waits for its answer. Kernel sockets leave that to chance; this is long enough for
+    // most answers, and soon enough for an application that wants to know that its client has gone.
+    private static readonly TimeSpan s_halfCloseGrace = TimeSpan.FromSeconds(1);
+
     private static long s_lastId = DateTime.UtcNow.Ticks;
 
     private readonly TcpConnection _connection;
@@ -39,6 +43,7 @@ internal sealed class KestrelConnection : ConnectionContext,
         features.Set<IConnectionLifetimeFeature>(this);
         features.Set<IConnectionEndPointFeature>(this);
         Features = features;
+        connection.Ended.UnsafeRegister(static self => ((KestrelConnection)self!).OnPeerEnded(), this);
     }
 
     public override string ConnectionId
@@ -80,6 +85,17 @@ internal sealed class KestrelConnection : ConnectionContext,
         await _output.CompleteAsync().ConfigureAwait(false);
         await _input.CompleteAsync().ConfigureAwait(false);
         await _connection.DisposeAsync().ConfigureAwait(false);
+        SignalClosed();
+    }
+
+    private void OnPeerEnded()
+    {
+        if (Volatile.Read(ref _disposed) == 0) _ = SignalLaterAsync();
+    }
+
+    private async Task SignalLaterAsync()
+    {
+        await Task.Delay(s_halfCloseGrace).ConfigureAwait(false);
         SignalClosed();
     }
 
