@@ -13,9 +13,12 @@ public sealed class AssertionTests
     {
         var exceptions = new Exceptions("assertions");
         var findings = new List<string>();
+        // A fixture's methods assert for the tests of its whole project.
+        var provingOf = Repository.TestSources.GroupBy(source => source.Project)
+            .ToDictionary(project => project.Key, project => ProvingMethods(project.Select(source => source.Root)));
         foreach (var source in Repository.TestSources)
         {
-            var proving = ProvingMethods(source.Root);
+            var proving = provingOf[source.Project];
             foreach (var test in TestMethods(source.Root))
             {
                 var name = test.Identifier.Text;
@@ -70,7 +73,7 @@ public sealed class AssertionTests
     public void AssertionsAreRecognised(string code, bool expected)
     {
         var root = Microsoft.CodeAnalysis.CSharp.CSharpSyntaxTree.ParseText(code).GetRoot();
-        Assert.Equal(expected, Asserts(Assert.Single(TestMethods(root)), ProvingMethods(root)));
+        Assert.Equal(expected, Asserts(Assert.Single(TestMethods(root)), ProvingMethods([root])));
     }
 
     /// <summary>Methods with an attribute whose name ends in Fact or Theory, derived ones included.</summary>
@@ -78,10 +81,10 @@ public sealed class AssertionTests
         root.DescendantNodes().OfType<MethodDeclarationSyntax>().Where(method => method.AttributeLists.SelectMany(list => list.Attributes)
             .Select(attribute => attribute.Name.ToString()).Any(name => name.EndsWith("Fact", StringComparison.Ordinal) || name.EndsWith("Theory", StringComparison.Ordinal)));
 
-    /// <summary>Names of methods of this file that assert, themselves or through each other.</summary>
-    private static HashSet<string> ProvingMethods(SyntaxNode root)
+    /// <summary>Names of methods of these files that assert, themselves or through each other.</summary>
+    private static HashSet<string> ProvingMethods(IEnumerable<SyntaxNode> roots)
     {
-        var methods = root.DescendantNodes()
+        var methods = roots.SelectMany(root => root.DescendantNodes())
             .Where(node => node is MethodDeclarationSyntax or LocalFunctionStatementSyntax)
             .Select(node => (Name: node is MethodDeclarationSyntax m ? m.Identifier.Text : ((LocalFunctionStatementSyntax)node).Identifier.Text, Node: node))
             .ToList();

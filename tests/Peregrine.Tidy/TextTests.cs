@@ -78,7 +78,7 @@ public sealed partial class TextTests
         where match.Success
         select $"{path}({index + 1}): {match.Value}";
 
-    [GeneratedRegex(@"\b(TODO|FIXME|HACK|XXX)\b|NotImplementedException|NotSupportedException\(\)")]
+    [GeneratedRegex(@"\b(TODO|FIXME|HACK|XXX)\b|NotImplementedException")]
     private static partial Regex LeftForLater();
 
     // Issues of other projects are cited with their repository's name before the number, which this does not match.

@@ -61,7 +61,7 @@ internal sealed class TcpTextInput(TcpContext context)
         DecideAck(ref c);
     }
 
-    // RFC 9293 MUST-58, SHLD-18, SHLD-19: at least every second full-sized segment at once, others after a delay.
+    // RFC 9293 MUST-58, SHLD-18, SHLD-19, RFC 1122 §4.2.3.2: every second full-sized segment at once at least, others after a delay.
     private static void DecideAck(ref Tcb c)
     {
         if (c.QuickAcks > 0)

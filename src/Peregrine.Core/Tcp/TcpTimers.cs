@@ -119,7 +119,8 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
         return false;
     }
 
-    // RFC 9293 MUST-36, MUST-37, SHLD-29, SHLD-30: probes after an RTO, then at exponentially growing intervals, without end.
+    // RFC 9293 MUST-36, MUST-37, SHLD-29, SHLD-30: probes after an RTO, then at exponentially growing intervals,
+    // without end (RFC 1122 §4.2.2.17).
     private void OnPersist(TcbRef t, Instant now)
     {
         ref var c = ref t.C;
