@@ -179,6 +179,8 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         }
         // RFC 6298 §5.1: the timer runs whenever something is in flight.
         if (!t.K.Retransmission.IsSet) StartRetransmission(t, now);
+        // Also where the persist timer runs already: without a limit the connection would repeat for ever.
+        StartUserTimeout(t, now);
         c.Flags &= ~TcbFlags.Persisting;
     }
 
@@ -186,6 +188,10 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
     {
         t.K.Retransmission = Deadline.At(now + _x.Recovery.Rto(t.K));
         _x.Arm(t, t.K.Retransmission);
+    }
+
+    private void StartUserTimeout(TcbRef t, Instant now)
+    {
         if (t.K.UserTimeout.IsSet) return;
         t.K.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs));
     }
