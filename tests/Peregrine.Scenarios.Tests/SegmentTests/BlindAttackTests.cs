@@ -15,7 +15,7 @@ public sealed class BlindAttackTests
         using var peer = new Peer();
         var c = peer.Accept();
         peer.Send(Rst);
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal(SocketError.ConnectionReset, peer.ErrorOf(c));
         Assert.Equal(1, peer.Tcp.Counters.ConnectionsReset);
     }
@@ -29,7 +29,7 @@ public sealed class BlindAttackTests
         using var peer = new Peer();
         var c = peer.Accept();
         peer.Send(Rst, peer.Next + (uint)offset);
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.Equal(TcpState.Established, peer.State(c));
         Assert.Equal(1, peer.Tcp.Counters.ChallengeAcksSent);
         // RFC 5961 §3.2: a genuine peer answers the challenge by a reset that is exactly in place.
@@ -48,7 +48,7 @@ public sealed class BlindAttackTests
         var c = peer.Accept();
         peer.Send(Rst, peer.Next + (uint)offset);
         peer.Send(Rst | Ack, peer.Next + (uint)offset);
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal(TcpState.Established, peer.State(c));
         Assert.Equal(2, peer.Tcp.Counters.DroppedOutOfWindow);
     }
@@ -63,7 +63,7 @@ public sealed class BlindAttackTests
         using var peer = new Peer();
         var c = peer.Accept();
         peer.Send(Syn, peer.Next + (uint)offset);
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.Equal(TcpState.Established, peer.State(c));
     }
 
@@ -74,7 +74,7 @@ public sealed class BlindAttackTests
         using var peer = new Peer();
         peer.Accept();
         for (var i = 0; i < 20; i++) peer.Send(Rst, peer.Next + 10);
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.Equal(19, peer.Tcp.Counters.RepliesLimited);
         // Another connection has a limit of its own: nothing can be learned about the first.
         var first = (peer.Next, peer.HostNext);
@@ -82,11 +82,11 @@ public sealed class BlindAttackTests
         peer.SynExchange();
         peer.Send(Ack);
         peer.Send(Rst, peer.Next + 10);
-        peer.TakeAck();
+        peer.ExpectAck();
         (peer.Port, peer.Next, peer.HostNext) = (4_000, first.Next, first.HostNext);
         peer.Advance(600);
         peer.Send(Rst, peer.Next + 10);
-        peer.TakeAck();
+        peer.ExpectAck();
     }
 
     // RFC 5961 §5.2
@@ -96,7 +96,7 @@ public sealed class BlindAttackTests
         using var peer = new Peer();
         var c = peer.Accept();
         peer.Send(Ack, ack: peer.HostNext + 1, length: 100);
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.Equal(0, peer.Tcp.GetStatus(c).ReadableBytes);
         Assert.Equal(1, peer.Tcp.Counters.DroppedUnacceptableAck);
     }
@@ -107,7 +107,7 @@ public sealed class BlindAttackTests
         using var peer = new Peer();
         var c = peer.Accept(window: 1_000);
         peer.Send(Ack, ack: peer.HostNext - 1_001, length: 100);
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.Equal(0, peer.Tcp.GetStatus(c).ReadableBytes);
         // Within it, it is an old ACK like any other and its data count.
         peer.Send(Ack, ack: peer.HostNext - 1_000, length: 100);
@@ -121,7 +121,7 @@ public sealed class BlindAttackTests
         var c = peer.Accept();
         peer.Send(Psh, length: 10);
         peer.Send(Fin, length: 0);
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal(2, peer.Tcp.Counters.DroppedNoAckBit);
         Assert.Equal((TcpState.Established, 0), (peer.State(c), peer.Tcp.GetStatus(c).ReadableBytes));
     }
@@ -135,7 +135,7 @@ public sealed class BlindAttackTests
         peer.Send(Rst, new SeqNumber(0));
         peer.Send(Rst | Ack, new SeqNumber(0), ack: peer.HostNext + 1);
         peer.Send(Rst | Ack, new SeqNumber(0), ack: peer.HostIss);
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal(TcpState.SynSent, peer.State(c));
         peer.Send(Rst | Ack, new SeqNumber(0));
         Assert.Equal(SocketError.ConnectionRefused, peer.ErrorOf(c));
@@ -148,7 +148,7 @@ public sealed class BlindAttackTests
         using var peer = new Peer();
         var c = peer.Accept();
         peer.Send(Syn, peer.Next + 5_000);
-        var challenge = peer.TakeAck();
+        var challenge = peer.ExpectAck();
         // The restarted peer knows of no connection: RST with SEG.SEQ = SEG.ACK.
         peer.Send(Rst, challenge.Ack);
         Assert.Equal(SocketError.ConnectionReset, peer.ErrorOf(c));
@@ -168,7 +168,7 @@ public sealed class BlindAttackTests
         peer.SynExchange();
         Assert.Equal(1, peer.Tcp.SynBacklogCount);
         peer.Send(Rst);
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal(0, peer.Tcp.SynBacklogCount);
         Assert.False(peer.Tcp.TryAccept(peer.Listener, out _));
     }
@@ -180,7 +180,7 @@ public sealed class BlindAttackTests
         peer.Listen();
         peer.SynExchange();
         peer.Send(Rst, peer.Next + 1);
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.Equal(1, peer.Tcp.SynBacklogCount);
     }
 
@@ -193,7 +193,7 @@ public sealed class BlindAttackTests
         peer.Send(Ack, ack: peer.HostNext + 1);
         var reset = peer.Take();
         Assert.Equal((Rst, peer.HostNext + 1), (reset.Flags, reset.Seq));
-        peer.Silent();
+        peer.ExpectSilence();
         peer.Send(Ack);
         Assert.True(peer.Tcp.TryAccept(peer.Listener, out _));
     }

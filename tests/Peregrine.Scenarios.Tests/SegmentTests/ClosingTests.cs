@@ -17,7 +17,7 @@ public sealed class ClosingTests
         TimeWait(peer);
         peer.Advance(59_000);
         peer.Send(Ack | Fin, peer.Next - 1);
-        peer.TakeAck();
+        peer.ExpectAck();
         // The wait started again.
         peer.Advance(59_000);
         Assert.Equal(1, peer.Tcp.TimeWaitCount);
@@ -33,7 +33,7 @@ public sealed class ClosingTests
         TimeWait(peer);
         peer.Send(Rst);
         peer.Send(Rst | Ack);
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal(1, peer.Tcp.TimeWaitCount);
     }
 
@@ -43,7 +43,7 @@ public sealed class ClosingTests
         using var peer = new Peer();
         TimeWait(peer);
         peer.Send(Ack, peer.Next - 100, length: 50);
-        Assert.Equal(peer.HostNext, peer.TakeAck().Seq);
+        Assert.Equal(peer.HostNext, peer.ExpectAck().Seq);
     }
 
     // RFC 9293 MAY-2, SHLD-4: RFC 6191
@@ -63,7 +63,7 @@ public sealed class ClosingTests
         peer.Send(Syn, peer.Next + (uint)seqStep);
         if (!accepted)
         {
-            peer.Silent();
+            peer.ExpectSilence();
             Assert.Equal(1, peer.Tcp.TimeWaitCount);
             return;
         }
@@ -95,7 +95,7 @@ public sealed class ClosingTests
         using var peer = new Peer();
         var c = peer.Accept();
         peer.SendNext(0, Fin | Ack);
-        peer.TakeAck();
+        peer.ExpectAck();
         peer.Tcp.Close(c, peer.Now);
         var fin = peer.Take();
         Assert.Equal(Fin | Ack, fin.Flags);
@@ -104,7 +104,7 @@ public sealed class ClosingTests
         Assert.Equal((Fin | Ack, fin.Seq), peer.Take() is var again ? (again.Flags, again.Seq) : default);
         peer.Send(Ack);
         Assert.Equal((0, 0), (peer.Tcp.ConnectionCount, peer.Tcp.TimeWaitCount));
-        peer.Silent();
+        peer.ExpectSilence();
     }
 
     [Fact]
@@ -117,7 +117,7 @@ public sealed class ClosingTests
         peer.Send(Ack);
         Assert.Equal(TcpState.FinWait2, peer.State(c));
         peer.SendNext(100);
-        peer.TakeAck();
+        peer.ExpectAck();
         peer.AssertReads(c, 100);
     }
 
@@ -187,7 +187,7 @@ public sealed class ClosingTests
             var expected = new[] { TcpState.FinWait1, TcpState.FinWait2, TcpState.Closing, TcpState.LastAck }[state];
             Assert.Equal(expected, peer.State(c));
             peer.Send(Rst);
-            peer.Silent();
+            peer.ExpectSilence();
             Assert.Equal(SocketError.ConnectionReset, peer.ErrorOf(c));
             Assert.Equal(0, peer.Tcp.TimeWaitCount);
         }
@@ -200,7 +200,7 @@ public sealed class ClosingTests
         Assert.Equal(Fin | Ack, peer.Take().Flags);
         peer.Send(Ack);
         peer.SendNext(0, Fin | Ack);
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.Equal(1, peer.Tcp.TimeWaitCount);
         Assert.Equal(SocketError.Success, peer.ErrorOf(c));
         peer.Tcp.Close(c, peer.Now);

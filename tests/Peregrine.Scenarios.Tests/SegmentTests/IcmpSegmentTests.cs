@@ -49,7 +49,7 @@ public sealed class IcmpSegmentTests
         peer.Take();
         Error(peer, 3, 4, 1_000, peer.HostIss - 500);
         Error(peer, 3, 4, 1_000, peer.HostNext);
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal(2, peer.Tcp.Counters.IcmpErrorsIgnored);
         Error(peer, 3, 4, 1_000, peer.HostIss + 1);
         var again = peer.Take();

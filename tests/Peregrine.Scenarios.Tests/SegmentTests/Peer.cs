@@ -173,16 +173,16 @@ public sealed class Peer : IDisposable
     }
 
     /// <summary>The host's next segment, which must be a bare ACK of what the peer has sent, and nothing more.</summary>
-    public Answer TakeAck(SeqNumber? ack = null)
+    public Answer ExpectAck(SeqNumber? ack = null)
     {
         var answer = Take();
         Assert.Equal((Ack, 0), (answer.Flags, answer.Payload.Length));
         Assert.Equal(ack ?? Next, answer.Ack);
-        Silent();
+        ExpectSilence();
         return answer;
     }
 
-    public void Silent()
+    public void ExpectSilence()
     {
         Pump();
         Assert.True(Inbox.Count == 0, Inbox.Count == 0 ? "" : $"the host said: {Inbox.Peek().Segment}");
@@ -218,7 +218,7 @@ public sealed class Peer : IDisposable
         Send(Ack, window: window);
         Assert.True(Tcp.TryAccept(Listener, out var connection));
         Assert.Equal(TcpState.Established, State(connection));
-        Silent();
+        ExpectSilence();
         return connection;
     }
 

@@ -18,7 +18,7 @@ public sealed class ReceiveTests
         using var peer = new Peer();
         var c = peer.Accept();
         peer.Send(Ack, peer.Next + (uint)offset, length: 10);
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.Equal((0, 1), (peer.Tcp.GetStatus(c).ReadableBytes, peer.Tcp.Counters.DroppedOutOfWindow));
     }
 
@@ -28,10 +28,10 @@ public sealed class ReceiveTests
         using var peer = new Peer();
         var c = peer.Accept();
         peer.SendNext(100);
-        peer.TakeAck();
+        peer.ExpectAck();
         peer.Next -= 50;
         peer.SendNext(100);
-        peer.TakeAck();
+        peer.ExpectAck();
         peer.AssertReads(c, 150);
         Assert.Equal(50, peer.Tcp.Counters.DuplicateBytes);
     }
@@ -44,16 +44,16 @@ public sealed class ReceiveTests
         for (var i = 0; i < 4; i++)
         {
             peer.SendNext(1_000);
-            peer.TakeAck();
+            peer.ExpectAck();
         }
         peer.Send(Ack | Fin, length: 200);
         peer.Next += 96;
-        Assert.Equal(0, peer.TakeAck().Window);
+        Assert.Equal(0, peer.ExpectAck().Window);
         Assert.Equal(TcpState.Established, peer.State(c));
         peer.AssertReads(c, 4_096);
         peer.Take();
         peer.SendNext(104, Ack | Fin);
-        peer.TakeAck();
+        peer.ExpectAck();
         peer.AssertReads(c, 104, 4_096);
         Assert.Equal(TcpState.CloseWait, peer.State(c));
     }
@@ -67,18 +67,18 @@ public sealed class ReceiveTests
         var start = peer.Next;
         SackBlock Block(uint from, uint to) => new(start + from, start + to);
         peer.Send(Ack, start + 100, length: 100);
-        Assert.Equal([Block(100, 200)], peer.TakeAck().Sacks);
+        Assert.Equal([Block(100, 200)], peer.ExpectAck().Sacks);
         peer.Send(Ack, start + 300, length: 100);
-        Assert.Equal([Block(300, 400), Block(100, 200)], peer.TakeAck().Sacks);
+        Assert.Equal([Block(300, 400), Block(100, 200)], peer.ExpectAck().Sacks);
         peer.Send(Ack, start + 100, length: 100);
-        Assert.Equal(Block(100, 200), peer.TakeAck().Sacks[0]);
+        Assert.Equal(Block(100, 200), peer.ExpectAck().Sacks[0]);
         Assert.Equal(1, peer.Tcp.Counters.DsacksSent);
         peer.Send(Ack, start, length: 100);
-        Assert.Equal([Block(300, 400)], peer.TakeAck(start + 200).Sacks);
+        Assert.Equal([Block(300, 400)], peer.ExpectAck(start + 200).Sacks);
         peer.Send(Ack, start + 150, length: 50);
-        Assert.Equal([Block(150, 200), Block(300, 400)], peer.TakeAck(start + 200).Sacks);
+        Assert.Equal([Block(150, 200), Block(300, 400)], peer.ExpectAck(start + 200).Sacks);
         peer.Send(Ack, start + 200, length: 100);
-        Assert.Empty(peer.TakeAck(start + 400).Sacks);
+        Assert.Empty(peer.ExpectAck(start + 400).Sacks);
         peer.AssertReads(c, 400);
     }
 
@@ -88,7 +88,7 @@ public sealed class ReceiveTests
         using var peer = new Peer();
         peer.Accept();
         peer.Send(Ack, peer.Next + 100, length: 100);
-        Assert.Equal(0, peer.TakeAck().Segment.OptionsRef.SackBlockCount);
+        Assert.Equal(0, peer.ExpectAck().Segment.OptionsRef.SackBlockCount);
     }
 
     [Fact]
@@ -99,10 +99,10 @@ public sealed class ReceiveTests
         foreach (var (at, length) in new[] { (500, 100), (100, 100), (150, 400), (90, 20), (580, 20) })
         {
             peer.Send(Ack, peer.Next + (uint)at, length: length);
-            peer.TakeAck();
+            peer.ExpectAck();
         }
         peer.Send(Ack, length: 95);
-        peer.TakeAck(peer.Next + 600);
+        peer.ExpectAck(peer.Next + 600);
         peer.AssertReads(c, 600);
     }
 
@@ -114,11 +114,11 @@ public sealed class ReceiveTests
         using var peer = new Peer();
         var c = peer.Accept();
         peer.Send(Ack | Fin, peer.Next + 100, length: withText);
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.Equal(TcpState.Established, peer.State(c));
         peer.SendNext(100);
         peer.Next += (uint)withText + 1;
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.Equal(TcpState.CloseWait, peer.State(c));
         peer.AssertReads(c, 100 + withText);
     }
@@ -129,9 +129,9 @@ public sealed class ReceiveTests
         using var peer = new Peer();
         var c = peer.Accept();
         peer.SendNext(0, Ack | Fin);
-        peer.TakeAck();
+        peer.ExpectAck();
         peer.Send(Ack | Fin, peer.Next - 1);
-        peer.TakeAck();
+        peer.ExpectAck();
         peer.Send(Ack, length: 10);
         Assert.Equal((TcpState.CloseWait, 0), (peer.State(c), peer.Tcp.GetStatus(c).ReadableBytes));
         peer.Write(c, 10);
@@ -175,12 +175,12 @@ public sealed class ReceiveTests
         for (var i = 0; i < 10; i++)
         {
             peer.SendNext(1_000);
-            peer.TakeAck();
+            peer.ExpectAck();
         }
         peer.AssertReads(c, 999, max: true);
-        peer.Silent();
+        peer.ExpectSilence();
         peer.AssertReads(c, 1, 999, max: true);
-        Assert.Equal(1_000, peer.TakeAck().Window);
+        Assert.Equal(1_000, peer.ExpectAck().Window);
     }
 
     // RFC 9293 MUST-66
@@ -192,7 +192,7 @@ public sealed class ReceiveTests
         peer.Write(c, 100);
         peer.Take();
         peer.Send(Ack | Urg, length: 10, urgent: 20);
-        Assert.Equal(0, peer.TakeAck().Window);
+        Assert.Equal(0, peer.ExpectAck().Window);
         Assert.Equal((4_096, 0), (peer.Tcp.GetStatus(c).ReadableBytes, peer.Tcp.GetStatus(c).UnacknowledgedBytes));
         Assert.True((peer.Host.Seen[c].Events & TcpEvents.Urgent) != 0);
     }
@@ -204,7 +204,7 @@ public sealed class ReceiveTests
         using var peer = new Peer();
         var c = FillWindow(peer);
         peer.Send(Rst, peer.Next + 1);
-        peer.Silent();
+        peer.ExpectSilence();
         peer.Send(Rst);
         Assert.Equal(System.Net.Sockets.SocketError.ConnectionReset, peer.ErrorOf(c));
     }
@@ -218,7 +218,7 @@ public sealed class ReceiveTests
         for (var i = 0; i < 50; i++)
         {
             peer.Send(Ack, length: 1);
-            Assert.Equal(0, peer.TakeAck().Window);
+            Assert.Equal(0, peer.ExpectAck().Window);
             peer.Advance(1_000);
         }
     }
@@ -233,15 +233,15 @@ public sealed class ReceiveTests
         peer.Accept(new TcpSettings { QuickAckCount = 0, DelayedAckMs = delay });
         var start = peer.Now;
         peer.SendNext(1_000);
-        peer.Silent();
+        peer.ExpectSilence();
         peer.Advance(1_000);
-        Assert.InRange((peer.TakeAck().At - start).Milliseconds, delay, delay + 8 < 500 ? delay + 8 : 500);
+        Assert.InRange((peer.ExpectAck().At - start).Milliseconds, delay, delay + 8 < 500 ? delay + 8 : 500);
         for (var i = 0; i < 5; i++)
         {
             peer.SendNext(1_000);
-            peer.Silent();
+            peer.ExpectSilence();
             peer.SendNext(1_000);
-            peer.TakeAck();
+            peer.ExpectAck();
         }
         Assert.Equal(1, peer.Tcp.Counters.DelayedAcks);
     }
@@ -254,10 +254,10 @@ public sealed class ReceiveTests
         for (var i = 0; i < 5; i++)
         {
             peer.SendNext(10);
-            peer.TakeAck();
+            peer.ExpectAck();
         }
         peer.SendNext(10);
-        peer.Silent();
+        peer.ExpectSilence();
     }
 
     // RFC 9293 MUST-31, MUST-32, MUST-33
@@ -269,11 +269,11 @@ public sealed class ReceiveTests
         // RFC 9293 MUST-62: the pointer names the byte after the urgent data.
         peer.Send(Ack | Urg, length: 4, urgent: 10);
         peer.Next += 4;
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.True((peer.Host.Seen[c].Events & TcpEvents.Urgent) != 0);
         Assert.Equal(10, peer.Tcp.GetStatus(c).UrgentBytes);
         peer.SendNext(10);
-        peer.TakeAck();
+        peer.ExpectAck();
         peer.AssertReads(c, 14);
         Assert.Equal(0, peer.Tcp.GetStatus(c).UrgentBytes);
     }
@@ -287,7 +287,7 @@ public sealed class ReceiveTests
         var packet = RawTcp.Packet(peer.Address, peer.Port, peer.HostAddress, HostPort, new TcpSegment { Seq = peer.Next, Ack = peer.HostNext, Flags = Rst | Ack }, []);
         packet[36] ^= 1;
         peer.Raw(packet);
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal((TcpState.Established, 1L), (peer.State(c), peer.Tcp.Counters.DroppedChecksum));
     }
 
@@ -304,7 +304,7 @@ public sealed class ReceiveTests
         packet[41] = 1;
         RawTcp.FixChecksum(packet);
         peer.Raw(packet);
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal((TcpState.Established, 1L), (peer.State(c), peer.Tcp.Counters.DroppedMalformed));
     }
 
@@ -314,7 +314,7 @@ public sealed class ReceiveTests
         for (var i = 0; i < 4; i++)
         {
             peer.SendNext(1_024);
-            peer.TakeAck();
+            peer.ExpectAck();
         }
         return c;
     }

@@ -61,7 +61,7 @@ public sealed class SendTests
         Assert.Equal(10, peer.Take().Payload.Length);
         peer.Write(c, 10);
         peer.Write(c, 10);
-        peer.Silent();
+        peer.ExpectSilence();
         peer.Send(Ack);
         var second = peer.Take();
         Assert.Equal((20, true), (second.Payload.Length, (second.Flags & Psh) != 0));
@@ -77,7 +77,7 @@ public sealed class SendTests
         var second = peer.Take();
         Assert.Equal((1_460, false, 10, true), (first.Payload.Length, (first.Flags & Psh) != 0, second.Payload.Length, (second.Flags & Psh) != 0));
         peer.Write(c, 10);
-        peer.Silent();
+        peer.ExpectSilence();
     }
 
     [Fact]
@@ -90,7 +90,7 @@ public sealed class SendTests
         peer.Write(c, 1_460);
         Assert.Equal(1_460, peer.Take().Payload.Length);
         peer.Write(c, 10);
-        peer.Silent();
+        peer.ExpectSilence();
         // Minshall: when the small one is acknowledged, the next may go, though a full one is still in flight.
         peer.Send(Ack, ack: peer.HostNext - 1_460);
         Assert.Equal(10, peer.Take().Payload.Length);
@@ -117,7 +117,7 @@ public sealed class SendTests
         var c = peer.Accept();
         peer.Send(Ack, window: 500);
         peer.Write(c, 3_000);
-        peer.Silent();
+        peer.ExpectSilence();
         peer.Advance(1_500);
         Assert.Equal(500, peer.Take().Payload.Length);
     }
@@ -129,7 +129,7 @@ public sealed class SendTests
         var c = peer.Accept(window: 1_000);
         peer.Write(c, 3_000);
         Assert.Equal(1_000, peer.Take().Payload.Length);
-        peer.Silent();
+        peer.ExpectSilence();
         peer.Send(Ack, window: 500);
         Assert.Equal(500, peer.Take().Payload.Length);
     }
@@ -159,7 +159,7 @@ public sealed class SendTests
         using var peer = new Peer();
         var c = peer.Accept(window: 0);
         peer.Write(c, 100);
-        peer.Silent();
+        peer.ExpectSilence();
         var last = peer.Now;
         var lastInterval = 0L;
         for (var i = 0; i < 60; i++)
@@ -180,6 +180,20 @@ public sealed class SendTests
         Assert.Equal(100, peer.Take().Payload.Length);
     }
 
+    // RFC 9293 MUST-20: the limit holds as well for what the override sent while the persist timer ran.
+    [Fact]
+    public void WhatTheOverrideSentTimesOutLikeOtherData()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(new TcpSettings { UserTimeoutMs = 20_000 });
+        peer.Send(Ack, window: 100);
+        peer.Write(c, 1_000);
+        peer.Advance(1_500);
+        Assert.Equal(100, peer.Take().Payload.Length);
+        peer.Advance(25_000);
+        Assert.Equal(SocketError.TimedOut, peer.ErrorOf(c));
+    }
+
     // RFC 9293 MUST-34, SHLD-15, SHLD-16, MUST-35
     [Fact]
     public void APeerThatShrinksItsWindowGetsNothingNewAndTheOldAgain()
@@ -193,7 +207,7 @@ public sealed class SendTests
         peer.Inbox.Clear();
         var edge = peer.HostIss + 1 + 1_460;
         peer.Send(Ack, ack: edge, window: 100);
-        peer.Silent();
+        peer.ExpectSilence();
         peer.Advance(5_000);
         while (peer.Inbox.Count > 0) Assert.True(peer.Take().Seq.IsBefore(peer.HostIss + 1 + 7_920));
         Assert.True(peer.Tcp.Counters.SegmentsRetransmitted > 0);
@@ -250,7 +264,7 @@ public sealed class SendTests
             peer.Send(Ack, ack: lost);
             var limited = peer.Take();
             Assert.Equal((lost + (uint)(14_600 + (i * 1_460)), 1_460), (limited.Seq, limited.Payload.Length));
-            peer.Silent();
+            peer.ExpectSilence();
         }
         peer.Send(Ack, ack: lost);
         var again = peer.Take();
@@ -266,7 +280,7 @@ public sealed class SendTests
         peer.Write(c, 5_000);
         peer.Inbox.Clear();
         for (ushort i = 1; i < 10; i++) peer.Send(Ack, ack: peer.HostIss + 1, window: (ushort)(60_000 + i));
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal(0, peer.Tcp.Counters.SegmentsRetransmitted);
     }
 
@@ -292,7 +306,7 @@ public sealed class SendTests
         using var peer = new Peer();
         var c = peer.Accept();
         peer.Advance(Duration.FromSeconds(100_000));
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal(TcpState.Established, peer.State(c));
     }
 
@@ -305,11 +319,11 @@ public sealed class SendTests
         for (var i = 0; i < 3; i++)
         {
             peer.Advance(9_000);
-            peer.Silent();
+            peer.ExpectSilence();
             peer.Advance(1_500);
             var probe = peer.Take();
             Assert.Equal((peer.HostNext - 1, 0, Ack), (probe.Seq, probe.Payload.Length, probe.Flags));
-            peer.Silent();
+            peer.ExpectSilence();
             peer.Send(Ack);
         }
         peer.Advance(30_000);

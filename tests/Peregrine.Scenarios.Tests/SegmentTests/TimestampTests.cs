@@ -16,11 +16,11 @@ public sealed class TimestampTests
         var c = peer.Accept(options: Offer(timestamps: true));
         peer.TsVal = 999;
         peer.Send(Ack, length: 10);
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.Equal((0, 1), (peer.Tcp.GetStatus(c).ReadableBytes, peer.Tcp.Counters.DroppedPaws));
         peer.TsVal = 1_000;
         peer.SendNext(10);
-        peer.TakeAck();
+        peer.ExpectAck();
         peer.AssertReads(c, 10);
     }
 
@@ -41,7 +41,7 @@ public sealed class TimestampTests
         using var peer = new Peer();
         var c = peer.Accept(options: Offer(timestamps: true));
         peer.SendBare(Ack | Fin);
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal((TcpState.Established, 1L), (peer.State(c), peer.Tcp.Counters.DroppedNoTimestamp));
     }
 
@@ -54,7 +54,7 @@ public sealed class TimestampTests
         peer.Advance(Duration.FromSeconds(26L * 86_400));
         peer.TsVal = 1;
         peer.SendNext(10);
-        peer.TakeAck();
+        peer.ExpectAck();
         peer.AssertReads(c, 10);
     }
 
@@ -68,9 +68,9 @@ public sealed class TimestampTests
         peer.SendNext(100);
         peer.TsVal = 2_001;
         peer.SendNext(100);
-        peer.Silent();
+        peer.ExpectSilence();
         peer.Advance(100);
-        Assert.Equal(2_000u, peer.TakeAck().Segment.OptionsRef.TsEcr);
+        Assert.Equal(2_000u, peer.ExpectAck().Segment.OptionsRef.TsEcr);
     }
 
     [Fact]
@@ -80,11 +80,11 @@ public sealed class TimestampTests
         peer.Accept(options: Offer(timestamps: true));
         peer.TsVal = 2_000;
         peer.Send(Ack, peer.Next + 100, length: 100);
-        Assert.Equal(1_000u, peer.TakeAck().Segment.OptionsRef.TsEcr);
+        Assert.Equal(1_000u, peer.ExpectAck().Segment.OptionsRef.TsEcr);
         peer.TsVal = 2_001;
         peer.SendNext(100);
         peer.Next += 100;
-        Assert.Equal(2_001u, peer.TakeAck().Segment.OptionsRef.TsEcr);
+        Assert.Equal(2_001u, peer.ExpectAck().Segment.OptionsRef.TsEcr);
     }
 
     [Fact]

@@ -61,8 +61,9 @@ public static class RawTcp
         (fromPort, toPort, segment, payload) = (0, 0, default, []);
         var isV4 = packet[0] >> 4 == 4;
         var ip = isV4 ? 20 : 40;
+        if (packet.Length < ip) return false;
         if ((isV4 ? packet[9] : packet[6]) != IpProtocol.Tcp || !TcpPacket.TryParse(packet.AsSpan(ip), out var tcp)) return false;
-        Assert.True(tcp.ToSegment(out segment), "the host sent options that do not parse");
+        if (!tcp.ToSegment(out segment)) return false;
         (fromPort, toPort, payload) = (tcp.SourcePort, tcp.DestinationPort, tcp.Payload.ToArray());
         return true;
     }
