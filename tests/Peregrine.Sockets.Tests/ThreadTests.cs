@@ -24,11 +24,7 @@ public sealed class ThreadTests
     {
         await using var network = TestNetwork.OnThread();
         var (client, server) = await network.PairAsync();
-        var thread = Task.Run(async () =>
-        {
-            await server.ReceiveAsync(new byte[1]).ConfigureAwait(false);
-            return Environment.CurrentManagedThreadId;
-        });
+        var thread = ThreadAfter(server.ReceiveAsync(new byte[1]));
         await client.SendAsync(new byte[1]).AsTask().WaitAsync(TestNetwork.Limit);
         Assert.Equal(network.CoreThreadId, await thread.WaitAsync(TestNetwork.Limit));
     }
@@ -205,6 +201,14 @@ public sealed class ThreadTests
         }).WaitAsync(TimeSpan.FromSeconds(60));
         await writing.WaitAsync(TestNetwork.Limit);
         Assert.True(got.ToArray().AsSpan().SequenceEqual(bytes));
+    }
+
+    /// <summary>The thread on which code without a context goes on after an operation that has not completed.</summary>
+    private static Task<int> ThreadAfter(ValueTask<int> operation)
+    {
+        var thread = new TaskCompletionSource<int>();
+        operation.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(() => thread.SetResult(Environment.CurrentManagedThreadId));
+        return thread.Task;
     }
 
     private static async void Start(TestNetwork network, TaskCompletionSource<(int, int)> home)

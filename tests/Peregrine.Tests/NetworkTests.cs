@@ -142,7 +142,7 @@ public sealed class NetworkTests
         await using var networks = await TestNetworks.StartAsync(static o => o with { CallbackLimitMs = 5 });
         var (client, server) = await networks.PairAsync();
         using var release = new ManualResetEventSlim();
-        var blocking = Task.Run(() => BlockTheCoreAsync(server, release));
+        var blocking = networks.A.Engine.Run(() => BlockTheCoreAsync(server, release));
         await client.SendAsync(new byte[1]).AsTask().WaitAsync(TestNetworks.Limit);
         try
         {
