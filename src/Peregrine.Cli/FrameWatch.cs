@@ -27,7 +27,9 @@ internal sealed class FrameWatch : IAsyncDisposable
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 0, resumeWriterThreshold: 0, useSynchronizationContext: false));
         Stream? capture = file?.Open(FileMode.Create, FileAccess.Write, FileShare.Read);
         _link = new TracingLink(link, _ => new Tee(capture, print || countMax > 0 ? pipe.Writer : null), FrameLines.UnixNanoseconds);
-        if (print || countMax > 0) _printing = Task.Factory.StartNew(() => Print(pipe.Reader.AsStream(), print), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        if (!print && countMax <= 0) return;
+        _printing = Task.Factory.StartNew(
+            () => Print(pipe.Reader.AsStream(), print), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
     internal TracingLink Link => _link;

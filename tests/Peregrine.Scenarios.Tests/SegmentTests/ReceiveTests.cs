@@ -299,7 +299,8 @@ public sealed class ReceiveTests
         var c = peer.Accept();
         var options = default(TcpOptions);
         options.SetTimestamps(1, 2);
-        var packet = RawTcp.Packet(peer.Address, peer.Port, peer.HostAddress, HostPort, new TcpSegment { Seq = peer.Next, Ack = peer.HostNext, Flags = Rst | Ack, Options = options }, []);
+        var reset = new TcpSegment { Seq = peer.Next, Ack = peer.HostNext, Flags = Rst | Ack, Options = options };
+        var packet = RawTcp.Packet(peer.Address, peer.Port, peer.HostAddress, HostPort, reset, []);
         packet[40] = 99;
         packet[41] = 1;
         RawTcp.FixChecksum(packet);
