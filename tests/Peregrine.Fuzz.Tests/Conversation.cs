@@ -100,7 +100,11 @@ internal sealed class Conversation : IDisposable
             BlockSizeBytes = 1_024,
             TransmissionRecordCount = _random.Pick(64, 256),
             Tcp = settings,
-            Ip = new IpOptions { NeighbourCountMax = 16, NeighbourQueueTotalMax = 16, RouteCountMax = 16, PathMtuCountMax = 16, ReassemblyCountMax = 8, FragmentCountMax = 32, OutputBurstMax = _random.Pick(64, 256) },
+            Ip = new IpOptions
+            {
+                NeighbourCountMax = 16, NeighbourQueueTotalMax = 16, RouteCountMax = 16, PathMtuCountMax = 16,
+                ReassemblyCountMax = 8, FragmentCountMax = 32, OutputBurstMax = _random.Pick(64, 256),
+            },
             Udp = new UdpOptions { SocketCountMax = 4 },
         };
         return new Host(name, number, options, seed, _now, LinkMedium.Ip);

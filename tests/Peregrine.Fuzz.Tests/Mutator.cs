@@ -71,7 +71,9 @@ internal sealed class Mutator(FuzzRandom random)
         {
             Seq = seq + Near(),
             Ack = ack + Near(),
-            Flags = random.Chance(60) ? random.Pick(TcpFlags.Ack, TcpFlags.Ack | TcpFlags.Fin, TcpFlags.Rst, TcpFlags.Syn, TcpFlags.Ack | TcpFlags.Syn, TcpFlags.Ack | TcpFlags.Urg) : (TcpFlags)random.Next(256),
+            Flags = random.Chance(60)
+                ? random.Pick(TcpFlags.Ack, TcpFlags.Ack | TcpFlags.Fin, TcpFlags.Rst, TcpFlags.Syn, TcpFlags.Ack | TcpFlags.Syn, TcpFlags.Ack | TcpFlags.Urg)
+                : (TcpFlags)random.Next(256),
             Window = new UnscaledWindow((ushort)random.Size(65_536)),
             UrgentPointer = (ushort)random.Size(65_536),
             Options = options,
