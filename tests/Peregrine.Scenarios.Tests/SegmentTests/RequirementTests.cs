@@ -68,7 +68,7 @@ public sealed class RequirementTests
             peer.Host.Deliver(RawTcp.Packet(peer.Address, peer.Port, peer.HostAddress, HostPort, segment, new byte[1_000]), peer.Now);
             peer.Next += 1_000;
         }
-        peer.TakeAck();
+        peer.ExpectAck();
         Assert.Equal(5_000, peer.Tcp.GetStatus(c).ReadableBytes);
     }
 
@@ -79,7 +79,7 @@ public sealed class RequirementTests
         using var peer = new Peer();
         var c = peer.Accept();
         peer.Send(Rst | Ack, length: 20);
-        peer.Silent();
+        peer.ExpectSilence();
         Assert.Equal(SocketError.ConnectionReset, peer.ErrorOf(c));
     }
 
@@ -93,7 +93,7 @@ public sealed class RequirementTests
         peer.Take();
         for (var i = 0; i < 20; i++) peer.Write(c, 100);
         Assert.Equal(1_460, peer.Take().Payload.Length);
-        peer.Silent();
+        peer.ExpectSilence();
         peer.Send(Ack);
         Assert.Equal(540, peer.Take().Payload.Length);
     }
