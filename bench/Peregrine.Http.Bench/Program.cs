@@ -22,7 +22,7 @@ if (args[0] == "peregrine")
         options.Link = "tap:pgbench";
         options.Addresses = [args[1] + "/24"];
         options.KernelAddresses = [args[2] + "/24"];
-        options.Tap = options.Tap with { NetworkNamespace = args[3] };
+        options.LinkSettings = options.LinkSettings with { NetworkNamespace = args[3] };
         options.Network = options.Network with { ControlSocket = args[4] };
     });
 }

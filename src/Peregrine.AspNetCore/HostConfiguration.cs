@@ -18,7 +18,7 @@ internal static class HostConfiguration
         if (section["LinkOffloads"] is { } offloads)
         {
             if (!bool.TryParse(offloads, out var on)) throw new ArgumentException($"Peregrine:LinkOffloads is \"{offloads}\"; it must be true or false.");
-            options.Tap = options.Tap with { Offloads = on };
+            options.LinkSettings = options.LinkSettings with { Offloads = on };
         }
         options.Network = PeregrineConfiguration.Bind(new Rest(section), options.Network);
     }

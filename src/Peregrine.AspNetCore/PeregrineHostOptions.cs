@@ -8,14 +8,11 @@ namespace Peregrine.AspNetCore;
 /// <summary>A host's link and network.</summary>
 public sealed class PeregrineHostOptions
 {
-    /// <summary>The link, as <see cref="LinkFactory.Open"/> takes it: "tap:NAME", "tun:NAME" or "memory". Default "tap:peregrine0".</summary>
+    /// <summary>The link, as a line: see <see cref="LinkSpecification"/>. "tap:NAME,mtu=9000", for example. Default "tap:peregrine0".</summary>
     public string Link { get; set; } = "tap:peregrine0";
 
-    /// <summary>
-    /// How a TAP or TUN device is opened. By default the kernel's side is not touched; with <see cref="KernelAddresses"/> it gets these and is
-    /// set up.
-    /// </summary>
-    public TapOptions Tap { get; set; } = new();
+    /// <summary>What is said about the link beside its line, which wins.</summary>
+    public LinkSettings LinkSettings { get; set; } = new();
 
     /// <summary>Addresses with prefix length for the kernel's side of a TAP link ("192.0.2.1/24"), so that this machine reaches the network at once.</summary>
     public IReadOnlyList<string> KernelAddresses { get; set; } = [];
@@ -37,7 +34,7 @@ public sealed class PeregrineHostOptions
     /// <summary>Everything else about the network; change it with a <c>with</c> expression.</summary>
     public PeregrineOptions Network { get; set; } = new();
 
-    /// <summary>Opens the link in another way, for example one end of a memory link; <see cref="Link"/> and <see cref="Tap"/> are not used then. The host disposes it.</summary>
+    /// <summary>Opens the link in another way, for example one end of a memory link; <see cref="Link"/> and <see cref="LinkSettings"/> are not used then. The host disposes it.</summary>
     public Func<ILink>? OpenLink { get; set; }
 
     internal ILink Open()
@@ -46,7 +43,7 @@ public sealed class PeregrineHostOptions
         var kernel = KernelAddresses.Select(static text => IpPrefix.TryParse(text, out var prefix)
             ? prefix
             : throw new ArgumentException($"KernelAddresses has \"{text}\"; an entry must be an address with its prefix length, like 192.0.2.1/24.")).ToList();
-        var tap = kernel.Count == 0 ? Tap : Tap with { KernelAddresses = [.. Tap.KernelAddresses, .. kernel], BringUp = true };
-        return LinkFactory.Open(Link, tap);
+        var settings = kernel.Count == 0 ? LinkSettings : LinkSettings with { KernelAddresses = [.. LinkSettings.KernelAddresses, .. kernel], BringUp = true };
+        return LinkFactory.Open(Link, settings);
     }
 }

@@ -1,36 +1,27 @@
-// Links by name, for command lines and configuration. Knows the drivers that are built, and no others.
+// Opens a link that is named by a line. The kinds are in Links/LinkKinds.
 using Peregrine.Core.Links;
 
 namespace Peregrine.Drivers;
 
-/// <summary>Opens a link that is named by a text.</summary>
+/// <summary>Opens a link that is named by a text, as command lines and configuration give it.</summary>
 public static class LinkFactory
 {
-    /// <summary>What <see cref="Open"/> understands, for help texts.</summary>
-    public static IReadOnlyList<string> KnownForms { get; } = ["tap:NAME", "tun:NAME", "memory"];
+    /// <summary>What <see cref="Open(string, LinkSettings?)"/> understands, for help texts.</summary>
+    public static IReadOnlyList<string> KnownForms { get; } = [.. LinkKinds.All.Select(static kind => kind.Form)];
 
-    /// <summary>
-    /// Opens "tap:NAME" (Ethernet to this machine's kernel), "tun:NAME" (IP to it) or "memory" (one end of an in-memory pair; the other
-    /// is its <see cref="MemoryLink.Peer"/>).
-    /// </summary>
-    /// <param name="form">The text.</param>
-    /// <param name="options">How TAP and TUN are opened; the medium is taken from the text.</param>
-    /// <exception cref="ArgumentException">The text is none of the known forms.</exception>
+    /// <summary>Opens the link that a line names; see <see cref="LinkSpecification"/> for the line and <see cref="LinkKinds"/> for the kinds.</summary>
+    /// <param name="line">The line, for example "tap:tap0,mtu=9000".</param>
+    /// <param name="settings">What else is wanted; null for the defaults, which do not touch the kernel's side. What the line says wins.</param>
+    /// <exception cref="ArgumentException">The line is wrong; the message says where.</exception>
     /// <exception cref="UnauthorizedAccessException">It is not permitted; the message says what to do.</exception>
     /// <exception cref="IOException">The kernel refused; the message says what to do.</exception>
-    public static ILink Open(string form, TapOptions? options = null)
+    public static ILink Open(string line, LinkSettings? settings = null) => Open(LinkSpecification.Parse(line), settings);
+
+    /// <summary>Opens a link that was taken apart before.</summary>
+    /// <inheritdoc cref="Open(string, LinkSettings?)"/>
+    public static ILink Open(LinkSpecification line, LinkSettings? settings = null)
     {
-        ArgumentNullException.ThrowIfNull(form);
-        var colon = form.IndexOf(':', StringComparison.Ordinal);
-        var kind = colon < 0 ? form : form[..colon];
-        var name = colon < 0 ? "" : form[(colon + 1)..];
-        options ??= new TapOptions();
-        return (kind, name.Length) switch
-        {
-            ("tap", > 0) => TapLink.Open(name, options with { Medium = LinkMedium.Ethernet }),
-            ("tun", > 0) => TapLink.Open(name, options with { Medium = LinkMedium.Ip }),
-            ("memory", 0) => MemoryLink.CreatePair(new MemoryLinkOptions { Mtu = options.Mtu ?? 1500 }).A,
-            _ => throw new ArgumentException($"'{form}' is not a link: known are {string.Join(", ", KnownForms)}.", nameof(form)),
-        };
+        ArgumentNullException.ThrowIfNull(line);
+        return line.Kind.Open(line, settings ?? new LinkSettings());
     }
 }

@@ -7,7 +7,7 @@ namespace Peregrine.Drivers;
 
 internal static unsafe class TapDevice
 {
-    private const string DevicePath = "/dev/net/tun";
+    public const string DevicePath = "/dev/net/tun";
 
     public static void Check(string name, TapOptions options)
     {

@@ -1,4 +1,5 @@
 using Peregrine.Core.Links;
+using Peregrine.Wire;
 
 namespace Peregrine.Drivers.Tests;
 
@@ -7,7 +8,7 @@ public sealed class LinkFactoryTests
     [Fact]
     public void MemoryIsAnEndWhosePeerIsTheOther()
     {
-        using var link = LinkFactory.Open("memory", new TapOptions { Mtu = 9000 });
+        using var link = LinkFactory.Open("memory,mtu=9000");
         var end = Assert.IsType<MemoryLink>(link);
         Assert.Equal(9000, end.Mtu);
         Assert.Same(end, end.Peer.Peer);
@@ -27,16 +28,27 @@ public sealed class LinkFactoryTests
         });
     }
 
-    [Theory]
-    [InlineData("dpdk:0")]
-    [InlineData("tap")]
-    [InlineData("tap:")]
-    [InlineData("memory:x")]
-    [InlineData("")]
-    public void UnknownFormsNameTheKnownOnes(string form)
+    [Fact]
+    public void LineWinsOverSettings()
     {
-        var e = Assert.Throws<ArgumentException>(() => LinkFactory.Open(form));
-        Assert.Contains("known are tap:NAME, tun:NAME, memory", e.Message, StringComparison.Ordinal);
+        var settings = new LinkSettings { Mtu = 1400 };
+        using ILink said = LinkFactory.Open("memory,mtu=9000", settings), unsaid = LinkFactory.Open("memory", settings);
+        Assert.Equal((9000, 1400), (said.Mtu, unsaid.Mtu));
+    }
+
+    [Fact]
+    public void OptionsOfALineReachTheDevice()
+    {
+        using var tap = new TapFixture();
+        tap.Space.Run(() =>
+        {
+            using var link = LinkFactory.Open("tap:given2,mtu=2000,queues=3,offloads=off,mac=02:00:00:00:00:77,up,kernel=198.51.100.1/24");
+            Assert.Equal((2000, 3, LinkOffloads.None), (link.Mtu, link.QueueCount, link.Offloads));
+            Assert.Equal(MacAddress.Parse("02:00:00:00:00:77"), link.MacAddress);
+            Assert.True(link.IsUp);
+            var facts = MachineFacts.Read().Interfaces.Single(one => one.Name == "given2");
+            Assert.Equal(("tun", 2000, true, true, false), (facts.Kind, facts.Mtu, facts.IsUp, facts.IsEthernet, facts.IsLoopback));
+        });
     }
 
     [Theory]

@@ -114,7 +114,7 @@ public sealed class LifetimeTests
         HostConfiguration.Apply(Section(("Link", "tap:web7"), ("KernelAddresses:0", "10.1.0.1/24"), ("LinkOffloads", "false"), ("Addresses:0", "10.1.0.2/24"), ("Cpu", "1")), options);
         Assert.Equal("tap:web7", options.Link);
         Assert.Equal(["10.1.0.1/24"], options.KernelAddresses);
-        Assert.False(options.Tap.Offloads);
+        Assert.False(options.LinkSettings.Offloads);
         Assert.Equal(["10.1.0.2/24"], options.Addresses);
         Assert.Equal(1, options.Network.Cpu);
         Assert.Contains("Adresses", Assert.Throws<ArgumentException>(() => HostConfiguration.Apply(Section(("Adresses", "x")), options)).Message, StringComparison.Ordinal);

@@ -56,7 +56,7 @@ internal static class DumpCommand
     private static async Task<int> WatchAsync(string name, string? space, FileInfo? write, int count, CancellationToken cancel)
     {
         if (name == "memory") throw new ArgumentException("Nothing passes on a link in memory that nobody else has: give --link tap:NAME.");
-        var link = LinkFactory.Open(name, new TapOptions { NetworkNamespace = space, BringUp = true, Offloads = false });
+        var link = LinkFactory.Open(name, new LinkSettings { NetworkNamespace = space, BringUp = true, Offloads = false });
         var watch = new FrameWatch(link, write, print: true, count);
         await using (watch.ConfigureAwait(false))
         {

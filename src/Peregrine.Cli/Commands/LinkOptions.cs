@@ -11,7 +11,7 @@ internal sealed class LinkOptions
 {
     internal Option<string> Link { get; } = new("--link")
     {
-        Description = "tap:NAME or tun:NAME (made when it is not there; needs CAP_NET_ADMIN), or memory",
+        Description = "The link: " + string.Join(", ", LinkFactory.KnownForms) + "; options follow behind commas ('peregrine links' lists them)",
         DefaultValueFactory = static _ => "tap:peregrine0",
     };
 
@@ -53,8 +53,8 @@ internal sealed class LinkOptions
         var kernel = parsed.GetValue(KernelAddress)!.Where(static a => a != "none").Select(static a => IpPrefix.TryParse(a, out var prefix)
             ? prefix
             : throw new ArgumentException($"--kernel-address is \"{a}\"; it must be an address with its prefix length, like 192.0.2.1/24.")).ToList();
-        var tap = new TapOptions { KernelAddresses = kernel, BringUp = kernel.Count > 0, NetworkNamespace = parsed.GetValue(Namespace) };
-        var link = LinkFactory.Open(parsed.GetValue(Link)!, tap);
+        var settings = new LinkSettings { KernelAddresses = kernel, BringUp = kernel.Count > 0, NetworkNamespace = parsed.GetValue(Namespace) };
+        var link = LinkFactory.Open(parsed.GetValue(Link)!, settings);
         if (!parsed.GetValue(Print) && parsed.GetValue(Write) is null) return (link, null);
         try
         {

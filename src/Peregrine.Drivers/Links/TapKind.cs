@@ -1,0 +1,84 @@
+// The kinds "tap" and "tun": from a line to TapOptions, and whether this machine lets us.
+using Peregrine.Core.Links;
+using Peregrine.Drivers.Linux;
+
+namespace Peregrine.Drivers;
+
+internal static class TapKind
+{
+    private const LinkOffloads All = LinkOffloads.TransmitChecksum | LinkOffloads.ReceiveChecksum | LinkOffloads.SegmentTcp4 | LinkOffloads.SegmentTcp6
+        | LinkOffloads.ReceiveMerged;
+
+    private static readonly LinkOption[] s_options =
+    [
+        LinkOption.Number("mtu", 68, 65_521, "The MTU in bytes, set on the kernel's side too"),
+        LinkOption.Number("queues", 1, 64, "Queues; the kernel spreads flows over them"),
+        LinkOption.Flag("offloads", "Whether checksums and segmentation are left to whoever needs them; on where nothing is said"),
+        LinkOption.Flag("persist", "Whether the device stays when the link is closed"),
+        LinkOption.Flag("up", "Whether the kernel's side is set up"),
+        LinkOption.Text("netns", "NAMESPACE", "The network namespace of the device: a name of 'ip netns', or a path"),
+    ];
+
+    public static LinkKind Tap { get; } = new()
+    {
+        Name = "tap",
+        Form = "tap:NAME",
+        Help = "Ethernet to this machine's kernel, over a TAP device; made when it is not there.",
+        Options =
+        [
+            .. s_options,
+            LinkOption.Mac("mac", "Our address on the link; where nothing is said it follows from the name"),
+            LinkOption.Prefix("kernel", "An address for the kernel's side, which is then set up as well") with { IsRepeatable = true },
+        ],
+        Open = static (line, settings) => Open(line, settings, LinkMedium.Ethernet),
+        Probe = static facts => [Offer(facts, "tap")],
+    };
+
+    public static LinkKind Tun { get; } = new()
+    {
+        Name = "tun",
+        Form = "tun:NAME",
+        Help = "IP without Ethernet to this machine's kernel, over a TUN device; made when it is not there.",
+        Options = [.. s_options, LinkOption.Prefix("kernel", "An address for the kernel's side, which is then set up as well") with { IsRepeatable = true }],
+        Open = static (line, settings) => Open(line, settings, LinkMedium.Ip),
+        Probe = static facts => [Offer(facts, "tun")],
+    };
+
+    private static TapLink Open(LinkSpecification line, LinkSettings settings, LinkMedium medium)
+    {
+        var kernel = line.Prefixes("kernel");
+        return TapLink.Open(line.Name, new TapOptions
+        {
+            Medium = medium,
+            Mtu = line.Number("mtu") ?? settings.Mtu,
+            QueueCount = line.Number("queues") ?? 1,
+            Offloads = line.Flag("offloads") ?? settings.Offloads,
+            Persist = line.Flag("persist") ?? false,
+            MacAddress = medium == LinkMedium.Ethernet ? line.Mac("mac") : null,
+            KernelAddresses = kernel.Count > 0 ? kernel : settings.KernelAddresses,
+            BringUp = line.Flag("up") ?? (settings.BringUp || kernel.Count > 0),
+            NetworkNamespace = line.Text("netns") ?? settings.NetworkNamespace,
+        });
+    }
+
+    private static LinkOffer Offer(MachineFacts facts, string kind)
+    {
+        var (reason, remedy) = Obstacle(facts);
+        return new LinkOffer
+        {
+            Kind = kind, Line = kind + ":peregrine0", Mode = "virtio header", QueueCountMax = 64, Offloads = All, Reason = reason, Remedy = remedy,
+            Rank = kind == "tap" ? 5 : 4,
+        };
+    }
+
+    private static (string? Reason, string? Remedy) Obstacle(MachineFacts facts)
+    {
+        var opened = Posix.Open(TapDevice.DevicePath, OpenFlags.ReadWrite | OpenFlags.NonBlocking);
+        if (opened.Errno is Errno.EACCES or Errno.EPERM) return ($"{TapDevice.DevicePath} may not be opened", "run as root, or give yourself access to it (chmod, a group)");
+        if (opened.IsError) return ($"{TapDevice.DevicePath} is missing", $"load the module ('modprobe tun'); in a container pass '--device {TapDevice.DevicePath}'");
+        Posix.Close(opened.Int32);
+        return facts.Has(Capability.NetAdmin)
+            ? (null, null)
+            : ("CAP_NET_ADMIN is missing", "run as root, in 'unshare -Urn', or on a device that root made for you ('ip tuntap add mode tap user $USER name peregrine0')");
+    }
+}
