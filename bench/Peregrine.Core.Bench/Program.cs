@@ -1,9 +1,16 @@
-// Nanoseconds of the tables' operations at a size given as argument (a million unless named). Prints; judges nothing.
+// Nanoseconds of the tables' operations at a size given as argument (a million unless named), or of a request in the stack alone.
+// Prints; judges nothing.
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench [ENTRIES]
+//   dotnet run -c Release --project bench/Peregrine.Core.Bench requests [CONNECTIONS ...]
 using System.Diagnostics;
 using Peregrine.Core;
 using Peregrine.Core.Bench;
 
+if (args is ["requests", ..])
+{
+    RequestBench.Run(args.Length > 1 ? [.. args[1..].Select(int.Parse)] : [64, 10_000, 1_000_000]);
+    return;
+}
 var entries = args.Length > 0 ? int.Parse(args[0].Replace("_", "", StringComparison.Ordinal)) : 1_000_000;
 Console.WriteLine($"{entries:N0} entries; nanoseconds an operation, best and median of {Measure.Rounds} rounds");
 DemuxBench.Run(entries);
