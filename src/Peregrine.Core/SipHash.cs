@@ -39,6 +39,16 @@ internal static class SipHash
         return state.Finish13(ports | (36UL << 56));
     }
 
+    /// <summary>SipHash-1-3 of an address and a number: of the 20 bytes that they are, each word in host order.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static ulong Hash13(UInt128 key, in IpAddress address, uint more)
+    {
+        var state = new State(key);
+        state.Absorb1(address.High);
+        state.Absorb1(address.Low);
+        return state.Finish13(more | (20UL << 56));
+    }
+
     /// <summary>SipHash-2-4 of a connection's tuple.</summary>
     public static ulong Hash24(UInt128 key, in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort)
     {

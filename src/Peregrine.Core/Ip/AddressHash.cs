@@ -6,20 +6,7 @@ namespace Peregrine.Core.Ip;
 /// <summary>A keyed hash of addresses.</summary>
 internal readonly struct AddressHash(UInt128 key)
 {
-    public ulong Of(in IpAddress address, uint more)
-    {
-        Span<byte> bytes = stackalloc byte[20];
-        address.WriteIPv6To(bytes);
-        System.Buffers.Binary.BinaryPrimitives.WriteUInt32LittleEndian(bytes[16..], more);
-        return SipHash.Hash13(key, bytes);
-    }
+    public ulong Of(in IpAddress address, uint more) => SipHash.Hash13(key, address, more);
 
-    public ulong Of(in IpAddress a, in IpAddress b, uint more)
-    {
-        Span<byte> bytes = stackalloc byte[36];
-        a.WriteIPv6To(bytes);
-        b.WriteIPv6To(bytes[16..]);
-        System.Buffers.Binary.BinaryPrimitives.WriteUInt32LittleEndian(bytes[32..], more);
-        return SipHash.Hash13(key, bytes);
-    }
+    public ulong Of(in IpAddress a, in IpAddress b, uint more) => SipHash.Hash13(key, a, (ushort)(more >> 16), b, (ushort)more);
 }

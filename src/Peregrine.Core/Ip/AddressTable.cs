@@ -1,5 +1,6 @@
 // Our own addresses, over all interfaces, and what else a destination can be to us: broadcast, group, nobody.
 // Decides nothing about packets; duplicate detection and lifetimes are driven from AddressConfiguration.
+using System.Runtime.CompilerServices;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -75,10 +76,20 @@ internal sealed class AddressTable
     private readonly short[] _slots;      // open addressing, at most a quarter full: place + 1, or 0
     private readonly AddressHash _hash;
 
+    // A packet is asked about twice: is its destination ours, and is its source not. The last answer serves the first question, a bit for
+    // each own address the second; both are only short cuts to what the table says.
+    private readonly (uint Address, ushort Interface)[] _broadcasts;
+    private int _broadcastCount;
+    private ulong _ownBits;
+    private IpAddress _lastAddress;
+    private int _lastInterface = -2;
+    private int _lastPlace;
+
     public AddressTable(int countMax, AddressHash hash)
     {
         _addresses = new OwnAddress[countMax];
         _slots = new short[System.Numerics.BitOperations.RoundUpToPowerOf2((uint)countMax * 4)];
+        _broadcasts = new (uint, ushort)[countMax];
         _hash = hash;
     }
 
@@ -88,7 +99,15 @@ internal sealed class AddressTable
     /// <summary>Finds the place of an address, whatever its state. A link-local one belongs to its interface only.</summary>
     /// <param name="address">The address.</param>
     /// <param name="interfaceIndex">The interface on which it is looked for; -1 for any.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Find(in IpAddress address, int interfaceIndex)
+    {
+        if ((_ownBits >> Bit(address) & 1) == 0) return -1;
+        if (address == _lastAddress && interfaceIndex == _lastInterface) return _lastPlace;
+        return Look(address, interfaceIndex);
+    }
+
+    private int Look(in IpAddress address, int interfaceIndex)
     {
         int mask = _slots.Length - 1, found = -1;
         int slot = (int)_hash.Of(address, 0) & mask;
@@ -96,11 +115,16 @@ internal sealed class AddressTable
         {
             ref OwnAddress own = ref _addresses[_slots[slot] - 1];
             if (own.Address != address) continue;
-            if (own.InterfaceIndex == interfaceIndex || interfaceIndex < 0) return _slots[slot] - 1;
+            if (own.InterfaceIndex == interfaceIndex || interfaceIndex < 0)
+            {
+                found = _slots[slot] - 1;
+                break;
+            }
             // Another interface's address is ours too (the weak host model, RFC 1122 §3.3.4.2), but a link-local one is another host's.
             if (!address.IsLinkLocal || address.IsIPv4) found = _slots[slot] - 1;
         }
 
+        if (found >= 0) (_lastAddress, _lastInterface, _lastPlace) = (address, interfaceIndex, found);
         return found;
     }
 
@@ -128,11 +152,10 @@ internal sealed class AddressTable
     {
         if (!address.IsIPv4) return false;
         if (address.IsBroadcast) return true;
-        foreach (ref readonly OwnAddress own in _addresses.AsSpan())
+        uint value = address.ToIPv4();
+        for (int i = 0; i < _broadcastCount; i++)
         {
-            if (!own.IsUsed || !own.Address.IsIPv4 || own.PrefixLength >= 31) continue;
-            if (interfaceIndex >= 0 && own.InterfaceIndex != interfaceIndex) continue;
-            if (address == own.Prefix.Broadcast) return true;
+            if (_broadcasts[i].Address == value && (interfaceIndex < 0 || _broadcasts[i].Interface == interfaceIndex)) return true;
         }
 
         return false;
@@ -196,6 +219,7 @@ internal sealed class AddressTable
     private void Rebuild()
     {
         Array.Clear(_slots);
+        (_broadcastCount, _ownBits, _lastInterface) = (0, 0, -2);
         int mask = _slots.Length - 1;
         for (int i = 0; i < _addresses.Length; i++)
         {
@@ -203,6 +227,12 @@ internal sealed class AddressTable
             int slot = (int)_hash.Of(_addresses[i].Address, 0) & mask;
             while (_slots[slot] != 0) slot = (slot + 1) & mask;
             _slots[slot] = (short)(i + 1);
+            ref readonly OwnAddress own = ref _addresses[i];
+            _ownBits |= 1UL << Bit(own.Address);
+            // RFC 3021 §2.2: a prefix of 31 bits has no broadcast.
+            if (own.Address.IsIPv4 && own.PrefixLength < 31) _broadcasts[_broadcastCount++] = (own.Prefix.Broadcast.ToIPv4(), own.InterfaceIndex);
         }
     }
+
+    private static int Bit(in IpAddress address) => (int)(address.Low ^ (address.Low >> 6)) & 63;
 }

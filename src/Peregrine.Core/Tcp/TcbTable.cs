@@ -4,10 +4,12 @@ using Peregrine.Core.Memory;
 
 namespace Peregrine.Core.Tcp;
 
-/// <summary>A connection while it is worked on: its index and both parts of its TCB. A value that lives on the stack only.</summary>
-internal readonly unsafe ref struct TcbRef(uint index, Tcb* hot, TcbCold* cold)
+/// <summary>
+/// A connection while it is worked on: both parts of its TCB. A value that lives on the stack only, of two pointers: what is larger than
+/// 16 bytes is passed through memory by the calling conventions of x64 and Arm64, and this is passed everywhere.
+/// </summary>
+internal readonly unsafe ref struct TcbRef(Tcb* hot, TcbCold* cold)
 {
-    internal readonly uint Index = index;
     private readonly Tcb* _hot = hot;
     private readonly TcbCold* _cold = cold;
 
@@ -25,7 +27,9 @@ internal readonly unsafe ref struct TcbRef(uint index, Tcb* hot, TcbCold* cold)
         get => ref *_cold;
     }
 
-    internal TcpHandle Handle => new(Index, _hot->Generation);
+    internal uint Index => _hot->Index;
+
+    internal TcpHandle Handle => new(_hot->Index, _hot->Generation);
 }
 
 /// <summary>All TCBs of a stack.</summary>
@@ -73,6 +77,7 @@ internal sealed unsafe class TcbTable
         _hot[index] = default;
         _cold[index] = default;
         _hot[index].Generation = generation == 0 ? 1 : generation;
+        _hot[index].Index = index;
         _hot[index].ReadyNext = None;
         _hot[index].EventNext = None;
         Count++;
@@ -96,7 +101,7 @@ internal sealed unsafe class TcbTable
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal TcbRef Get(uint index) => new(index, _hot + index, _cold + index);
+    internal TcbRef Get(uint index) => new(_hot + index, _cold + index);
 
     /// <summary>Whether the handle names a live connection.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -134,7 +134,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         ref var c = ref t.C;
         var end = seq + length;
         var dataLength = (uint)Math.Max(0, SeqNumber.Min(end, c.Snd.QueueEnd) - seq);
-        var plan = Plan(t, seq, TcpFlags.Ack, now);
+        Plan(t, seq, TcpFlags.Ack, now, out var plan);
         var most = isRetransmission ? SuperSegment(c) : dataLength;
         // SACK blocks take room from a full segment; in a super-segment they are dropped, for they would be in every part.
         if (plan.Options.SackBlockCount > 0 && dataLength > 0) most = Math.Min(most, c.Mss - SackRoom(c, plan));
@@ -215,13 +215,17 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         plan.UrgentPointer = (ushort)Math.Min(distance, ushort.MaxValue);
     }
 
-    private SegmentPlan Plan(TcbRef t, SeqNumber seq, TcpFlags flags, Instant now)
+    // Into its place: see TcpSegmentWriter.Describe.
+    private void Plan(TcbRef t, SeqNumber seq, TcpFlags flags, Instant now, out SegmentPlan plan)
     {
         ref var c = ref t.C;
-        var plan = new SegmentPlan { Seq = seq, Ack = c.Rcv.Nxt, Flags = flags, Window = TcpWindow.Advertise(ref c) };
+        plan = default;
+        plan.Seq = seq;
+        plan.Ack = c.Rcv.Nxt;
+        plan.Flags = flags;
+        plan.Window = TcpWindow.Advertise(ref c);
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
         if ((c.Flags & TcbFlags.Sack) != 0 && (t.K.OutOfOrder.IntervalCount > 0 || t.K.DsackStart != t.K.DsackEnd)) AddSackBlocks(t, ref plan);
-        return plan;
     }
 
     // RFC 2018 §4; RFC 2883 §4: a duplicate is reported first, and once.
@@ -271,7 +275,9 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
 
     private bool SendAck(TcbRef t, Instant now)
     {
-        if (!_x.Ip.HasRoom(t.C.Path) || !_writer.TrySend(t, Plan(t, t.C.Snd.Nxt, TcpFlags.Ack, now), 0, 0, now)) return false;
+        if (!_x.Ip.HasRoom(t.C.Path)) return false;
+        Plan(t, t.C.Snd.Nxt, TcpFlags.Ack, now, out var plan);
+        if (!_writer.TrySend(t, plan, 0, 0, now)) return false;
         _x.Counters.AcksSent++;
         AckIsSent(ref t.C, ref t.K);
         return true;
@@ -299,7 +305,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         {
             // RFC 9293 MUST-35, MUST-36: one byte of new data into the closed window. It is not recorded as sent: if it is taken, the ACK says so.
             var hasData = c.Snd.QueueEnd.IsAfter(c.Snd.Nxt);
-            var plan = Plan(t, c.Snd.Nxt, TcpFlags.Ack, now);
+            Plan(t, c.Snd.Nxt, TcpFlags.Ack, now, out var plan);
             if (!_writer.TrySend(t, plan, (uint)(c.Snd.Nxt - DataStart(c)), hasData ? 1 : 0, now)) return false;
             if (hasData) c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Nxt + 1);
             _x.Counters.WindowProbesSent++;
@@ -308,7 +314,8 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         if ((c.Flags & TcbFlags.KeepaliveNow) != 0)
         {
             // RFC 9293 §3.8.4, SHLD-12: SEG.SEQ = SND.NXT - 1, no data.
-            if (!_writer.TrySend(t, Plan(t, c.Snd.Nxt - 1, TcpFlags.Ack, now), 0, 0, now)) return false;
+            Plan(t, c.Snd.Nxt - 1, TcpFlags.Ack, now, out var plan);
+            if (!_writer.TrySend(t, plan, 0, 0, now)) return false;
             _x.Counters.KeepaliveProbesSent++;
             c.Flags &= ~TcbFlags.KeepaliveNow;
         }

@@ -1,6 +1,7 @@
 // Builds a TCP segment in a frame: header, options, and payload copied out of the send queue, summed in the same pass unless the link
 // finishes checksums. Gives the frame to IP. Decides nothing about what to send.
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
@@ -71,7 +72,8 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         t.K.SegmentsOut++;
         _x.Counters.SegmentsSent++;
         var settings = _x.SettingsOf(t);
-        _x.Ip.Output(ref frame, Describe(c.Local, c.Remote, settings.TrafficClass, settings.HopLimit), c.Path, now);
+        Describe(c.Local, c.Remote, settings.TrafficClass, settings.HopLimit, out var how);
+        _x.Ip.Output(ref frame, how, c.Path, now);
         return true;
     }
 
@@ -89,22 +91,26 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         TcpHeader.WriteChecksum(head, local, remote, 0, 0);
         _x.Counters.SegmentsSent++;
         var defaults = _x.Options.Tcp;
-        _x.Ip.Output(ref frame, Describe(local, remote, defaults.TrafficClass, defaults.HopLimit), path, now);
+        Describe(local, remote, defaults.TrafficClass, defaults.HopLimit, out var how);
+        _x.Ip.Output(ref frame, how, path, now);
         return true;
     }
 
-    private static IpOutput Describe(in IpAddress local, in IpAddress remote, int trafficClass, int hopLimit) => new()
+    // Field by field into its place: a struct that is returned is copied in wide loads right behind the narrow stores, and waits for them.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Describe(in IpAddress local, in IpAddress remote, int trafficClass, int hopLimit, out IpOutput how)
     {
-        Local = local,
-        Remote = remote,
-        Protocol = IpProtocol.Tcp,
+        how.Local = local;
+        how.Remote = remote;
+        how.Protocol = IpProtocol.Tcp;
         // RFC 9293 SHLD-22: as the application set it.
-        TrafficClass = (byte)trafficClass,
+        how.TrafficClass = (byte)trafficClass;
         // RFC 9293 MUST-49: configurable.
-        HopLimit = (byte)hopLimit,
+        how.HopLimit = (byte)hopLimit;
         // RFC 1191 §3: path MTU discovery needs DF on every segment.
-        DontFragment = true,
-    };
+        how.DontFragment = true;
+        how.FlowLabel = 0;
+    }
 
     private bool TryAddChunks(ref Tcb c, ref Frame frame, uint queueOffset, int left, bool offload, ref uint sum)
     {
@@ -124,16 +130,8 @@ internal sealed class TcpSegmentWriter(TcpContext context)
 
     private static void WriteHeader(Span<byte> head, in SegmentPlan plan, ushort localPort, ushort remotePort)
     {
-        var segment = new TcpSegment
-        {
-            Seq = plan.Seq,
-            Ack = plan.Ack,
-            Flags = plan.Flags,
-            Window = new UnscaledWindow(plan.Window),
-            UrgentPointer = plan.UrgentPointer,
-            Options = plan.Options,
-        };
-        var written = TcpHeader.Write(head, localPort, remotePort, segment);
+        var written = TcpHeader.Write(
+            head, localPort, remotePort, plan.Seq, plan.Ack, plan.Flags, new UnscaledWindow(plan.Window), plan.UrgentPointer, plan.Options);
         Debug.Assert(written <= head.Length);
     }
 }

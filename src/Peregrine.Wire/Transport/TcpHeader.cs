@@ -66,17 +66,37 @@ public struct TcpHeader
     public static int Write(
         Span<byte> destination, ushort sourcePort, ushort destinationPort, in TcpSegment segment, ReadOnlySpan<byte> fastOpenCookie = default)
     {
+        int length = Write(
+            destination, sourcePort, destinationPort, segment.Seq, segment.Ack, segment.Flags, segment.Window, segment.UrgentPointer, segment.OptionsRef, fastOpenCookie);
+        if (segment.AccurateEcn) Overlay.OnWritable<TcpHeader>(destination).DataOffsetAndReserved |= 1;
+        return length;
+    }
+
+    /// <summary>As the form for a segment, from its single fields: what builds a segment for the wire need not build the value first.</summary>
+    /// <returns>Bytes of header and options.</returns>
+    public static int Write(
+        Span<byte> destination,
+        ushort sourcePort,
+        ushort destinationPort,
+        SeqNumber seq,
+        SeqNumber ack,
+        TcpFlags flags,
+        UnscaledWindow window,
+        ushort urgentPointer,
+        in TcpOptions options,
+        ReadOnlySpan<byte> fastOpenCookie = default)
+    {
         ref TcpHeader header = ref Overlay.OnWritable<TcpHeader>(destination);
-        int length = Length + segment.Options.WriteTo(destination[Length..], fastOpenCookie);
+        int length = Length + options.WriteTo(destination[Length..], fastOpenCookie);
         header.SourcePort = sourcePort;
         header.DestinationPort = destinationPort;
-        header.Seq = segment.Seq.Value;
-        header.Ack = segment.Ack.Value;
-        header.DataOffsetAndReserved = (byte)(length << 2 | (segment.AccurateEcn ? 1 : 0));
-        header.Flags = segment.Flags;
-        header.Window = segment.Window.Value;
+        header.Seq = seq.Value;
+        header.Ack = ack.Value;
+        header.DataOffsetAndReserved = (byte)(length << 2);
+        header.Flags = flags;
+        header.Window = window.Value;
         header.Checksum = default;
-        header.UrgentPointer = segment.UrgentPointer;
+        header.UrgentPointer = urgentPointer;
         return length;
     }
 
