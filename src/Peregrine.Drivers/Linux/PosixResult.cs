@@ -75,8 +75,10 @@ internal enum Errno
     ENOTTY = 25,
     ENOSYS = 38,
     EBADFD = 77,
+    EPROTOTYPE = 91,
     EADDRINUSE = 98,
     ENETDOWN = 100,
     ENOBUFS = 105,
     EOPNOTSUPP = 95,
+    ECONNREFUSED = 111,
 }
