@@ -1,5 +1,7 @@
 // The table of kinds: a driver joins by one entry here, and is then known to every command line, to configuration, to "peregrine links",
 // to "auto" and to the demonstration.
+using Peregrine.Drivers.Memif;
+
 namespace Peregrine.Drivers;
 
 /// <summary>All kinds of links that are built.</summary>
@@ -10,6 +12,7 @@ public static class LinkKinds
     [
         TapKind.Tap,
         TapKind.Tun,
+        MemifKind.Memif,
         MemoryKind.Memory,
     ];
 

@@ -212,14 +212,15 @@ internal sealed class MemifControl : IDisposable
     {
         _state = $"connected to {(peer.Length > 0 ? peer : "a nameless peer")}";
         Interlocked.Increment(ref _sessions);
-        _isConnected = true;
+        // The queues first: whoever sees the link up may send.
         _link.OfferToAll(session);
+        _isConnected = true;
     }
 
     private void End(MemifSession session)
     {
-        _isConnected = false;
         _link.OfferToAll(null);
+        _isConnected = false;
         session.Release();
     }
 

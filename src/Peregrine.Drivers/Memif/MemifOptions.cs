@@ -1,5 +1,4 @@
-// What a memif link is told, and its form as text: "memif:/run/x.sock,server,id=1,queues=2". No behaviour.
-using System.Globalization;
+// What a memif link is told. No behaviour; its form as text is in MemifKind.
 using Peregrine.Core.Links;
 using Peregrine.Drivers.Linux;
 using Peregrine.Wire;
@@ -61,39 +60,6 @@ public sealed record MemifOptions
     /// <summary>Server: bytes of memory that a client may bring, in all. Default 1 GiB.</summary>
     public long RegionBytesMax { get; init; } = 1L << 30;
 
-    /// <summary>Reads "PATH[,server|client][,id=N][,queues=N][,ring=N][,buffer=N][,secret=TEXT][,mode=ethernet|ip][,mtu=N][,mac=ADDRESS][,poll][,unsealed]".</summary>
-    /// <exception cref="ArgumentException">The text is something else; the message names the word, its value and its range.</exception>
-    public static MemifOptions Parse(string text)
-    {
-        ArgumentNullException.ThrowIfNull(text);
-        var words = text.Split(',');
-        var options = new MemifOptions { SocketPath = words[0] };
-        foreach (var word in words.AsSpan(1))
-        {
-            var equals = word.IndexOf('=', StringComparison.Ordinal);
-            var (name, value) = equals < 0 ? (word, "") : (word[..equals], word[(equals + 1)..]);
-            options = (name, equals >= 0) switch
-            {
-                ("server" or "master", false) => options with { Role = MemifRole.Server },
-                ("client" or "slave", false) => options with { Role = MemifRole.Client },
-                ("role", true) => options with { Role = value is "server" or "master" ? MemifRole.Server : value is "client" or "slave" ? MemifRole.Client : throw Refuse(word, "role=server or role=client") },
-                ("id", true) => options with { Id = uint.TryParse(value, CultureInfo.InvariantCulture, out var id) ? id : throw Refuse(word, "a number from 0 to 4294967295") },
-                ("queues", true) => options with { QueueCount = Number(word, value) },
-                ("ring", true) => options with { RingSize = Number(word, value) },
-                ("buffer", true) => options with { BufferSize = Number(word, value) },
-                ("mtu", true) => options with { Mtu = Number(word, value) },
-                ("secret", true) => options with { Secret = value },
-                ("mode", true) => options with { Medium = value == "ethernet" ? LinkMedium.Ethernet : value == "ip" ? LinkMedium.Ip : throw Refuse(word, "mode=ethernet or mode=ip") },
-                ("mac", true) => options with { MacAddress = Wire.MacAddress.TryParse(value, out var address) ? address : throw Refuse(word, "an address like 02:00:00:00:00:01") },
-                ("poll", false) => options with { Polling = true },
-                ("unsealed", false) => options with { AllowUnsealed = true },
-                _ => throw Refuse(word, "server, client, id=, queues=, ring=, buffer=, secret=, mode=, mtu=, mac=, poll or unsealed"),
-            };
-        }
-        options.Validate();
-        return options;
-    }
-
     /// <summary>Checks every setting.</summary>
     /// <exception cref="ArgumentException">A setting is out of its range; the message names setting, value and range.</exception>
     public void Validate()
@@ -114,11 +80,6 @@ public sealed record MemifOptions
             throw new ArgumentException($"The memif secret has {Secret.Length} characters; it must have at most {MemifMessage.SecretSize}, of printable ASCII.");
         if (RegionBytesMax < 4_096) throw new ArgumentException($"memif {nameof(RegionBytesMax)} is {RegionBytesMax}; it must be at least 4096.");
     }
-
-    private static int Number(string word, string value) =>
-        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : throw Refuse(word, "a number");
-
-    private static ArgumentException Refuse(string word, string range) => new($"\"{word}\" in a memif link is not understood; expected is {range}.");
 
     private static void Range(string name, int value, int min, int max)
     {
