@@ -41,6 +41,8 @@ internal static class Program
     internal static string Advice(Exception e) => e switch
     {
         UnauthorizedAccessException => e.Message + (e.Message.Contains("--link memory", StringComparison.Ordinal) ? "" : " (or use --link memory, which needs no permission)"),
+        // The name of a parameter says something to programmers only.
+        ArgumentException { ParamName: { } name } => e.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal),
         _ => e.Message,
     };
 }

@@ -328,7 +328,7 @@ public sealed class TcpConnectionTests
     }
 
     [Fact]
-    public async Task IdleConnectionObjectIsAtMost80Bytes()
+    public async Task IdleConnectionObjectIsAtMost56Bytes()
     {
         await using var network = TestNetwork.ByHand();
         var handle = network.Pair().Client.Handle;
@@ -336,7 +336,7 @@ public sealed class TcpConnectionTests
         var before = GC.GetAllocatedBytesForCurrentThread();
         var connection = new TcpConnection(network.Core, handle);
         var bytes = GC.GetAllocatedBytesForCurrentThread() - before;
-        Assert.InRange(bytes, 1, 80);
+        Assert.InRange(bytes, 1, 56);
         GC.KeepAlive(connection);
     }
 }

@@ -15,8 +15,8 @@ internal sealed class TestCore : SocketEngine
     private Instant _time = Instant.Zero + Duration.FromSeconds(1);
     private int _queued;
 
-    internal TestCore(CompletionMode mode = CompletionMode.Inline, int mailboxMax = 256)
-        : base(TestStack.Create(), mode) => _mailboxMax = mailboxMax;
+    internal TestCore(CompletionMode mode = CompletionMode.Inline, int mailboxMax = 256, StackOptions? options = null)
+        : base(TestStack.Create(options), mode) => _mailboxMax = mailboxMax;
 
     internal List<Exception> Unhandled { get; } = [];
 
@@ -102,7 +102,8 @@ internal sealed class TestNetwork : Network
     internal int CoreThreadId => _thread?.ManagedThreadId ?? Environment.CurrentManagedThreadId;
 
     /// <summary>The test's own thread is the core, and turns it by hand.</summary>
-    internal static TestNetwork ByHand(CompletionMode mode = CompletionMode.Inline) => new(new TestCore(mode), threaded: false);
+    internal static TestNetwork ByHand(CompletionMode mode = CompletionMode.Inline, StackOptions? options = null) =>
+        new(new TestCore(mode, options: options), threaded: false);
 
     internal static TestNetwork OnThread(CompletionMode mode = CompletionMode.Inline, int mailboxMax = 256) => new(new TestCore(mode, mailboxMax), threaded: true);
 

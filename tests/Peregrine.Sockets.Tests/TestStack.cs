@@ -7,9 +7,9 @@ namespace Peregrine.Sockets.Tests;
 
 internal static class TestStack
 {
-    internal static NetworkStack Create()
+    internal static NetworkStack Create(StackOptions? options = null)
     {
-        var options = new StackOptions
+        options ??= new StackOptions
         {
             ConnectionCountMax = 1_024,
             TimeWaitCountMax = 1_024,

@@ -36,6 +36,8 @@ internal static class ServeCommand
 
     private static async Task<int> RunAsync(DirectoryInfo? folder, int port, int httpsPort, LinkOptions options, ParseResult parsed, CancellationToken cancel)
     {
+        if (port is < 1 or > 65_535 || httpsPort is < 0 or > 65_535 || port == httpsPort)
+            throw new ArgumentException($"--port is {port} and --https-port {httpsPort}; they must be different, from 1 to 65535, and --https-port may be 0 for none.");
         if (folder is { Exists: false }) throw new DirectoryNotFoundException($"There is no folder {folder.FullName}.");
         if (parsed.GetValue(options.Link) == "memory") throw new ArgumentException("Nobody could reach a site on a link in memory: give --link tap:NAME, or see 'peregrine demo --link memory'.");
         var (link, watch) = options.Open(parsed);

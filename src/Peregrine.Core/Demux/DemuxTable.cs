@@ -1,5 +1,8 @@
 // The table of connections: from the hash of a four-tuple to what holds the connection (a TCB, a TIME-WAIT record, a half-open record).
-// It keeps no tuples: a slot has the whole hash as its tag, and the owner of the record compares the tuple. Never grows, never rehashes.
+// It keeps no tuples: a slot has half of the hash as its tag, and the owner of the record compares the tuple. Never grows, never rehashes.
+// Half, because a slot of 8 bytes instead of 16 is what lets a million idle connections fit: the tag's low bits say where the entry is at
+// home, and those above tell entries of one home apart. A tag that agrees by chance (one in a thousand of the neighbours, with a million
+// connections) costs a comparison with a tuple that is not the right one.
 //
 // Open addressing with linear probing, entries of a cluster kept in the order of their home slots ("robin hood"): a search for what is
 // not there stops at the first entry whose home lies after its own, and deletion shifts back, so no tombstones pile up under churn.
@@ -61,7 +64,7 @@ internal sealed unsafe class DemuxTable
     /// <summary>Entries in the table.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Slots, of 16 bytes each.</summary>
+    /// <summary>Slots, of 8 bytes each.</summary>
     public int SlotCount => (int)(_mask + 1);
 
     /// <summary>The furthest that an entry has ever been put from its home slot: no search has read more slots than this and two.</summary>
@@ -94,9 +97,9 @@ internal sealed unsafe class DemuxTable
         {
             var slot = _slots + position;
             if (slot->State == Empty) break;
-            if (slot->Hash == hash)
+            if (slot->Tag == (uint)hash)
             {
-                kind = (DemuxKind)(slot->State - 1);
+                kind = slot->Kind;
                 index = slot->Index;
                 if (keys.Matches(kind, index, local, localPort, remote, remotePort)) return true;
             }
@@ -118,10 +121,10 @@ internal sealed unsafe class DemuxTable
         for (uint distance = 0; ; distance++)
         {
             var slot = _slots + position;
-            if (slot->State == Empty || (slot->Hash != hash && Distance(slot, position) < distance)) break;
-            if (slot->Hash == hash)
+            if (slot->State == Empty || (slot->Tag != (uint)hash && Distance(slot, position) < distance)) break;
+            if (slot->Tag == (uint)hash)
             {
-                (kind, index) = ((DemuxKind)(slot->State - 1), slot->Index);
+                (kind, index) = (slot->Kind, slot->Index);
                 return true;
             }
             position = (position + 1) & _mask;
@@ -130,7 +133,7 @@ internal sealed unsafe class DemuxTable
         return false;
     }
 
-    /// <summary>Adds an entry; false when the table is full. The caller knows that the tuple is not there.</summary>
+    /// <summary>Adds an entry; false when the table is full. The caller knows that the tuple is not there. Indexes are below 2³⁰.</summary>
     public bool TryAdd(ulong hash, DemuxKind kind, uint index)
     {
         if (Count >= Capacity)
@@ -138,7 +141,7 @@ internal sealed unsafe class DemuxTable
             Refused++;
             return false;
         }
-        var entry = new Slot { Hash = hash, Index = index, State = (uint)kind + 1 };
+        var entry = new Slot(hash, kind, index);
         var position = (uint)hash & _mask;
         for (uint distance = 0; ; distance++)
         {
@@ -183,8 +186,7 @@ internal sealed unsafe class DemuxTable
     public bool Replace(ulong hash, DemuxKind kind, uint index, DemuxKind newKind, uint newIndex)
     {
         if (!TryLocate(hash, kind, index, out var position)) return false;
-        _slots[position].State = (uint)newKind + 1;
-        _slots[position].Index = newIndex;
+        _slots[position] = new Slot(hash, newKind, newIndex);
         return true;
     }
 
@@ -203,26 +205,32 @@ internal sealed unsafe class DemuxTable
     private static uint SlotCountFor(int capacity) => BitOperations.RoundUpToPowerOf2((uint)((((long)capacity * 4) + 2) / 3));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private uint Distance(Slot* slot, uint position) => (position - (uint)slot->Hash) & _mask;
+    private uint Distance(Slot* slot, uint position) => (position - slot->Tag) & _mask;
 
     private bool TryLocate(ulong hash, DemuxKind kind, uint index, out uint position)
     {
+        var wanted = new Slot(hash, kind, index);
         position = (uint)hash & _mask;
         for (uint distance = 0; ; distance++)
         {
             var slot = _slots + position;
             if (slot->State == Empty || Distance(slot, position) < distance) return false;
-            if (slot->Hash == hash && slot->Index == index && slot->State == (uint)kind + 1) return true;
+            if (slot->Tag == wanted.Tag && slot->State == wanted.State) return true;
             position = (position + 1) & _mask;
         }
     }
 
-    private struct Slot
+    private readonly struct Slot(ulong hash, DemuxKind kind, uint index)
     {
-        public ulong Hash;
-        public uint Index;
+        private const int IndexBits = 30;
 
-        /// <summary>0 when empty, else the kind and one.</summary>
-        public uint State;
+        public readonly uint Tag = (uint)hash;
+
+        /// <summary>0 when empty, else the kind and one above the index.</summary>
+        public readonly uint State = (((uint)kind + 1) << IndexBits) | index;
+
+        public DemuxKind Kind => (DemuxKind)((State >> IndexBits) - 1);
+
+        public uint Index => State & ((1u << IndexBits) - 1);
     }
 }

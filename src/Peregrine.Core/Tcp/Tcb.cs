@@ -248,8 +248,9 @@ internal struct TcbCold
     internal uint SegmentsIn;
     internal uint SegmentsOut;
     internal uint SegmentsRetransmitted;
-    internal int Error;
-    internal int Listener;
+
+    /// <summary>A <see cref="System.Net.Sockets.SocketError"/>.</summary>
+    internal ushort Error;
     internal ushort PeerMss;
     internal ushort Settings;
     internal byte ProbesSent;

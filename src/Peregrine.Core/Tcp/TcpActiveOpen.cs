@@ -51,7 +51,6 @@ internal sealed class TcpActiveOpen
         var t = _x.Tcbs.Get(index);
         ref var c = ref t.C;
         t.K.Settings = number;
-        t.K.Listener = -1;
         (c.Local, c.LocalPort, c.Remote, c.RemotePort, c.Path) = (local, port, remote.Address, remote.Port, path);
         c.Flags = TcbFlags.ActiveOpen | TcbFlags.SynPending;
         TcpStates.Move(ref c.State, TcpState.SynSent);

@@ -104,7 +104,7 @@ internal sealed class TcpContext
         }
         c.Flags |= TcbFlags.Finished;
         c.Flags &= ~(TcbFlags.AckNow | TcbFlags.AckDelayed | TcbFlags.SynPending | TcbFlags.ProbeNow | TcbFlags.KeepaliveNow);
-        t.K.Error = (int)error;
+        t.K.Error = checked((ushort)error);
         ReleaseSending(t);
         if ((c.Flags & TcbFlags.Orphan) != 0) Free(t);
         else Raise(t, TcpEvents.Closed);

@@ -225,7 +225,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         plan.Flags = flags;
         plan.Window = TcpWindow.Advertise(ref c);
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
-        if ((c.Flags & TcbFlags.Sack) != 0 && (t.K.OutOfOrder.IntervalCount > 0 || t.K.DsackStart != t.K.DsackEnd)) AddSackBlocks(t, ref plan);
+        if ((c.Flags & TcbFlags.Sack) != 0 && (t.K.OutOfOrder.HasIntervals || t.K.DsackStart != t.K.DsackEnd)) AddSackBlocks(t, ref plan);
     }
 
     // RFC 2018 §4; RFC 2883 §4: a duplicate is reported first, and once.
@@ -238,7 +238,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
             k.DsackStart = k.DsackEnd;
             _x.Counters.DsacksSent++;
         }
-        if (k.OutOfOrder.IntervalCount == 0) return;
+        if (!k.OutOfOrder.HasIntervals) return;
         Span<SackBlock> blocks = stackalloc SackBlock[TcpOptions.SackBlockCountMax];
         var count = _x.OutOfOrder.WriteSackBlocks(ref k.OutOfOrder, blocks);
         for (var i = 0; i < count; i++) plan.Options.TryAddSackBlock(blocks[i]);

@@ -244,7 +244,6 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         var settings = _x.Settings[entry.Settings];
         _x.Settings.Share(entry.Settings);
         t.K.Settings = entry.Settings;
-        t.K.Listener = record.Listener;
         (c.Local, c.LocalPort, c.Remote, c.RemotePort, c.Path) = (record.Local, record.LocalPort, record.Remote, record.RemotePort, record.Path);
         TcpStates.Move(ref c.State, TcpState.SynReceived);
         c.Flags = TcbFlags.InAcceptQueue;

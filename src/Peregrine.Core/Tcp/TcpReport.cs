@@ -47,7 +47,7 @@ internal static class TcpReport
             ReceiveBuffer = c.ReceiveBuffer,
             UnsentBytes = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt),
             UnreadBytes = c.ReceiveQueue.Length,
-            OutOfOrderBytes = k.OutOfOrder.BytesHeld,
+            OutOfOrderBytes = x.OutOfOrder.BytesHeld(k.OutOfOrder),
             BytesReceived = k.BytesReceived,
             BytesAcknowledged = k.BytesAcked,
             SegmentsReceived = k.SegmentsIn,

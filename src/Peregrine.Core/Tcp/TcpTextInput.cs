@@ -47,7 +47,7 @@ internal sealed class TcpTextInput(TcpContext context)
             s.Flags &= ~TcpFlags.Fin;
             c.Flags |= TcbFlags.AckNow;
         }
-        if (t.K.OutOfOrder.IntervalCount > 0)
+        if (t.K.OutOfOrder.HasIntervals)
         {
             // RFC 5681 §4.2: a segment that fills a gap, whole or in part, is acknowledged at once.
             total += _x.OutOfOrder.Deliver(ref t.K.OutOfOrder, ref c.ReceiveQueue, _x.ReceiveQueue, ref c.Rcv.Nxt);

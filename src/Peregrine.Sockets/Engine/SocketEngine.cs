@@ -15,6 +15,7 @@ public abstract class SocketEngine
     private readonly WorkSlots _work = new(1024);
     private readonly List<TcpConnection> _batched = new(64);
     private readonly SocketTable<TcpConnection> _connections = new();
+    private readonly SocketTable<ITcpHandler> _handlers = new();
     private readonly SocketTable<TcpListener> _listeners = new();
     private readonly SocketTable<UdpSocket> _datagramSockets = new();
     private int _threadId = -1;
@@ -203,6 +204,17 @@ public abstract class SocketEngine
     internal void Add(TcpConnection connection) => _connections.Set(connection.Handle.Index, connection);
 
     internal void Remove(TcpConnection connection) => _connections.Clear(connection.Handle.Index, connection);
+
+    /// <summary>Who is told of a connection's events. Beside the connections, as those without a handler should not pay for one.</summary>
+    internal ITcpHandler? HandlerOf(uint index) => _handlers.Get(index);
+
+    /// <summary>Sets or takes away who is told; says whether there is one now.</summary>
+    internal bool SetHandler(uint index, ITcpHandler? handler)
+    {
+        if (handler != null) _handlers.Set(index, handler);
+        else if (_handlers.Get(index) is { } present) _handlers.Clear(index, present);
+        return handler != null;
+    }
 
     internal void Add(TcpListener listener) => _listeners.Set((uint)listener.Handle.Index, listener);
 

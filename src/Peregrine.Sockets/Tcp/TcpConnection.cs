@@ -1,4 +1,4 @@
-// A connection as an application holds it: a thin object over the stack's TCB, at most 80 bytes while nothing pends. Operations on the
+// A connection as an application holds it: a thin object over the stack's TCB, 56 bytes while nothing pends. Operations on the
 // core's thread run directly; those from other threads are stored in a reusable operation, and a record in the mailbox asks the core to
 // try it. Not the TCB, and no buffer of its own.
 using System.IO.Pipelines;
@@ -17,9 +17,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 {
     private readonly SocketEngine _engine;
     private TcpReceiveOperation? _receive;
-    private TcpSendOperation? _send;
     private TcpConnectionParts? _parts;
-    private ITcpHandler? _handler;
     private ushort _error;
     private ConnectionMarks _marks;
     private byte _mode;
@@ -97,12 +95,17 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     internal TcpHandle Handle { get; }
 
+    /// <summary>Who is told of events, if anybody. Kept by the engine, as most connections have none. On the core's thread.</summary>
+    private ITcpHandler? Handler
+    {
+        get => (_marks & ConnectionMarks.HasHandler) != 0 ? _engine.HandlerOf(Handle.Index) : null;
+        set => _marks = _engine.SetHandler(Handle.Index, value) ? _marks | ConnectionMarks.HasHandler : _marks & ~ConnectionMarks.HasHandler;
+    }
+
     internal bool IsDisposed => Volatile.Read(ref _disposed) != 0;
 
     internal bool IsEnded => (_marks & ConnectionMarks.Closed) != 0;
-
-    internal bool IsSending => _send is { IsActive: true };
-
+    internal bool IsSending => _parts?.Send is { IsActive: true };
     internal bool IsReleased => (_marks & ConnectionMarks.Released) != 0;
 
     /// <summary>Whether nothing more will be received: the end of the stream, or an own shutdown.</summary>
@@ -114,6 +117,8 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     internal bool IsReceiveShut => (_marks & ConnectionMarks.ReceiveShut) != 0;
 
     internal SocketError Error => (SocketError)_error;
+
+    internal void ForgetParts() => _parts = null;
 
     internal TcpConnectionParts Parts => _parts ?? TcpConnectionParts.Once(ref _parts, static () => new TcpConnectionParts());
 
@@ -139,7 +144,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     /// <exception cref="ObjectDisposedException">The connection has been disposed.</exception>
     public ValueTask<int> SendAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancel = default)
     {
-        if (_engine.IsCurrent && _send is not { IsActive: true } && !cancel.IsCancellationRequested)
+        if (_engine.IsCurrent && !IsSending && !cancel.IsCancellationRequested)
         {
             if (TrySend(buffer.Span, out var taken, out var fault, out var error))
                 return fault == OperationFault.None ? new(taken) : SocketErrors.Fail<int>(fault, error);
@@ -157,7 +162,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     /// <exception cref="InvalidOperationException">Called from another thread.</exception>
     public int TrySend(ReadOnlySpan<byte> bytes)
     {
-        RequireCore();
+        if (!_engine.IsCurrent) throw new InvalidOperationException("TrySend may be called on the core's thread only; from another thread use SendAsync.");
         return TrySend(bytes, out var taken, out var fault, out _) && fault != OperationFault.None ? -1 : taken;
     }
 
@@ -169,7 +174,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     {
         _engine.Run(() =>
         {
-            _handler = handler;
+            Handler = handler;
             if (handler != null && !IsDisposed) OnEvents(TcpEvents.Readable | (_marks.HasFlag(ConnectionMarks.Closed) ? TcpEvents.Closed : 0), Error);
             return true;
         });
@@ -237,7 +242,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     internal TcpSendOperation StartSend(ReadOnlyMemory<byte> buffer, int taken, bool throwsIO, CancellationToken cancel)
     {
-        var operation = _send ?? TcpConnectionParts.Once(ref _send, () => new TcpSendOperation(this));
+        var operation = _parts?.Send ?? TcpConnectionParts.Once(ref Parts.Send, () => new TcpSendOperation(this));
         operation.Claim(throwsIO);
         operation.Buffer = buffer;
         operation.Taken = taken;
@@ -294,7 +299,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
                 _receive?.Attempt();
                 break;
             case EngineCommandKind.Send:
-                _send?.Attempt();
+                _parts?.Send?.Attempt();
                 break;
             case EngineCommandKind.Pipes:
                 _parts?.Input?.OnCore();
@@ -323,7 +328,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         }
         if ((events & (TcpEvents.PeerClosed | TcpEvents.Closed)) != 0) TcpConnectionParts.TellEnded(ref _parts);
         if (_parts?.Connecting is { } connecting && (events & (TcpEvents.Connected | TcpEvents.Closed)) != 0) connecting.OnOutcome(this, events, error);
-        if (_handler != null) TellHandler(events);
+        if ((_marks & ConnectionMarks.HasHandler) != 0) TellHandler(events);
         if ((events & (TcpEvents.Readable | TcpEvents.PeerClosed | TcpEvents.Closed)) != 0)
         {
             _receive?.Attempt();
@@ -331,7 +336,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         }
         if ((events & (TcpEvents.Writable | TcpEvents.Closed)) != 0)
         {
-            _send?.Attempt();
+            _parts?.Send?.Attempt();
             _parts?.Output?.OnCore();
         }
     }
@@ -340,7 +345,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     internal void OnBatchEnd()
     {
         _marks &= ~ConnectionMarks.InBatch;
-        if (IsDisposed || _handler is not { } handler) return;
+        if (IsDisposed || Handler is not { } handler) return;
         _engine.Running = handler;
         try
         {
@@ -371,6 +376,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
             return;
         }
         _marks |= ConnectionMarks.Released | ConnectionMarks.Closed;
+        Handler = null;
         Parts.NoteEndPoints(_engine, Handle);
         _parts?.Output?.OnClosing();
         if (_parts is { LingerSeconds: 0 }) _engine.Tcp.Abort(Handle, _engine.Now);
@@ -395,7 +401,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         if (how == SocketShutdown.Receive || (_marks & ConnectionMarks.SendShut) != 0) return;
         _marks |= ConnectionMarks.SendShut;
         if (!IsEnded) _engine.Tcp.Shutdown(Handle, _engine.Now);
-        _send?.Fail(OperationFault.Socket, SocketError.Shutdown);
+        _parts?.Send?.Fail(OperationFault.Socket, SocketError.Shutdown);
     }
 
     private static bool Faulted(OperationFault kind, SocketError code, out OperationFault fault, out SocketError error)
@@ -428,7 +434,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     private void FailOperations(SocketError error)
     {
         _receive?.Fail(OperationFault.Socket, error);
-        _send?.Fail(OperationFault.Socket, error);
+        _parts?.Send?.Fail(OperationFault.Socket, error);
         _parts?.Input?.Fail(error);
         _parts?.Output?.Fail(error);
     }
@@ -441,14 +447,14 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     private void TellHandler(TcpEvents events)
     {
-        var handler = _handler!;
+        var handler = Handler!;
         _engine.Running = handler;
         try
         {
             if ((events & TcpEvents.Readable) != 0) DeliverRuns(handler);
-            if (_handler == handler && !IsDisposed && (events & TcpEvents.Writable) != 0) handler.OnWritable(this);
-            if (_handler == handler && !IsDisposed && (events & TcpEvents.PeerClosed) != 0) handler.OnPeerClosed(this);
-            if (_handler == handler && !IsDisposed && (events & TcpEvents.Closed) != 0) TellClosed(Error);
+            if (Handler == handler && !IsDisposed && (events & TcpEvents.Writable) != 0) handler.OnWritable(this);
+            if (Handler == handler && !IsDisposed && (events & TcpEvents.PeerClosed) != 0) handler.OnPeerClosed(this);
+            if (Handler == handler && !IsDisposed && (events & TcpEvents.Closed) != 0) TellClosed(Error);
         }
         catch (Exception e)
         {
@@ -458,7 +464,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     private void DeliverRuns(ITcpHandler handler)
     {
-        while (_handler == handler && !IsDisposed)
+        while (Handler == handler && !IsDisposed)
         {
             var cursor = default(TcpReadCursor);
             if (!_engine.Tcp.TryPeek(Handle, ref cursor, out var bytes) || bytes.Length == 0) return;
@@ -473,8 +479,8 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     private void TellClosed(SocketError error)
     {
-        if (_handler is not { } handler) return;
-        _handler = null;
+        if (Handler is not { } handler) return;
+        Handler = null;
         try
         {
             handler.OnClosed(this, error);
@@ -488,12 +494,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     private void OnHandlerFailed(Exception e, object callback)
     {
         _engine.OnUnhandled(e, callback);
-        _handler = null;
+        Handler = null;
         AbortOnCore();
-    }
-
-    private void RequireCore()
-    {
-        if (!_engine.IsCurrent) throw new InvalidOperationException("TrySend may be called on the core's thread only; from another thread use SendAsync.");
     }
 }

@@ -31,6 +31,9 @@ internal enum ConnectionMarks : byte
 
     /// <summary>The handle has been given back to the stack.</summary>
     Released = 64,
+
+    /// <summary>A handler is told of events; the engine has it.</summary>
+    HasHandler = 128,
 }
 
 internal sealed class TcpConnectionParts
@@ -38,6 +41,7 @@ internal sealed class TcpConnectionParts
     internal TcpPipeReader? Input;
     internal TcpPipeWriter? Output;
     internal CancellationTokenSource? Ended;
+    internal TcpSendOperation? Send;
 
     internal TcpStream? Stream { get; set; }
 
@@ -160,7 +164,8 @@ internal sealed class TcpConnectOperation(SocketEngine engine, CompletionMode mo
 
     internal void OnOutcome(TcpConnection connection, Core.Tcp.TcpEvents events, SocketError error)
     {
-        connection.Parts.Connecting = null;
+        // Nobody else has the connection yet, so nothing else is in its parts: an idle connection is to be one small object.
+        connection.ForgetParts();
         if (!TryEnter())
         {
             connection.Dispose();

@@ -74,7 +74,7 @@ public sealed class DemuxTableTests
     [InlineData(10_000_000, 16_777_216)]
     public void LoadIsAtMostThreeQuarters(int capacity, int slots)
     {
-        Assert.Equal((nuint)slots * 16 + 128, DemuxTable.BytesFor(capacity));
+        Assert.Equal((nuint)slots * 8 + 128, DemuxTable.BytesFor(capacity));
         Assert.True(capacity * 4L <= slots * 3L);
     }
 

@@ -23,26 +23,28 @@ internal unsafe readonly ref struct IntervalArray
     /// <summary>No slot.</summary>
     internal const byte None = byte.MaxValue;
 
-    private readonly ref OutOfOrderState _state;
+    private readonly ref OutOfOrderHeader _state;
     private readonly Interval* _slots;
     private readonly byte* _order;
 
     /// <summary>The array that lies in a block.</summary>
-    /// <param name="state">The connection's state.</param>
-    /// <param name="block">The block's first byte: records first, then the order.</param>
+    /// <param name="block">The block's first byte: the header, the records, then the order.</param>
     /// <param name="capacity">Slots.</param>
-    internal IntervalArray(ref OutOfOrderState state, byte* block, int capacity)
+    internal IntervalArray(byte* block, int capacity)
     {
-        _state = ref state;
-        _slots = (Interval*)block;
-        _order = block + (capacity * sizeof(Interval));
+        _state = ref *(OutOfOrderHeader*)block;
+        _slots = (Interval*)(block + sizeof(OutOfOrderHeader));
+        _order = (byte*)(_slots + capacity);
     }
+
+    /// <summary>The header.</summary>
+    internal ref OutOfOrderHeader Header => ref _state;
 
     /// <summary>Intervals.</summary>
     internal int Count => _state.IntervalCount;
 
     /// <summary>The intervals that fit a block of a size, at most.</summary>
-    internal static int CapacityFor(int blockSize) => Math.Min(None - 1, blockSize / (sizeof(Interval) + 1));
+    internal static int CapacityFor(int blockSize) => Math.Min(None - 1, (blockSize - sizeof(OutOfOrderHeader)) / (sizeof(Interval) + 1));
 
     /// <summary>The interval at a place in order of sequence.</summary>
     internal ref Interval At(int index)

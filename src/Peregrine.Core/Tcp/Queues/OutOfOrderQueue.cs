@@ -23,7 +23,7 @@ internal sealed unsafe class OutOfOrderQueue
     /// <summary>Queues over the blocks of one pool, fed from the frames of another.</summary>
     /// <param name="blocks">Where data and arrays of intervals lie.</param>
     /// <param name="frames">Where frames lie.</param>
-    /// <param name="intervalCountMax">Intervals a connection: 1 to what fits a block (163 of 4 KiB).</param>
+    /// <param name="intervalCountMax">Intervals a connection: 1 to what fits a block (162 of 4 KiB).</param>
     internal OutOfOrderQueue(ChunkPool blocks, FramePool frames, int intervalCountMax = 128)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(blocks.ChunkSize, 32_768, nameof(blocks));
@@ -39,7 +39,7 @@ internal sealed unsafe class OutOfOrderQueue
 
     /// <summary>Bytes held beyond gaps.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static uint BytesHeld(in OutOfOrderState o) => o.IntervalCount == 0 ? 0 : o.BytesHeld;
+    internal uint BytesHeld(in OutOfOrderState o) => o.HasIntervals ? View(in o).Header.BytesHeld : 0;
 
     /// <summary>Keeps those bytes of a segment that are not there yet.</summary>
     /// <param name="o">The connection's state. <see cref="Deliver"/> has been called since Rcv.Nxt last moved.</param>
@@ -57,7 +57,7 @@ internal sealed unsafe class OutOfOrderQueue
         if (seq.IsBefore(rcvNxt)) SkipDuplicate(ref reader, ref seq, SeqNumber.Min(end, rcvNxt), ref result);
         if (seq != end)
         {
-            if (o.IntervalCount == 0 && !TryOpenArray(ref o)) result.Refusal = OutOfOrderRefusal.NoBlock;
+            if (!o.HasIntervals && !TryOpenArray(ref o)) result.Refusal = OutOfOrderRefusal.NoBlock;
             else InsertParts(ref o, seq, end, ref reader, ref result);
         }
         result.IsDuplicate = result.Stored == 0 && result.Refusal == OutOfOrderRefusal.None;
@@ -70,18 +70,18 @@ internal sealed unsafe class OutOfOrderQueue
     /// <returns>Bytes handed over.</returns>
     internal int Deliver(ref OutOfOrderState o, ref ReceiveQueueState q, ReceiveQueue queue, ref SeqNumber rcvNxt)
     {
-        if (o.IntervalCount == 0) return 0;
+        if (!o.HasIntervals) return 0;
         var moved = 0u;
-        var intervals = View(ref o);
+        var intervals = View(in o);
         while (intervals.Count > 0 && intervals.At(0).Start.IsBeforeOrEqual(rcvNxt))
         {
             ref var first = ref intervals.At(0);
             if (first.End.IsBeforeOrEqual(rcvNxt))
             {
-                Drop(ref o, 0);
+                Drop(intervals, 0);
                 continue;
             }
-            Forget(ref o, in first);
+            Forget(ref intervals.Header, in first);
             // What has come in order meanwhile is in the queue already and is not replaced.
             if (first.Start != rcvNxt) BlockChain.CutFront(_blocks, ref first.Head, ref first.Tail, rcvNxt.Value - first.Start.Value);
             var length = first.End.Value - rcvNxt.Value;
@@ -90,19 +90,19 @@ internal sealed unsafe class OutOfOrderQueue
             moved += length;
             intervals.RemoveAt(0);
         }
-        if (o.IntervalCount == 0) CloseArray(ref o);
+        if (intervals.Count == 0) CloseArray(ref o);
         return (int)moved;
     }
 
     /// <summary>Writes SACK blocks, as many as there are and fit; returns how many.</summary>
     internal int WriteSackBlocks(ref OutOfOrderState o, Span<SackBlock> sackBlocks)
     {
-        if (o.IntervalCount == 0) return 0;
-        var intervals = View(ref o);
+        if (!o.HasIntervals) return 0;
+        var intervals = View(in o);
         var count = 0;
         // RFC 2018 §4: first the block with the segment that came last, then those most recently reported first. As each segment beyond
         // a gap is acknowledged at once, "came" and "was reported" are the same order.
-        for (var slot = o.Recent; slot != IntervalArray.None && count < sackBlocks.Length; slot = intervals.Slot(slot).Older)
+        for (var slot = intervals.Header.Recent; slot != IntervalArray.None && count < sackBlocks.Length; slot = intervals.Slot(slot).Older)
         {
             sackBlocks[count++] = new SackBlock(intervals.Slot(slot).Start, intervals.Slot(slot).End);
         }
@@ -116,28 +116,32 @@ internal sealed unsafe class OutOfOrderQueue
     /// <returns>Bytes dropped.</returns>
     internal int PruneTo(ref OutOfOrderState o, uint bytesMax)
     {
-        if (o.IntervalCount == 0) return 0;
-        var before = o.BytesHeld;
-        while (o.IntervalCount > 0 && o.BytesHeld > bytesMax) Drop(ref o, o.IntervalCount - 1);
-        if (o.IntervalCount == 0) CloseArray(ref o);
-        return (int)(before - BytesHeld(in o));
+        if (!o.HasIntervals) return 0;
+        var intervals = View(in o);
+        ref var header = ref intervals.Header;
+        var before = header.BytesHeld;
+        while (intervals.Count > 0 && header.BytesHeld > bytesMax) Drop(intervals, intervals.Count - 1);
+        var dropped = (int)(before - header.BytesHeld);
+        if (intervals.Count == 0) CloseArray(ref o);
+        return dropped;
     }
 
     /// <summary>Gives all blocks back.</summary>
     internal void Release(ref OutOfOrderState o)
     {
-        if (o.IntervalCount == 0) return;
-        while (o.IntervalCount > 0) Drop(ref o, o.IntervalCount - 1);
+        if (!o.HasIntervals) return;
+        var intervals = View(in o);
+        while (intervals.Count > 0) Drop(intervals, intervals.Count - 1);
         CloseArray(ref o);
     }
 
     /// <summary>Whether everything hangs together and the bounds hold: for checkers and tests.</summary>
     internal bool Check(ref OutOfOrderState o)
     {
-        if (o.IntervalCount == 0) return true;
-        if (o.IntervalCount > _capacity || !_blocks.IsRented(o.Intervals)) return false;
-        var intervals = View(ref o);
-        if (!intervals.Check()) return false;
+        if (!o.HasIntervals) return true;
+        if (!_blocks.IsRented(o.Intervals)) return false;
+        var intervals = View(in o);
+        if (intervals.Count == 0 || intervals.Count > _capacity || !intervals.Check()) return false;
         var (bytes, held, sparse) = (0u, 0u, 0);
         for (var i = 0; i < intervals.Count; i++)
         {
@@ -148,15 +152,18 @@ internal sealed unsafe class OutOfOrderQueue
             held += count;
             if (length < _sparseLength) sparse++;
         }
-        return bytes == o.BytesHeld && held == o.BlocksHeld && sparse == o.SparseCount && sparse <= SparseCountMax;
+        ref var header = ref intervals.Header;
+        return bytes == header.BytesHeld && held == header.BlocksHeld && sparse == header.SparseCount && sparse <= SparseCountMax;
     }
 
-    private IntervalArray View(ref OutOfOrderState o) => new(ref o, _blocks.Address(o.Intervals), _capacity);
+    /// <summary>The array of intervals, while there is one.</summary>
+    internal IntervalArray View(in OutOfOrderState o) => new(_blocks.Address(o.Intervals), _capacity);
 
     private bool TryOpenArray(ref OutOfOrderState o)
     {
         if (!_blocks.TryRent(out var block)) return false;
-        o = new OutOfOrderState { Intervals = block, Recent = IntervalArray.None, FreeSlot = IntervalArray.None };
+        o.Intervals = block;
+        View(in o).Header = new OutOfOrderHeader { Recent = IntervalArray.None, FreeSlot = IntervalArray.None };
         return true;
     }
 
@@ -168,7 +175,7 @@ internal sealed unsafe class OutOfOrderQueue
 
     private void InsertParts(ref OutOfOrderState o, SeqNumber seq, SeqNumber end, ref PayloadReader reader, ref OutOfOrderResult result)
     {
-        var intervals = View(ref o);
+        var intervals = View(in o);
         var at = intervals.FindStart(seq);
         var touched = IntervalArray.None;
         while (seq != end)
@@ -182,8 +189,8 @@ internal sealed unsafe class OutOfOrderQueue
             var gapEnd = at + 1 < intervals.Count ? SeqNumber.Min(end, intervals.At(at + 1).Start) : end;
             var want = gapEnd - seq;
             var stored = at >= 0 && intervals.At(at).End == seq
-                ? Extend(ref o, at, want, ref reader)
-                : Open(ref o, ref at, seq, want, ref reader, ref result.Refusal);
+                ? Extend(intervals, at, want, ref reader)
+                : Open(intervals, ref at, seq, want, ref reader, ref result.Refusal);
             result.Stored += stored;
             if (stored > 0) touched = intervals.SlotAt(at);
             if (stored < want)
@@ -195,33 +202,33 @@ internal sealed unsafe class OutOfOrderQueue
         }
         // RFC 2018 §4: "the contiguous block of data containing the segment which triggered this ACK" comes first, duplicates included.
         if (touched != IntervalArray.None) intervals.Touch(touched);
-        if (o.IntervalCount == 0) CloseArray(ref o);
+        if (intervals.Count == 0) CloseArray(ref o);
     }
 
     /// <summary>Appends to an interval, at its last block, and joins the next one if the gap between is closed.</summary>
-    private int Extend(ref OutOfOrderState o, int at, int want, ref PayloadReader reader)
+    private int Extend(scoped IntervalArray intervals, int at, int want, ref PayloadReader reader)
     {
-        var intervals = View(ref o);
+        ref var header = ref intervals.Header;
         ref var interval = ref intervals.At(at);
-        Forget(ref o, in interval);
+        Forget(ref header, in interval);
         var stored = Fill(ref interval, want, ref reader);
         if (at + 1 < intervals.Count && interval.End == intervals.At(at + 1).Start)
         {
             ref var next = ref intervals.At(at + 1);
-            Forget(ref o, in next);
+            Forget(ref header, in next);
             JoinNext(ref interval, in next);
             intervals.RemoveAt(at + 1);
         }
-        Remember(ref o, in interval);
+        Remember(ref header, in interval);
         return stored;
     }
 
     /// <summary>Stores bytes that do not continue the interval at the place: as a new one behind it, or as the front of the next.</summary>
-    private int Open(ref OutOfOrderState o, ref int at, SeqNumber seq, int want, ref PayloadReader reader, ref OutOfOrderRefusal refusal)
+    private int Open(scoped IntervalArray intervals, ref int at, SeqNumber seq, int want, ref PayloadReader reader, ref OutOfOrderRefusal refusal)
     {
-        var intervals = View(ref o);
+        ref var header = ref intervals.Header;
         var joins = at + 1 < intervals.Count && intervals.At(at + 1).Start == seq + (uint)want;
-        if (!joins) refusal = MayOpen(in o, (uint)want);
+        if (!joins) refusal = MayOpen(in header, (uint)want);
         if (refusal != OutOfOrderRefusal.None) return 0;
         var interval = new Interval { Start = seq, End = seq };
         var stored = Fill(ref interval, want, ref reader);
@@ -230,7 +237,7 @@ internal sealed unsafe class OutOfOrderQueue
         if (joins && stored == want)
         {
             ref var next = ref intervals.At(at);
-            Forget(ref o, in next);
+            Forget(ref header, in next);
             JoinNext(ref interval, in next);
             (interval.Newer, interval.Older) = (next.Newer, next.Older);
             next = interval;
@@ -238,7 +245,7 @@ internal sealed unsafe class OutOfOrderQueue
         else
         {
             // The pool ran dry in the middle of it: what became of the part may be one interval or one small one too many.
-            if (stored < want && MayOpen(in o, (uint)stored) != OutOfOrderRefusal.None)
+            if (stored < want && MayOpen(in header, (uint)stored) != OutOfOrderRefusal.None)
             {
                 _blocks.ReturnChain(interval.Head);
                 at--;
@@ -246,14 +253,14 @@ internal sealed unsafe class OutOfOrderQueue
             }
             intervals.InsertAt(at, in interval);
         }
-        Remember(ref o, in interval);
+        Remember(ref header, in interval);
         return stored;
     }
 
-    private OutOfOrderRefusal MayOpen(in OutOfOrderState o, uint length)
+    private OutOfOrderRefusal MayOpen(in OutOfOrderHeader header, uint length)
     {
-        if (o.IntervalCount >= _capacity) return OutOfOrderRefusal.TooManyIntervals;
-        return length < _sparseLength && o.SparseCount >= SparseCountMax ? OutOfOrderRefusal.TooSparse : OutOfOrderRefusal.None;
+        if (header.IntervalCount >= _capacity) return OutOfOrderRefusal.TooManyIntervals;
+        return length < _sparseLength && header.SparseCount >= SparseCountMax ? OutOfOrderRefusal.TooSparse : OutOfOrderRefusal.None;
     }
 
     /// <summary>Copies bytes behind an interval's last ones; returns how many, fewer when the pool is empty.</summary>
@@ -292,28 +299,27 @@ internal sealed unsafe class OutOfOrderQueue
         interval.End = next.End;
     }
 
-    private void Drop(ref OutOfOrderState o, int index)
+    private void Drop(scoped IntervalArray intervals, int index)
     {
-        var intervals = View(ref o);
         ref var interval = ref intervals.At(index);
-        Forget(ref o, in interval);
+        Forget(ref intervals.Header, in interval);
         _blocks.ReturnChain(interval.Head);
         intervals.RemoveAt(index);
     }
 
     // The sums over all intervals: an interval is taken out of them before it changes and put in again after.
-    private void Forget(ref OutOfOrderState o, in Interval interval)
+    private void Forget(ref OutOfOrderHeader header, in Interval interval)
     {
-        o.BytesHeld -= interval.Length;
-        o.BlocksHeld -= interval.Blocks;
-        if (interval.Length < _sparseLength) o.SparseCount--;
+        header.BytesHeld -= interval.Length;
+        header.BlocksHeld -= interval.Blocks;
+        if (interval.Length < _sparseLength) header.SparseCount--;
     }
 
-    private void Remember(ref OutOfOrderState o, in Interval interval)
+    private void Remember(ref OutOfOrderHeader header, in Interval interval)
     {
-        o.BytesHeld += interval.Length;
-        o.BlocksHeld += interval.Blocks;
-        if (interval.Length < _sparseLength) o.SparseCount++;
+        header.BytesHeld += interval.Length;
+        header.BlocksHeld += interval.Blocks;
+        if (interval.Length < _sparseLength) header.SparseCount++;
     }
 
     private static void SkipDuplicate(ref PayloadReader reader, ref SeqNumber seq, SeqNumber end, ref OutOfOrderResult result)

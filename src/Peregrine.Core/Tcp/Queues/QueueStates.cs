@@ -41,13 +41,27 @@ internal struct ReceiveQueueState
     internal uint Consumed;
 }
 
-/// <summary>Bytes received beyond a gap: 20 bytes, in the cold part.</summary>
+/// <summary>Bytes received beyond a gap: 4 bytes, in the cold part. The rest lies in the block, as most connections never have a gap.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct OutOfOrderState
 {
-    /// <summary>The block with the array of intervals, while <see cref="IntervalCount"/> is not zero.</summary>
-    internal uint Intervals;
+    private uint _block;
 
+    /// <summary>Whether anything is held: then there is a block with the array of intervals.</summary>
+    internal readonly bool HasIntervals => _block != 0;
+
+    /// <summary>The block with the array of intervals, while there is one. Kept as one more, so that a zeroed state is an empty queue.</summary>
+    internal uint Intervals
+    {
+        readonly get => _block - 1;
+        set => _block = value + 1;
+    }
+}
+
+/// <summary>What stands before the array in the block of intervals: sums over all of them, and the ends of its lists.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+internal struct OutOfOrderHeader
+{
     /// <summary>Bytes held.</summary>
     internal uint BytesHeld;
 

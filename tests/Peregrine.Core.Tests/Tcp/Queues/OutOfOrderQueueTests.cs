@@ -93,7 +93,7 @@ public sealed class OutOfOrderQueueTests
         using var world = new OutOfOrderWorld(new QueueMemory());
         var data = QueueMemory.Bytes(2560, 5);
         for (var i = 0; i < data.Length; i += 40) Assert.Equal(40, world.Insert(1 + (uint)i, data[i..(i + 40)]).Stored);
-        Assert.Equal(10u, world.State.BlocksHeld);
+        Assert.Equal(10u, world.Queue.View(in world.State).Header.BlocksHeld);
         var head = world.FirstBlock;
         world.RcvNxt = new SeqNumber(1);
         Assert.Equal(2560, world.Deliver());
@@ -171,7 +171,7 @@ public sealed class OutOfOrderQueueTests
         Assert.True(world.Memory.Blocks.TryRent(out var taken));
         Assert.Equal(OutOfOrderRefusal.NoBlock, world.Insert(10, new byte[5]).Refusal);
         world.Memory.Blocks.Return(taken);
-        Assert.Equal(0u, OutOfOrderQueue.BytesHeld(in world.State));
+        Assert.Equal(0u, world.Queue.BytesHeld(in world.State));
     }
 
     [Theory]

@@ -16,8 +16,9 @@ internal sealed class OutOfOrderWorld(QueueMemory memory, int intervalCountMax =
 
     internal ReceiveQueue Receive { get; } = new(memory.Blocks, memory.Frames);
 
-    internal unsafe uint FirstBlock =>
-        new IntervalArray(ref State, Memory.Blocks.Address(State.Intervals), Queue.IntervalCountMax).At(0).Head;
+    internal uint FirstBlock => Queue.View(in State).At(0).Head;
+
+    internal int IntervalCount => State.HasIntervals ? Queue.View(in State).Count : 0;
 
     internal OutOfOrderResult Insert(uint seq, byte[] payload)
     {

@@ -67,7 +67,7 @@ public sealed class ReassemblyModelTests
         {
             Assert.Equal(_origin + (uint)_next, _world.RcvNxt.Value);
             Assert.Equal((uint)(_next - _read), _world.Receive.Length(in _world.Received));
-            Assert.Equal(Held, (int)OutOfOrderQueue.BytesHeld(in _world.State));
+            Assert.Equal(Held, (int)_world.Queue.BytesHeld(in _world.State));
             Assert.Equal(ExpectedSack(), _world.Sack());
             return _world.Queue.Check(ref _world.State) && _world.Receive.Check(in _world.Received);
         }
@@ -102,7 +102,7 @@ public sealed class ReassemblyModelTests
 
         private void Beyond(int at, byte[] payload)
         {
-            var hadRoom = _world.Memory.Blocks.FreeCount > (payload.Length / 256) + 14 && _world.State.IntervalCount < _world.Queue.IntervalCountMax;
+            var hadRoom = _world.Memory.Blocks.FreeCount > (payload.Length / 256) + 14 && _world.IntervalCount < _world.Queue.IntervalCountMax;
             var result = _world.Insert(_origin + (uint)at, payload);
             var (stored, refused, duplicates, touched) = (0, false, 0, -1);
             for (var i = 0; i < payload.Length && !refused; i++)

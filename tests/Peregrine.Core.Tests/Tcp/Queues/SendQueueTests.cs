@@ -11,7 +11,7 @@ public sealed class SendQueueTests
     {
         Assert.Equal(28, Unsafe.SizeOf<SendQueueState>());
         Assert.Equal(16, Unsafe.SizeOf<ReceiveQueueState>());
-        Assert.Equal(20, Unsafe.SizeOf<OutOfOrderState>());
+        Assert.Equal(4, Unsafe.SizeOf<OutOfOrderState>());
     }
 
     [Fact]

@@ -1,0 +1,104 @@
+// What the tool says: help that teaches, errors that say what to do, and the status that scripts go by.
+namespace Peregrine.Cli.Tests;
+
+public sealed class CommandTests
+{
+    [Theory]
+    [InlineData("demo", "--stay")]
+    [InlineData("serve", "Examples:")]
+    [InlineData("ping", "Examples:")]
+    [InlineData("dump", "Examples:")]
+    [InlineData("stats", "Examples:")]
+    public async Task HelpTeaches(string command, string text)
+    {
+        using var scratch = new Scratch();
+        var result = await Tool.RunAsync(scratch.Path, [], command, "--help");
+        Assert.Equal(0, result.Status);
+        Assert.Contains(text, result.Output, StringComparison.Ordinal);
+        Assert.Contains($"peregrine {command}", result.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("Unrecognized command", "nonsense")]
+    [InlineData("Required argument missing", "ping")]
+    [InlineData("is no address: give one like", "ping", "no.such")]
+    [InlineData("is not a link: known are", "ping", "192.0.2.1", "--link", "bogus:1")]
+    [InlineData("--count must be from 1 to 65535", "ping", "192.0.2.1", "--link", "memory", "-c", "0")]
+    [InlineData("an entry must be an address with its prefix length", "ping", "192.0.2.1", "--link", "memory", "--address", "999")]
+    [InlineData("give --link tap:NAME", "serve", "--link", "memory")]
+    [InlineData("There is no folder", "serve", "/no/such")]
+    [InlineData("from 1 to 65535", "serve", "--port", "99999")]
+    [InlineData("There is no file", "dump", "/no/such")]
+    [InlineData("Give either a capture file or --link", "dump")]
+    [InlineData("start one, for example with 'peregrine demo --stay'", "stats")]
+    [InlineData("is it running, and is it yours?", "stats", "nosuch")]
+    [InlineData("Must be one of", "demo", "nosuch")]
+    public async Task ErrorsSayWhatToDo(string text, params string[] arguments)
+    {
+        using var scratch = new Scratch();
+        var result = await Tool.RunAsync(scratch.Path, [], arguments);
+        Assert.Equal(1, result.Status);
+        Assert.Contains(text, result.Errors, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", result.Errors, StringComparison.Ordinal);
+        Assert.DoesNotContain("(Parameter", result.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task WithoutPermissionATapDeviceIsRefusedWithAWayOut()
+    {
+        Tool.Need(root: true, "setpriv");
+        using var scratch = new Scratch();
+        var result = await Tool.RunAsync(scratch.Path, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], "ping", "192.0.2.1");
+        Assert.Equal(1, result.Status);
+        Assert.Equal("peregrine: no permission to open a TAP device: run as root, or use --link memory\n", result.Errors);
+    }
+
+    [Fact]
+    public async Task PingOverMemoryIsAnswered()
+    {
+        using var scratch = new Scratch();
+        var result = await Tool.RunAsync(scratch.Path, [], "ping", "192.0.2.1", "--link", "memory", "-c", "3", "--interval-ms", "1", "-s", "3000", "--dump");
+        Assert.True(result.Status == 0, result.ToString());
+        Assert.Contains("3 sent, 3 answered", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task PingThatNobodyAnswersFails()
+    {
+        using var scratch = new Scratch();
+        var result = await Tool.RunAsync(scratch.Path, [], "ping", "198.51.100.9", "--link", "memory", "-c", "1", "--address", "192.0.2.2/24");
+        Assert.Equal(1, result.Status);
+        Assert.Contains("1 sent, 0 answered", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task DamagedCaptureIsSaidToBe()
+    {
+        using var scratch = new Scratch();
+        await File.WriteAllTextAsync(scratch.File_("x.pcapng"), "this is no capture at all, and long enough to be one");
+        var result = await Tool.RunAsync(scratch.Path, [], "dump", scratch.File_("x.pcapng"));
+        Assert.Equal(1, result.Status);
+        Assert.Contains("is damaged after 0 frames", result.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AFolderIsServedToTheKernelUntilInterrupted()
+    {
+        Tool.Need(root: true, "curl", "nsenter", "unshare");
+        using var scratch = new Scratch();
+        Directory.CreateDirectory(scratch.File_("site"));
+        await File.WriteAllTextAsync(scratch.File_("site/index.html"), "a file of the folder");
+        // In a network namespace of its own: the device and its addresses are nobody else's.
+        using var serve = Tool.Start(scratch.Path, ["unshare", "-n"], "serve", scratch.File_("site"), "--port", "8080", "--https-port", "8443");
+        await serve.ReadUntilAsync("Ctrl-C ends it");
+        foreach (var url in (string[])["http://192.0.2.2:8080/", "https://192.0.2.2:8443/index.html", "http://[2001:db8::2]:8080/"])
+        {
+            var start = new System.Diagnostics.ProcessStartInfo("nsenter", ["-t", $"{serve.ProcessId}", "-n", "curl", "-sSkg", "-m", "20", url]) { RedirectStandardOutput = true };
+            using var curl = System.Diagnostics.Process.Start(start)!;
+            Assert.Equal("a file of the folder", await curl.StandardOutput.ReadToEndAsync());
+        }
+        serve.Interrupt();
+        var result = await serve.FinishAsync();
+        Assert.True(result.Status == 0, result.ToString());
+    }
+}
