@@ -1,5 +1,6 @@
 // The peregrine tool's entry: the commands, and how errors are told. What a command does is in its own file.
 using System.CommandLine;
+using System.CommandLine.Help;
 using Peregrine.Cli.Commands;
 
 namespace Peregrine.Cli;
@@ -8,12 +9,16 @@ internal static class Program
 {
     private static async Task<int> Main(string[] args)
     {
-        var root = new RootCommand("A user-space TCP/IP stack for .NET, to try out.\n\n"
+        // No RootCommand: that one calls itself by the assembly, and people type "peregrine".
+        var root = new Command("peregrine", "A user-space TCP/IP stack for .NET, to try out.\n\n"
             + "  peregrine demo                    shows a web site on the stack being fetched by curl, and what went over the wire\n"
             + "  peregrine serve ./site            serves a folder on a TAP link\n"
             + "  peregrine ping 192.0.2.1          asks another host from the stack\n"
             + "  peregrine dump capture.pcapng     prints frames\n"
-            + "  peregrine stats                   prints the counters of a running network");
+            + "  peregrine stats                   prints the counters of a running network")
+        {
+            new HelpOption(), new VersionOption(),
+        };
         root.Subcommands.Add(DemoCommand.Create());
         root.Subcommands.Add(ServeCommand.Create());
         root.Subcommands.Add(PingCommand.Create());

@@ -75,8 +75,8 @@ public sealed class CommandTests
     public async Task DamagedCaptureIsSaidToBe()
     {
         using var scratch = new Scratch();
-        await File.WriteAllTextAsync(scratch.File_("x.pcapng"), "this is no capture at all, and long enough to be one");
-        var result = await Tool.RunAsync(scratch.Path, [], "dump", scratch.File_("x.pcapng"));
+        await File.WriteAllTextAsync(scratch.At("x.pcapng"), "this is no capture at all, and long enough to be one");
+        var result = await Tool.RunAsync(scratch.Path, [], "dump", scratch.At("x.pcapng"));
         Assert.Equal(1, result.Status);
         Assert.Contains("is damaged after 0 frames", result.Errors, StringComparison.Ordinal);
     }
@@ -86,10 +86,10 @@ public sealed class CommandTests
     {
         Tool.Need(root: true, "curl", "nsenter", "unshare");
         using var scratch = new Scratch();
-        Directory.CreateDirectory(scratch.File_("site"));
-        await File.WriteAllTextAsync(scratch.File_("site/index.html"), "a file of the folder");
+        Directory.CreateDirectory(scratch.At("site"));
+        await File.WriteAllTextAsync(scratch.At("site/index.html"), "a file of the folder");
         // In a network namespace of its own: the device and its addresses are nobody else's.
-        using var serve = Tool.Start(scratch.Path, ["unshare", "-n"], "serve", scratch.File_("site"), "--port", "8080", "--https-port", "8443");
+        using var serve = Tool.Start(scratch.Path, ["unshare", "-n"], "serve", scratch.At("site"), "--port", "8080", "--https-port", "8443");
         await serve.ReadUntilAsync("Ctrl-C ends it");
         foreach (var url in (string[])["http://192.0.2.2:8080/", "https://192.0.2.2:8443/index.html", "http://[2001:db8::2]:8080/"])
         {

@@ -10,7 +10,7 @@ public sealed class DemoTests
     {
         Tool.Need(root: true, "curl");
         using var scratch = new Scratch();
-        var result = await Tool.RunAsync(scratch.Path, [], "demo", "--write", scratch.File_("demo.pcapng"));
+        var result = await Tool.RunAsync(scratch.Path, [], "demo", "--write", scratch.At("demo.pcapng"));
         AssertServed(result);
         Assert.Contains("TAP device in a network namespace of its own; the kernel's TCP", result.Output, StringComparison.Ordinal);
         Assert.Contains("$ curl --cacert demo.pem https://192.0.2.2/hello", result.Output, StringComparison.Ordinal);
@@ -19,7 +19,7 @@ public sealed class DemoTests
         Assert.Contains("192.0.2.1", result.Output, StringComparison.Ordinal);
         Assert.Contains("Flags [S]", result.Output, StringComparison.Ordinal);
 
-        var dump = await Tool.RunAsync(scratch.Path, [], "dump", scratch.File_("demo.pcapng"));
+        var dump = await Tool.RunAsync(scratch.Path, [], "dump", scratch.At("demo.pcapng"));
         Assert.True(dump.Status == 0, dump.ToString());
         Assert.InRange(dump.Output.Split('\n').Length, 50, 100_000);
     }

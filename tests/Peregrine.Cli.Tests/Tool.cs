@@ -107,12 +107,12 @@ internal sealed class Scratch : IDisposable
     internal Scratch()
     {
         Path = Directory.CreateTempSubdirectory("peregrine-cli-").FullName;
-        File.SetUnixFileMode(Path, (UnixFileMode)0b111_111_111);
+        if (OperatingSystem.IsLinux()) File.SetUnixFileMode(Path, (UnixFileMode)0b111_111_111);
     }
 
     internal string Path { get; }
 
-    internal string File_(string name) => System.IO.Path.Combine(Path, name);
+    internal string At(string name) => System.IO.Path.Combine(Path, name);
 
     public void Dispose() => Directory.Delete(Path, recursive: true);
 }
