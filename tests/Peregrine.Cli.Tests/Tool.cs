@@ -46,7 +46,8 @@ internal sealed class Tool : IDisposable
     /// <param name="arguments">The tool's.</param>
     internal static Tool Start(string folder, string[] prefix, params string[] arguments)
     {
-        string[] all = [.. prefix, Dotnet, Assembly, .. arguments];
+        // Shells start what runs in the background with Ctrl-C ignored, and that is inherited.
+        string[] all = ["env", "--default-signal=INT", .. prefix, Dotnet, Assembly, .. arguments];
         var start = new ProcessStartInfo(all[0], all[1..])
         {
             RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = folder,
