@@ -14,6 +14,7 @@ internal static class Program
             + "  peregrine demo                    shows a web site on the stack being fetched by curl, and what went over the wire\n"
             + "  peregrine serve ./site            serves a folder on a TAP link\n"
             + "  peregrine ping 192.0.2.1          asks another host from the stack\n"
+            + "  peregrine iperf3 -s               measures throughput, with iperf3 at the other end\n"
             + "  peregrine dump capture.pcapng     prints frames\n"
             + "  peregrine stats                   prints the counters of a running network")
         {
@@ -22,9 +23,10 @@ internal static class Program
         root.Subcommands.Add(DemoCommand.Create());
         root.Subcommands.Add(ServeCommand.Create());
         root.Subcommands.Add(PingCommand.Create());
+        root.Subcommands.Add(Iperf3Command.Create());
         root.Subcommands.Add(DumpCommand.Create());
         root.Subcommands.Add(StatsCommand.Create());
-        var parsed = root.Parse(args);
+        var parsed = root.Parse(Iperf3Command.Arrange(args));
         try
         {
             return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeSpan.FromSeconds(10) })

@@ -20,14 +20,16 @@ internal static class Rooms
         new("Peregrine", ["Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"], MayUsePackages: true, MayUseAspNetCore: true),
         // Over Sockets alone, so that the same transport runs in the simulation.
         new("Peregrine.Kestrel", ["Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"], MayUseAspNetCore: true),
+        // Over Sockets alone too: a measurement runs in the simulation as well as on a card.
+        new("Peregrine.Iperf3", ["Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"]),
         // The three that compose: host + drivers + edge. Host and drivers never know each other.
         new("Peregrine.AspNetCore",
             ["Peregrine", "Peregrine.Drivers", "Peregrine.Kestrel", "Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"],
             MayUsePackages: true, MayUseAspNetCore: true),
         new("Peregrine.Native", ["Peregrine", "Peregrine.Drivers", "Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"]),
         new("Peregrine.Cli",
-            ["Peregrine.AspNetCore", "Peregrine", "Peregrine.Drivers", "Peregrine.Kestrel", "Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire",
-                "Peregrine.Simulation"],
+            ["Peregrine.AspNetCore", "Peregrine", "Peregrine.Drivers", "Peregrine.Kestrel", "Peregrine.Iperf3", "Peregrine.Sockets", "Peregrine.Core",
+                "Peregrine.Wire", "Peregrine.Simulation"],
             MayUsePackages: true, MayUseAspNetCore: true),
     ];
 
