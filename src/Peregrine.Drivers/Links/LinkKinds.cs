@@ -1,5 +1,6 @@
 // The table of kinds: a driver joins by one entry here, and is then known to every command line, to configuration, to "peregrine links",
 // to "auto" and to the demonstration.
+using Peregrine.Drivers.Dpdk;
 using Peregrine.Drivers.Memif;
 
 namespace Peregrine.Drivers;
@@ -13,6 +14,7 @@ public static class LinkKinds
         TapKind.Tap,
         TapKind.Tun,
         MemifKind.Memif,
+        DpdkKind.Dpdk,
         MemoryKind.Memory,
     ];
 

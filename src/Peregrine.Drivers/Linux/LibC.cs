@@ -63,6 +63,21 @@ internal static unsafe partial class LibC
     [LibraryImport(Library, EntryPoint = "getrandom", SetLastError = true)]
     public static partial nint GetRandom(void* buffer, nuint length, uint flags);
 
+    [LibraryImport(Library, EntryPoint = "fdopen", SetLastError = true)]
+    public static partial nint OpenStream(int descriptor, byte* mode);
+
+    [LibraryImport(Library, EntryPoint = "setvbuf", SetLastError = true)]
+    public static partial int SetBuffering(nint stream, void* buffer, int mode, nuint size);
+
+    [LibraryImport(Library, EntryPoint = "lseek", SetLastError = true)]
+    public static partial nint Seek(int descriptor, nint offset, int from);
+
+    [LibraryImport(Library, EntryPoint = "pread", SetLastError = true)]
+    public static partial nint ReadAt(int descriptor, void* buffer, nuint count, nint offset);
+
+    [LibraryImport(Library, EntryPoint = "dladdr1")]
+    public static partial int FindSymbol(nint address, void* information, void** symbol, int kind);
+
     [LibraryImport(Library, EntryPoint = "setns", SetLastError = true)]
     public static partial int SetNamespace(int descriptor, int kind);
 

@@ -72,6 +72,50 @@ internal static unsafe class Posix
         fixed (ulong* bits = mask) return PosixResult.From(LibC.GetAffinity(0, (nuint)(mask.Length * sizeof(ulong)), bits));
     }
 
+    /// <summary>The processors that this process may use; the first when the kernel does not say.</summary>
+    public static List<int> Processors()
+    {
+        Span<ulong> mask = stackalloc ulong[16];
+        mask.Clear();
+        if (GetAffinity(mask).IsError) return [0];
+        var found = new List<int>();
+        for (var cpu = 0; cpu < mask.Length * 64; cpu++)
+        {
+            if ((mask[cpu / 64] >> (cpu % 64) & 1) != 0) found.Add(cpu);
+        }
+        return found.Count == 0 ? [0] : found;
+    }
+
+    /// <summary>A FILE* that appends to a descriptor, line by line, and owns it; 0 when it failed.</summary>
+    public static nint OpenStream(int descriptor)
+    {
+        const int lineBuffered = 1;
+        nint stream;
+        fixed (byte* mode = "a\0"u8) stream = LibC.OpenStream(descriptor, mode);
+        if (stream != 0) LibC.SetBuffering(stream, null, lineBuffered, 0);
+        return stream;
+    }
+
+    /// <summary>Bytes in a file, or -1.</summary>
+    public static long FileLength(int descriptor)
+    {
+        const int fromEnd = 2;
+        return LibC.Seek(descriptor, 0, fromEnd);
+    }
+
+    public static PosixResult ReadAt(int descriptor, void* buffer, int count, long offset) =>
+        PosixResult.From(LibC.ReadAt(descriptor, buffer, (nuint)count, (nint)offset));
+
+    /// <summary>Bytes of a loaded library's symbol, as its symbol table says; 0 when it has none there.</summary>
+    public static nuint SymbolSize(nint address)
+    {
+        // RTLD_DL_SYMENT gives the Elf64_Sym, whose size lies behind name, information and value.
+        const int symbolEntry = 1, sizeOffset = 16;
+        var information = stackalloc nint[4];
+        byte* symbol = null;
+        return LibC.FindSymbol(address, information, (void**)&symbol, symbolEntry) == 0 || symbol == null ? 0 : *(nuint*)(symbol + sizeOffset);
+    }
+
     public static PosixResult GetRandom(Span<byte> destination)
     {
         fixed (byte* bytes = destination) return PosixResult.From(LibC.GetRandom(bytes, (nuint)destination.Length, 0));

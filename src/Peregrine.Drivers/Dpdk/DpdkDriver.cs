@@ -1,0 +1,41 @@
+// What is known of DPDK's drivers and cannot be asked of them: whether a burst makes system calls, whether any memory will do for its buffers,
+// what it calls its queues. A driver that is not listed gets what is safe for all.
+namespace Peregrine.Drivers.Dpdk;
+
+/// <param name="Prefix">How its name begins.</param>
+/// <param name="MakesSystemCalls">Whether a burst may enter the kernel. Then the collector must be told of the call, or a collection waits for it.</param>
+/// <param name="TakesAnyMemory">Whether a buffer may lie anywhere in the process. False where it is found from the buffer pool's own memory (AF_XDP, virtio-user).</param>
+/// <param name="QueueWord">The argument by which it is told how many queues to make, or null.</param>
+/// <param name="SharesKernelAddress">Whether its address is also that of the kernel's interface at the other end.</param>
+/// <param name="Defaults">Arguments that are added where the user gave none of that name.</param>
+internal sealed record DpdkDriver(
+    string Prefix, bool MakesSystemCalls = true, bool TakesAnyMemory = false, string? QueueWord = null, bool SharesKernelAddress = false, params string[] Defaults)
+{
+    private static readonly DpdkDriver[] s_known =
+    [
+        new("net_null", MakesSystemCalls: false, TakesAnyMemory: true),
+        new("net_ring", MakesSystemCalls: false, TakesAnyMemory: true),
+        // Its ring's frames must fit a chunk of 2 KiB behind DPDK's headroom; the default of 2,048 does not.
+        new("net_af_packet", TakesAnyMemory: true, QueueWord: "qpairs", Defaults: "framesz=1920"),
+        new("net_pcap", TakesAnyMemory: true),
+        new("net_tap", TakesAnyMemory: true, SharesKernelAddress: true),
+        new("net_memif", TakesAnyMemory: true),
+        new("net_vhost", TakesAnyMemory: true, QueueWord: "queues"),
+        new("net_af_xdp", QueueWord: "queue_count"),
+        new("net_virtio_user", QueueWord: "queues"),
+    ];
+
+    // Poll-mode drivers of cards: doorbells by stores, never a system call. None of them could be tried; frames are copied unless asked otherwise.
+    private static readonly string[] s_cards =
+        ["net_e1000_igb", "net_e1000_em", "net_igc", "net_ixgbe", "net_i40e", "net_ice", "net_iavf", "mlx5_pci", "net_mlx4", "net_ena", "net_bnxt", "net_vmxnet3", "net_virtio"];
+
+    /// <summary>What is known of a driver by the name that it gives itself or that the user gave the device.</summary>
+    public static DpdkDriver For(string name)
+    {
+        foreach (var driver in s_known)
+        {
+            if (name.StartsWith(driver.Prefix, StringComparison.Ordinal)) return driver;
+        }
+        return new DpdkDriver(name, MakesSystemCalls: !s_cards.Contains(name));
+    }
+}
