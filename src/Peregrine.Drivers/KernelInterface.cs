@@ -24,6 +24,15 @@ public static class KernelInterface
     public static void AddRoute(string name, IpPrefix destination, IpAddress? gateway = null) =>
         Do(netlink => netlink.AddRoute(name, destination, gateway));
 
+    /// <summary>Makes a pair of Ethernet interfaces (veth) that are each other's wire; both are down.</summary>
+    /// <param name="name">The one that stays in the calling thread's namespace.</param>
+    /// <param name="peerName">The other.</param>
+    /// <param name="peerNamespace">The namespace of the other, or null for the same.</param>
+    /// <param name="queueCount">Receive and transmit queues of each, 1 to 4,096.</param>
+    /// <exception cref="IOException">A name is taken, or it is not permitted.</exception>
+    public static void AddPair(string name, string peerName, NetworkNamespace? peerNamespace = null, int queueCount = 1) =>
+        Do(netlink => netlink.AddPair(name, peerName, peerNamespace?.Descriptor ?? -1, queueCount));
+
     /// <summary>Deletes the interface.</summary>
     /// <exception cref="IOException">There is no such interface.</exception>
     public static void Delete(string name) => Do(netlink => netlink.DeleteInterface(name));

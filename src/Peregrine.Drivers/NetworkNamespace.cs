@@ -13,6 +13,8 @@ public sealed class NetworkNamespace : IDisposable
 
     private NetworkNamespace(int descriptor) => _descriptor = descriptor;
 
+    internal int Descriptor => _descriptor;
+
     /// <summary>A path by which other programs can enter while this process holds the namespace (<c>nsenter --net=PATH</c>).</summary>
     public string Path => $"/proc/{Environment.ProcessId}/fd/{_descriptor}";
 

@@ -27,6 +27,12 @@ public enum LinkOffloads
 
     /// <summary>May deliver merged TCP super-segments.</summary>
     ReceiveMerged = 16,
+
+    /// <summary>
+    /// Received frames may carry an unfinished checksum and cannot say so: the neighbour is a kernel on this machine, and the link sees bytes
+    /// only. The stack recognizes one by its value; see docs/internals/xdp.md.
+    /// </summary>
+    ReceiveUnfinished = 32,
 }
 
 /// <summary>How frames on the link begin.</summary>

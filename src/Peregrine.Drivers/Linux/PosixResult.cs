@@ -81,4 +81,5 @@ internal enum Errno
     ENOBUFS = 105,
     EOPNOTSUPP = 95,
     ECONNREFUSED = 111,
+    EAFNOSUPPORT = 97,
 }

@@ -10,8 +10,9 @@ internal sealed class RouteNetlink : IDisposable
 {
     private const int HeaderLength = 16;
     private const ushort MessageError = 2, NewLink = 16, DeleteLink = 17, NewAddress = 20, NewRoute = 24;
-    private const ushort FlagRequest = 1, FlagAcknowledge = 4, FlagReplace = 0x100, FlagCreate = 0x400;
-    private const ushort LinkMtu = 4, AddressAddress = 1, AddressLocal = 2, AddressFlags = 8, RouteDestination = 1, RouteInterface = 4, RouteGateway = 5;
+    private const ushort FlagRequest = 1, FlagAcknowledge = 4, FlagReplace = 0x100, FlagCreate = 0x400, FlagExclusive = 0x200;
+    private const ushort LinkName = 3, LinkMtu = 4, LinkKind = 18, LinkNamespace = 28, TransmitQueues = 31, ReceiveQueues = 32, KindName = 1, KindDetails = 2, PairPeer = 1;
+    private const ushort AddressAddress = 1, AddressLocal = 2, AddressFlags = 8, RouteDestination = 1, RouteInterface = 4, RouteGateway = 5;
     private const uint NoDuplicateDetection = 2;
     private const int Tentative = 0x40, UsableAttempts = 200;
     private const byte MainTable = 254, ProtocolStatic = 4, ScopeUniverse = 0, ScopeLink = 253, KindUnicast = 1;
@@ -51,6 +52,24 @@ internal sealed class RouteNetlink : IDisposable
         BeginLink(NewLink, 0, name, 0, 0);
         AppendUInt32(LinkMtu, (uint)mtu);
         Exchange().ThrowIfError($"cannot set the MTU of '{name}' to {mtu}");
+    }
+
+    /// <summary>Makes two interfaces that are each other's wire. The second goes into another namespace where a descriptor of one is given.</summary>
+    public void AddPair(string name, string peer, int peerNamespace, int queueCount)
+    {
+        Begin(NewLink, FlagCreate | FlagExclusive);
+        AppendPairEnd(name, queueCount);
+        var kind = _length;
+        AppendAttribute(LinkKind, []);
+        AppendAttribute(KindName, "veth"u8);
+        var details = _length;
+        AppendAttribute(KindDetails, []);
+        var second = _length;
+        AppendAttribute(PairPeer, []);
+        AppendPairEnd(peer, queueCount);
+        if (peerNamespace >= 0) AppendUInt32(LinkNamespace, (uint)peerNamespace);
+        foreach (var nest in (ReadOnlySpan<int>)[kind, details, second]) MemoryMarshal.Write(_buffer.AsSpan(nest), (ushort)(_length - nest));
+        Exchange().ThrowIfError($"cannot make the pair of interfaces '{name}' and '{peer}'");
     }
 
     public void DeleteInterface(string name)
@@ -114,6 +133,15 @@ internal sealed class RouteNetlink : IDisposable
             }
             Thread.Sleep(1);
         }
+    }
+
+    /// <summary>struct ifinfomsg, then the attributes of an interface that is to be made.</summary>
+    private void AppendPairEnd(string name, int queueCount)
+    {
+        for (var i = 0; i < 4; i++) AppendInt32(0);
+        AppendAttribute(LinkName, System.Text.Encoding.ASCII.GetBytes(name + '\0'));
+        AppendUInt32(TransmitQueues, (uint)queueCount);
+        AppendUInt32(ReceiveQueues, (uint)queueCount);
     }
 
     private void BeginLink(ushort kind, ushort flags, string name, uint value, uint mask)

@@ -1,0 +1,254 @@
+// An interface of the kernel as a link, by AF_XDP: the control side. The steering program decides what is ours, the rest of the machine
+// keeps the interface. An interface that is deleted and comes back under its name is taken again.
+using System.Threading;
+using Peregrine.Core.Links;
+using Peregrine.Core.Memory;
+using Peregrine.Drivers.Linux;
+using Peregrine.Wire;
+
+namespace Peregrine.Drivers.Xdp;
+
+/// <summary>
+/// A link over an interface of the kernel that shares it with the kernel: what <see cref="Steering"/> says is ours, everything else goes on as
+/// before. Needs root, or CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF; Linux 5.9 or later.
+/// </summary>
+public sealed class XdpLink : ILink
+{
+    // What the kernel puts before a frame: XDP_PACKET_HEADROOM.
+    private const int KernelHeadroom = 256;
+    private const int LinkHeader = 18, ChunkSizeMin = 2_048;
+
+    private XdpOptions _options;
+    private readonly NetworkNamespace _space;
+    private readonly XdpQueue?[] _queues;
+    private readonly List<XdpSocket> _sockets = [];
+    private readonly Lock _gate = new();
+    private XdpAttachment? _attachment;
+    private int _control;
+    private int _epoch;
+
+    private XdpLink(string name, XdpOptions options, NetworkNamespace space)
+    {
+        (Name, _options, _space) = (name, options, space);
+        _queues = new XdpQueue?[options.QueueCount];
+        _control = -1;
+        Steering = new XdpSteering(options.FirstQueue + options.QueueCount, options.Traffic);
+    }
+
+    /// <inheritdoc/>
+    public string Name { get; }
+
+    /// <summary>What of the interface's traffic is ours.</summary>
+    public XdpSteering Steering { get; }
+
+    /// <inheritdoc/>
+    public LinkMedium Medium => LinkMedium.Ethernet;
+
+    /// <summary>The interface's own address, which we share with the kernel.</summary>
+    public MacAddress MacAddress { get; private set; }
+
+    /// <summary>The interface's MTU as it is now; asks the kernel.</summary>
+    public int Mtu
+    {
+        get
+        {
+            lock (_gate) return field = TapDevice.ReadMtu(_control, Name) is { } mtu ? Math.Min(mtu, MtuMax) : field;
+        }
+    }
+
+    /// <inheritdoc/>
+    public LinkOffloads Offloads { get; private set; }
+
+    /// <inheritdoc/>
+    public int SuperSegmentMax => 0;
+
+    /// <inheritdoc/>
+    public int QueueCount => _queues.Length;
+
+    /// <summary>How the link works, for people: "native, copy (…), several chunks a frame".</summary>
+    public string Mode { get; private set; } = "";
+
+    /// <summary>
+    /// Whether the interface is there, up, and has its carrier; asks the kernel. An interface that was deleted and is there again is taken again
+    /// here, and the queues follow at their next turn.
+    /// </summary>
+    public bool IsUp
+    {
+        get
+        {
+            lock (_gate)
+            {
+                if (_control < 0) return false;
+                Follow();
+                return _attachment is not null && TapDevice.IsUp(_control, Name);
+            }
+        }
+    }
+
+    /// <summary>Why the link could not be taken again the last time, or null.</summary>
+    public string? LastFailure { get; private set; }
+
+    /// <summary>How often the interface went or came since the link was opened.</summary>
+    internal int Epoch => Volatile.Read(ref _epoch);
+
+    internal bool IsAttached => Volatile.Read(ref _attachment) is not null;
+
+    /// <summary>Chunks that a frame to be sent may have; MAX_SKB_FRAGS is 17 unless the kernel was built otherwise.</summary>
+    internal int PartCountMax => 16;
+
+    // With several chunks a frame the kernel bounds the MTU, else a chunk does; the smallest that a pool may have.
+    private int MtuMax { get; set; } = ChunkSizeMin - KernelHeadroom - XdpQueue.Headroom - LinkHeader;
+
+    /// <summary>Attaches the program to an interface and looks what can be done with it.</summary>
+    /// <param name="name">The interface's name.</param>
+    /// <param name="options">How; null for the defaults, with which nothing is ours until <see cref="Steering"/> is told.</param>
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    /// <exception cref="UnauthorizedAccessException">It is not permitted; the message says what to do.</exception>
+    /// <exception cref="IOException">The kernel refused; the message says what to do.</exception>
+    public static XdpLink Open(string name, XdpOptions? options = null)
+    {
+        options ??= new XdpOptions();
+        TapDevice.Check(name, new TapOptions());
+        options.Validate();
+        var space = NetworkNamespace.Open(options.NetworkNamespace ?? "/proc/thread-self/ns/net");
+        XdpLink? link = null;
+        try
+        {
+            link = new XdpLink(name, options, space);
+            var opened = link;
+            space.Run(opened.OpenHere);
+            return link;
+        }
+        catch
+        {
+            if (link is null) space.Dispose();
+            else link.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public ILinkQueue OpenQueue(int index, FramePool frames)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, QueueCount);
+        ArgumentNullException.ThrowIfNull(frames);
+        if (_queues[index] is not null) throw new InvalidOperationException($"Queue {index} of link '{Name}' is open already.");
+        // A quarter of the pool at most lies ready for the card: the rest is for frames that are worked on and sent.
+        var fill = Math.Min(_options.RingFrames, Math.Max(1, frames.Chunks.Count / 4));
+        return _queues[index] = new XdpQueue(this, index, frames, fill);
+    }
+
+    /// <summary>What the kernel counted at a queue: what it dropped for want of chunks or room, and descriptors that it refused.</summary>
+    public (long DroppedNoMemory, long DroppedRingFull, long Invalid) ReadDrops(int queue)
+    {
+        if (_queues[queue] is not { } open) return default;
+        var s = open.Statistics();
+        return ((long)s.ReceiveDropped, (long)s.ReceiveRingFull, (long)(s.ReceiveInvalid + s.TransmitInvalid));
+    }
+
+    /// <summary>Closes the queues and takes the program off the interface. Call when its engines no longer run.</summary>
+    public void Dispose()
+    {
+        foreach (var queue in _queues) queue?.Dispose();
+        lock (_gate)
+        {
+            _attachment?.Dispose();
+            _attachment = null;
+            if (_control >= 0) Posix.Close(_control);
+            _control = -1;
+        }
+        Steering.Dispose();
+        _space.Dispose();
+    }
+
+    /// <summary>A socket for a queue, in the interface's namespace; queues of one pool share its registration.</summary>
+    internal XdpSocket OpenSocket(int index, FramePool frames)
+    {
+        lock (_gate)
+        {
+            var attachment = _attachment ?? throw new IOException($"the interface '{Name}' is gone");
+            var shared = Array.Find(_queues, queue => queue?.Frames == frames && queue.Socket is not null)?.Socket;
+            var socket = _space.Run(() => XdpSocket.Open(
+                attachment.Facts.Index, _options.FirstQueue + index, _options, attachment.IsNative, frames.Chunks, XdpQueue.Headroom, shared));
+            _sockets.Add(socket);
+            return socket;
+        }
+    }
+
+    /// <summary>Lets the program send a queue's frames to its socket.</summary>
+    internal void Publish(int index, XdpSocket socket) => Steering.SetSocket(_options.FirstQueue + index, socket.Descriptor);
+
+    internal void Withdraw(int index, XdpSocket socket)
+    {
+        Steering.ClearSocket(_options.FirstQueue + index);
+        lock (_gate) _sockets.Remove(socket);
+        socket.Dispose();
+    }
+
+    internal void OnReopenFailed(Exception e) => LastFailure = e.Message;
+
+    private void OpenHere()
+    {
+        _control = TapDevice.OpenControl(Name);
+        if (_control < 0) throw new IOException($"there is no interface '{Name}': 'ip link' lists them");
+        _attachment = XdpAttachment.Attach(Find(), Steering.Maps, _options.Mode);
+        MacAddress = _attachment.Facts.MacAddress;
+        // Where metadata is registered, the kernel wants room for it before every part of a frame, and chained chunks begin with data. So
+        // either frames fit into a chunk or checksums are the core's work.
+        if (_attachment.Facts.Mtu + LinkHeader + FramePool.Headroom > ChunkSizeMin) _options = _options with { TransmitChecksum = false };
+        Describe(_attachment);
+    }
+
+    private InterfaceFacts Find()
+    {
+        var facts = InterfaceDump.Read().FirstOrDefault(one => one.Name == Name) ?? throw new IOException($"there is no interface '{Name}': 'ip link' lists them");
+        return facts.IsEthernet && !facts.IsLoopback
+            ? facts
+            : throw new IOException($"'{Name}' has no Ethernet headers: an XDP link needs an Ethernet interface");
+    }
+
+    // The stack asks for offloads before it opens a queue, so a socket with a pool of its own finds out.
+    private unsafe void Describe(XdpAttachment attachment)
+    {
+        using var region = MemoryRegion.Allocate(ChunkPool.BytesFor(ChunkSizeMin, 64) + 65_536);
+        var chunks = new ChunkPool(region, ChunkSizeMin, 64, "probe");
+        using var socket = XdpSocket.Open(
+            attachment.Facts.Index, _options.FirstQueue, _options with { RingFrames = 64 }, attachment.IsNative, chunks, XdpQueue.Headroom, null);
+        var able = socket.Abilities;
+        if (able.MultiBuffer) MtuMax = 65_521;
+        Offloads = (able.TransmitMetadata ? LinkOffloads.TransmitChecksum : 0) | (MayBeUnfinished(attachment.Facts) ? LinkOffloads.ReceiveUnfinished : 0);
+        Mode = (attachment.IsNative ? "native" : $"generic ({attachment.GenericReason})")
+            + (able.ZeroCopy ? ", zero-copy" : able.CopyReason is null ? ", copy" : $", copy ({able.CopyReason})")
+            + (able.MultiBuffer ? ", several chunks a frame" : "")
+            + (able.TransmitMetadata ? ", checksums by the kernel" : "");
+    }
+
+    private bool MayBeUnfinished(InterfaceFacts facts) =>
+        _options.UnfinishedChecksums ?? (facts.Kind is "veth" or "tun" or "bridge" or "macvlan" || InterfaceDriver.NameOf(_control, Name) is "veth" or "virtio_net" or "tun");
+
+    /// <summary>Lets an interface go that is not there any more, and takes one that is there again.</summary>
+    private void Follow()
+    {
+        var index = InterfaceDriver.IndexOf(_control, Name);
+        if (_attachment is not null && _attachment.Facts.Index == index) return;
+        if (_attachment is not null)
+        {
+            _attachment.Dispose();
+            Volatile.Write(ref _attachment, null);
+            Volatile.Write(ref _epoch, _epoch + 1);
+        }
+        if (index == 0) return;
+        try
+        {
+            Volatile.Write(ref _attachment, _space.Run(() => XdpAttachment.Attach(Find(), Steering.Maps, _options.Mode)));
+            Volatile.Write(ref _epoch, _epoch + 1);
+            LastFailure = null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Perhaps without the privileges by now. It is tried again whenever somebody asks, and the reason stands here.
+            LastFailure = e.Message;
+        }
+    }
+}

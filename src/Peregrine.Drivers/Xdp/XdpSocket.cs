@@ -1,0 +1,215 @@
+// Making one AF_XDP socket: registering the frame pool's memory, mapping the rings, binding, with fallbacks where a kernel or driver lacks
+// something. What it became stands in a record. Moves no frames.
+using Peregrine.Core.Memory;
+using Peregrine.Drivers.Linux;
+
+namespace Peregrine.Drivers.Xdp;
+
+/// <summary>What a socket can do, as it was bound.</summary>
+internal readonly record struct XdpAbilities(bool ZeroCopy, bool MultiBuffer, bool TransmitMetadata, bool SaysWakeup, string? CopyReason);
+
+internal sealed unsafe class XdpSocket : IDisposable
+{
+    // The ring headers and the entries follow the offsets that the kernel gives; a completion ring as large as the transmit ring never overflows.
+    private const int RingCount = 4;
+
+    // Frames of a sendto in copy mode before Linux 6.18; a larger budget saves system calls where it can be set.
+    private const int SendBufferBytes = 64 << 20;
+
+    // Together about a second.
+    private const int BusyAttempts = 400;
+
+    private readonly (nint Address, nuint Length)[] _maps = new (nint, nuint)[RingCount];
+
+    private XdpSocket(int descriptor, int interfaceIndex, int queue)
+    {
+        (Descriptor, InterfaceIndex, Queue) = (descriptor, interfaceIndex, queue);
+    }
+
+    public int Descriptor { get; private set; }
+
+    public int InterfaceIndex { get; }
+
+    public int Queue { get; }
+
+    public XdpAbilities Abilities { get; private set; }
+
+    public XdpRingMemory Receive { get; private set; }
+
+    public XdpRingMemory Transmit { get; private set; }
+
+    public XdpRingMemory Fill { get; private set; }
+
+    public XdpRingMemory Completion { get; private set; }
+
+    /// <summary>Opens and binds a socket to a queue. With <paramref name="shared"/> it uses that socket's registered memory.</summary>
+    /// <exception cref="IOException">The kernel refused; the message says what to do.</exception>
+    public static XdpSocket Open(int interfaceIndex, int queue, XdpOptions options, bool native, ChunkPool chunks, int headroom, XdpSocket? shared)
+    {
+        Check(chunks);
+        var tried = Attempt(interfaceIndex, queue, options, native, chunks, headroom, shared, zeroCopy: native && options.Copy != XdpCopy.Copy, out var error);
+        if (tried is not null) return tried;
+        if (!native || options.Copy != XdpCopy.Auto) throw Refused(interfaceIndex, queue, options, error);
+        var reason = Why(error);
+        tried = Attempt(interfaceIndex, queue, options, native, chunks, headroom, shared, zeroCopy: false, out error)
+            ?? throw Refused(interfaceIndex, queue, options, error);
+        tried.Abilities = tried.Abilities with { CopyReason = reason };
+        return tried;
+    }
+
+    public PosixResult ReadStatistics(out XdpStatistics statistics) => XdpCalls.Get(Descriptor, XdpNumbers.Statistics, out statistics);
+
+    public void Dispose()
+    {
+        foreach (ref var map in _maps.AsSpan())
+        {
+            if (map.Address != 0) Posix.Unmap(map.Address, map.Length);
+            map = default;
+        }
+        if (Descriptor >= 0) Posix.Close(Descriptor);
+        Descriptor = -1;
+    }
+
+    // The kernel's rule (Linux 6.18, xdp_umem_reg): chunks of 2,048 bytes to a page, a power of two, unless unaligned. The pool's chunks are
+    // powers of two already, so unaligned mode would gain nothing.
+    private static void Check(ChunkPool chunks)
+    {
+        if (chunks.ChunkSize < 2_048 || (nuint)chunks.ChunkSize > Posix.PageSize)
+            throw new IOException($"FrameSizeBytes is {chunks.ChunkSize}; an XDP link needs frames of 2048 to {Posix.PageSize} bytes");
+    }
+
+    // The kernel gives a closed socket's queue free in a work queue: whoever opens it again at once finds it busy for a moment.
+    private static XdpSocket? Attempt(
+        int interfaceIndex, int queue, XdpOptions options, bool native, ChunkPool chunks, int headroom, XdpSocket? shared, bool zeroCopy, out Errno error)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            var socket = AttemptOnce(interfaceIndex, queue, options, native, chunks, headroom, shared, zeroCopy, out error);
+            if (socket is not null || error != Errno.EBUSY || attempt == BusyAttempts) return socket;
+            Thread.Sleep(2);
+        }
+    }
+
+    private static XdpSocket? AttemptOnce(
+        int interfaceIndex, int queue, XdpOptions options, bool native, ChunkPool chunks, int headroom, XdpSocket? shared, bool zeroCopy, out Errno error)
+    {
+        error = Errno.None;
+        // What is newest is given up first: metadata (6.8), then several chunks a frame (6.6), then wake-ups on demand (5.4).
+        foreach (var (metadata, multiBuffer, wakeup) in ((bool, bool, bool)[])[(true, true, true), (false, true, true), (false, false, true), (false, false, false)])
+        {
+            // In zero-copy mode the card would have to know the metadata; which one does can be asked, and none could be tried.
+            if ((metadata && (zeroCopy || !options.TransmitChecksum)) || (multiBuffer && !options.MultiBuffer)) continue;
+            if (shared is not null && (metadata != shared.Abilities.TransmitMetadata || multiBuffer != shared.Abilities.MultiBuffer)) continue;
+            var socket = new XdpSocket(Create(), interfaceIndex, queue);
+            var flags = (ushort)((zeroCopy ? XdpNumbers.BindZeroCopy : native ? XdpNumbers.BindCopy : 0)
+                | (multiBuffer ? XdpNumbers.BindMultiBuffer : 0) | (wakeup && options.NeedWakeup ? XdpNumbers.BindNeedWakeup : 0));
+            var result = socket.Prepare(options, chunks, headroom, shared, metadata);
+            if (!result.IsError) result = socket.Bind(flags, shared);
+            if (!result.IsError)
+            {
+                socket.Abilities = new XdpAbilities(socket.IsZeroCopy(), multiBuffer, metadata, wakeup && options.NeedWakeup, null);
+                socket.Tune(options);
+                return socket;
+            }
+            error = result.Errno;
+            socket.Dispose();
+            if (error is not (Errno.EINVAL or Errno.EOPNOTSUPP)) return null;
+        }
+        return null;
+    }
+
+    private static int Create()
+    {
+        var socket = Posix.Socket(XdpNumbers.Family, LinuxConstants.SocketRaw, 0);
+        if (socket.Errno is Errno.EPERM or Errno.EACCES)
+            throw new UnauthorizedAccessException("no permission to open an AF_XDP socket: run as root, or with CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF");
+        if (socket.Errno is Errno.EAFNOSUPPORT) throw new IOException("this kernel is built without AF_XDP (CONFIG_XDP_SOCKETS): use --link packet:… instead");
+        return socket.ThrowIfError("cannot open an AF_XDP socket").Int32;
+    }
+
+    private static IOException Refused(int interfaceIndex, int queue, XdpOptions options, Errno error) => new(
+        $"cannot bind an AF_XDP socket to queue {queue} of interface {interfaceIndex} ({(options.Copy == XdpCopy.ZeroCopy ? "zero-copy" : "copy")} mode): {Why(error)}",
+        (int)error);
+
+    private static string Why(Errno error) => error switch
+    {
+        Errno.EOPNOTSUPP => "the driver cannot do without copies (EOPNOTSUPP)",
+        Errno.EINVAL => "there is no such queue, or the driver refuses the mode (EINVAL); 'ethtool -l' lists queues",
+        Errno.EBUSY => "the queue has an AF_XDP socket already (EBUSY): stop the other program, or take another queue",
+        Errno.ENOBUFS or Errno.ENOMEM => "the memory may not be locked: raise the limit (ulimit -l), or give CAP_IPC_LOCK",
+        Errno.ENETDOWN => "the interface is down (ENETDOWN): 'ip link set … up'",
+        _ => PosixResult.Describe(error),
+    };
+
+    private PosixResult Prepare(XdpOptions options, ChunkPool chunks, int headroom, XdpSocket? shared, bool metadata)
+    {
+        if (shared is null)
+        {
+            var registered = XdpCalls.Set(Descriptor, XdpNumbers.Level, XdpNumbers.RegisterUmem, new XdpUmemRegistration
+            {
+                Address = (ulong)chunks.Base,
+                Length = (ulong)chunks.Count * (ulong)chunks.ChunkSize,
+                ChunkSize = (uint)chunks.ChunkSize,
+                Headroom = (uint)headroom,
+                Flags = metadata ? XdpNumbers.UmemHasMetadata : 0,
+                MetadataLength = metadata ? (uint)XdpTransmitMetadata.Size : 0,
+            });
+            if (registered.IsError) return registered;
+        }
+        var count = (uint)options.RingFrames;
+        foreach (var ring in (int[])[XdpNumbers.FillRing, XdpNumbers.CompletionRing, XdpNumbers.ReceiveRing, XdpNumbers.TransmitRing])
+        {
+            var made = XdpCalls.Set(Descriptor, XdpNumbers.Level, ring, count);
+            if (made.IsError) return made;
+        }
+        return MapRings(options.RingFrames);
+    }
+
+    private PosixResult MapRings(int count)
+    {
+        var got = XdpCalls.Get(Descriptor, XdpNumbers.MapOffsets, out XdpMapOffsets offsets);
+        if (got.IsError) return got;
+        Receive = Map(0, offsets.Receive, count, sizeof(XdpDescriptor), XdpNumbers.ReceiveRingPage, ref got);
+        Transmit = Map(1, offsets.Transmit, count, sizeof(XdpDescriptor), XdpNumbers.TransmitRingPage, ref got);
+        Fill = Map(2, offsets.Fill, count, sizeof(ulong), XdpNumbers.FillRingPage, ref got);
+        Completion = Map(3, offsets.Completion, count, sizeof(ulong), XdpNumbers.CompletionRingPage, ref got);
+        return got;
+    }
+
+    private XdpRingMemory Map(int index, in XdpRingOffsets offsets, int count, int entrySize, long page, ref PosixResult result)
+    {
+        if (result.IsError) return default;
+        var length = (nuint)offsets.Entries + ((nuint)count * (nuint)entrySize);
+        var mapped = XdpCalls.MapShared(Descriptor, length, page);
+        if (mapped.IsError)
+        {
+            result = mapped;
+            return default;
+        }
+        _maps[index] = (mapped.Value, length);
+        return XdpRingMemory.At((byte*)mapped.Value, offsets, count);
+    }
+
+    private PosixResult Bind(ushort flags, XdpSocket? shared) => XdpCalls.Bind(Descriptor, new XdpAddress
+    {
+        Family = XdpNumbers.Family,
+        // A socket that shares memory takes the first one's mode, and the kernel refuses other flags.
+        Flags = shared is null ? flags : XdpNumbers.BindSharedUmem,
+        InterfaceIndex = (uint)InterfaceIndex,
+        Queue = (uint)Queue,
+        SharedUmemDescriptor = shared is null ? 0 : (uint)shared.Descriptor,
+    });
+
+    private bool IsZeroCopy() => !XdpCalls.Get(Descriptor, XdpNumbers.Options, out uint flags).IsError && (flags & XdpNumbers.IsZeroCopy) != 0;
+
+    // All of these only help; an older kernel, or a process that lacks CAP_NET_ADMIN, does without.
+    private void Tune(XdpOptions options)
+    {
+        XdpCalls.Set(Descriptor, XdpNumbers.SocketLevel, XdpNumbers.SendBufferForce, SendBufferBytes);
+        XdpCalls.Set(Descriptor, XdpNumbers.Level, XdpNumbers.TransmitBudget, options.RingFrames);
+        if (options.BusyPollUs == 0) return;
+        XdpCalls.Set(Descriptor, XdpNumbers.SocketLevel, XdpNumbers.PreferBusyPoll, 1);
+        XdpCalls.Set(Descriptor, XdpNumbers.SocketLevel, XdpNumbers.BusyPoll, options.BusyPollUs);
+        XdpCalls.Set(Descriptor, XdpNumbers.SocketLevel, XdpNumbers.BusyPollBudget, options.BusyPollFrames);
+    }
+}
