@@ -54,6 +54,7 @@ internal sealed class CoreEngine : SocketEngine
         _waiter = platform.CreateWaiter();
         _wasUp = link.IsUp;
         _interface = AddInterface();
+        foreach (var address in options.ParseAddresses()) link.OnAddress(address.Address);
         _queue = link.OpenQueue(0, stack.Frames);
         _queue.SetWake(_waiter.Wake);
         _frameCountFree = stack.Frames.Chunks.FreeCount;

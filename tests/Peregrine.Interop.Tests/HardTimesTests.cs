@@ -4,7 +4,7 @@ using System.Text;
 
 namespace Peregrine.Interop.Tests;
 
-public sealed class HardTimesTests(Site site) : IClassFixture<Site>
+public sealed class HardTimesTests(TapSite site) : IClassFixture<TapSite>
 {
     [Theory(Timeout = Site.TimeoutMs)]
     [InlineData(false)]

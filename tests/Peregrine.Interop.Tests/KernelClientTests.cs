@@ -8,7 +8,7 @@ using Peregrine.Sockets;
 
 namespace Peregrine.Interop.Tests;
 
-public sealed class KernelClientTests(Site site) : IClassFixture<Site>
+public abstract class KernelClientTests(Site site)
 {
     [Theory(Timeout = Site.TimeoutMs)]
     [InlineData(false)]
@@ -177,3 +177,9 @@ public sealed class KernelClientTests(Site site) : IClassFixture<Site>
         }
     }
 }
+
+/// <summary>The same over TAP.</summary>
+public sealed class KernelClientOverTapTests(TapSite site) : KernelClientTests(site), IClassFixture<TapSite>;
+
+/// <summary>The same over AF_XDP.</summary>
+public sealed class KernelClientOverXdpTests(XdpSite site) : KernelClientTests(site), IClassFixture<XdpSite>;

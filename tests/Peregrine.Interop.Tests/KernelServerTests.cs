@@ -6,7 +6,7 @@ using System.Text;
 
 namespace Peregrine.Interop.Tests;
 
-public sealed class KernelServerTests(Site site) : IClassFixture<Site>
+public abstract class KernelServerTests(Site site)
 {
     [Theory(Timeout = Site.TimeoutMs)]
     [InlineData(false)]
@@ -164,3 +164,9 @@ public sealed class KernelServerTests(Site site) : IClassFixture<Site>
         await service(stream);
     }
 }
+
+/// <summary>The same over TAP.</summary>
+public sealed class KernelServerOverTapTests(TapSite site) : KernelServerTests(site), IClassFixture<TapSite>;
+
+/// <summary>The same over AF_XDP.</summary>
+public sealed class KernelServerOverXdpTests(XdpSite site) : KernelServerTests(site), IClassFixture<XdpSite>;

@@ -14,7 +14,7 @@ using Peregrine.Sockets;
 
 namespace Peregrine.Interop.Tests;
 
-public sealed class KestrelTests(Site site) : IClassFixture<Site>
+public sealed class KestrelTests(TapSite site) : IClassFixture<TapSite>
 {
     private const int HttpPort = 8_080, HttpsPort = 8_443;
 

@@ -4,13 +4,28 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Peregrine.Core;
+using Peregrine.Core.Links;
 using Peregrine.Core.Tcp;
 using Peregrine.Drivers;
+using Peregrine.Drivers.Xdp;
 using Peregrine.Wire;
 
 namespace Peregrine.Interop.Tests;
 
-public sealed class Site : IAsyncLifetime
+/// <summary>Kinds of link under the tests.</summary>
+public enum LinkUnderTest
+{
+    Tap,
+    Xdp,
+}
+
+/// <summary>A site on TAP.</summary>
+public sealed class TapSite() : Site(LinkUnderTest.Tap);
+
+/// <summary>A site on AF_XDP at one end of a veth pair.</summary>
+public sealed class XdpSite() : Site(LinkUnderTest.Xdp);
+
+public abstract class Site(LinkUnderTest kind) : IAsyncLifetime
 {
     /// <summary>Every test ends within this time, in milliseconds, or fails.</summary>
     public const int TimeoutMs = 900_000;
@@ -19,7 +34,8 @@ public sealed class Site : IAsyncLifetime
 
     private readonly List<IDisposable> _services = [];
     private NetworkNamespace? _space;
-    private TapLink? _link;
+    private NetworkNamespace? _ourSpace;
+    private ILink? _link;
     private PeregrineNetwork? _network;
 
     public static IPAddress Kernel4 { get; } = IPAddress.Parse("10.94.0.1");
@@ -41,7 +57,7 @@ public sealed class Site : IAsyncLifetime
     public NetworkNamespace Space => _space!;
 
     /// <summary>The kernel's interface.</summary>
-    public string InterfaceName => _link!.Name;
+    public string InterfaceName { get; private set; } = "";
 
     /// <summary>Blocks of the stack that nobody held when it began.</summary>
     public int BlockCountAtStart { get; private set; }
@@ -62,12 +78,8 @@ public sealed class Site : IAsyncLifetime
         if (!Environment.IsPrivilegedProcess) return;
         _space = NetworkNamespace.Create();
         var name = string.Create(CultureInfo.InvariantCulture, $"pi{Environment.ProcessId % 1_000_000}x{Interlocked.Increment(ref s_made)}");
-        _link = TapLink.Open(name, new TapOptions
-        {
-            NetworkNamespace = _space.Path,
-            BringUp = true,
-            KernelAddresses = [IpPrefix.Parse($"{Kernel4}/24"), IpPrefix.Parse($"{Kernel6}/64")],
-        });
+        InterfaceName = name;
+        _link = kind == LinkUnderTest.Tap ? OpenTap(name) : OpenXdp(name);
         var options = new PeregrineOptions
         {
             Name = name,
@@ -91,6 +103,7 @@ public sealed class Site : IAsyncLifetime
         if (_network != null) await _network.DisposeAsync();
         _link?.Dispose();
         _space?.Dispose();
+        _ourSpace?.Dispose();
     }
 
     /// <summary>Reports the test as not run where it lacks root or a program.</summary>
@@ -142,6 +155,25 @@ public sealed class Site : IAsyncLifetime
         await Until(() => OnCore(stack => stack.Tcp.ConnectionCount) == 0, "no connection is left");
         Assert.Equal(0, Network.Engine.ConnectionCount);
         Assert.Equal(BlockCountAtStart, BlockCountFree);
+    }
+
+    private static IReadOnlyList<IpPrefix> KernelAddresses => [IpPrefix.Parse($"{Kernel4}/24"), IpPrefix.Parse($"{Kernel6}/64")];
+
+    private TapLink OpenTap(string name) =>
+        TapLink.Open(name, new TapOptions { NetworkNamespace = Space.Path, BringUp = true, KernelAddresses = KernelAddresses });
+
+    private XdpLink OpenXdp(string name)
+    {
+        const string ours = "ours0";
+        _ourSpace = NetworkNamespace.Create();
+        Space.Run(() =>
+        {
+            KernelInterface.AddPair(name, ours, _ourSpace);
+            KernelInterface.SetUp(name);
+            foreach (var address in KernelAddresses) KernelInterface.AddAddress(name, address);
+        });
+        _ourSpace.Run(() => KernelInterface.SetUp(ours));
+        return XdpLink.Open(ours, new XdpOptions { NetworkNamespace = _ourSpace.Path, Traffic = new XdpTraffic { All = true } });
     }
 
     private bool CanConnect(IPAddress address)

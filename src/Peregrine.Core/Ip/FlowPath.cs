@@ -84,6 +84,12 @@ internal struct ReceivedPacket
     /// <summary>The transport checksum has been verified, or was never finished and the bytes are good: do not sum.</summary>
     public bool ChecksumGood;
 
+    /// <summary>
+    /// The link cannot say whether the checksum was finished (<see cref="Links.LinkOffloads.ReceiveUnfinished"/>): a field that holds just the
+    /// pseudo-header's sum was not.
+    /// </summary>
+    public bool MayBeUnfinished;
+
     /// <summary>It came in fragments.</summary>
     public bool WasFragmented;
 

@@ -29,6 +29,7 @@ internal sealed class IPv6Input(IpLayer ip, IpInput input)
         packet.TransportOffset = offset + IPv6Header.Length;
         packet.TransportLength = header.PayloadLength;
         packet.ChecksumGood = (frame.Flags & (FrameFlags.ChecksumVerified | FrameFlags.ChecksumUnfinished)) != 0;
+        packet.MayBeUnfinished = (link.Offloads & Links.LinkOffloads.ReceiveUnfinished) != 0;
         // RFC 4942 §2.2: a mapped address has no place on the wire, and would pass for IPv4 here.
         if (packet.Source.IsIPv4) return input.Drop(ref ip.Counters.DroppedMartianSource, frame);
         if (packet.Destination.IsIPv4) return input.Drop(ref ip.Counters.DroppedMartianDestination, frame);
@@ -174,6 +175,8 @@ internal sealed class IPv6Input(IpLayer ip, IpInput input)
         packet.HopLimit = whole.HopLimit;
         packet.TrafficClass = (byte)((packet.TrafficClass & ~3) | place.Ecn);
         packet.ChecksumGood = false;
+        // Who cuts a packet into fragments finishes its checksum first.
+        packet.MayBeUnfinished = false;
         packet.WasFragmented = true;
         whole.PayloadLength = (ushort)Math.Min(packet.TransportLength, ushort.MaxValue);
         return true;

@@ -104,6 +104,7 @@ internal sealed class IpInput
         packet.TransportOffset = offset + header.HeaderLength;
         packet.TransportLength = header.TotalLength - header.HeaderLength;
         packet.ChecksumGood = (frame.Flags & (FrameFlags.ChecksumVerified | FrameFlags.ChecksumUnfinished)) != 0;
+        packet.MayBeUnfinished = (link.Offloads & Links.LinkOffloads.ReceiveUnfinished) != 0;
         if (!IsDestinationGood(link, ref packet, frame) || !IsSourceGood(link, packet, frame)) return false;
         if (header.IsFragment && !TryReassemble(ref frame, header, ref packet, now)) return false;
         return TryDeliver(ref frame, link, ref packet, now);
@@ -191,6 +192,8 @@ internal sealed class IpInput
         packet.TransportOffset = place.PayloadOffset;
         packet.TransportLength = place.Length;
         packet.ChecksumGood = false;
+        // Who cuts a packet into fragments finishes its checksum first.
+        packet.MayBeUnfinished = false;
         packet.WasFragmented = true;
         if (!_ip.Frames.TryMakeContiguous(ref frame, place.PayloadOffset + Math.Min(place.Length, 60)))
             return Drop(ref _ip.Counters.DroppedFragmentNoRoom, frame);

@@ -44,6 +44,9 @@ public sealed class FaultyLink : ILink
     public bool IsUp => _inner.IsUp;
 
     /// <inheritdoc/>
+    public void OnAddress(IpAddress address) => _inner.OnAddress(address);
+
+    /// <inheritdoc/>
     public ILinkQueue OpenQueue(int index, FramePool frames)
     {
         var inner = _inner.OpenQueue(index, frames);

@@ -76,6 +76,15 @@ public interface ILink : IDisposable
     /// <param name="index">0 to <see cref="QueueCount"/> - 1, each once.</param>
     /// <param name="frames">The frame pool of the core that will own the queue; the driver may register its memory.</param>
     ILinkQueue OpenQueue(int index, FramePool frames);
+
+    /// <summary>
+    /// Says which addresses the network has on the link, before its queue is opened. A link that shares an interface with the kernel takes what
+    /// comes to them; the others take everything anyhow.
+    /// </summary>
+    /// <exception cref="IOException">The link cannot have that address; the message says what to do.</exception>
+    void OnAddress(IpAddress address)
+    {
+    }
 }
 
 /// <summary>One core's side of a link. Not thread-safe.</summary>

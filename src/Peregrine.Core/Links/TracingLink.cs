@@ -55,6 +55,9 @@ public sealed class TracingLink : ILink
     public bool IsUp => _inner.IsUp;
 
     /// <inheritdoc/>
+    public void OnAddress(IpAddress address) => _inner.OnAddress(address);
+
+    /// <inheritdoc/>
     public ILinkQueue OpenQueue(int index, FramePool frames)
     {
         var inner = _inner.OpenQueue(index, frames);

@@ -1,6 +1,7 @@
 // From a received packet to the mechanism that takes it: header and checksum, demux, options. In stages over a burst, so that the memory
 // that one segment needs is loading while others are worked on: first every hash, then every TCB, then the work.
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Time;
@@ -113,6 +114,10 @@ internal sealed unsafe class TcpReceiver
     private bool IsChecksumGood(in ReceivedPacket packet)
     {
         var pseudo = InternetChecksum.PseudoHeader(packet.Source, packet.Destination, IpProtocol.Tcp, packet.TransportLength);
+        // The header lies in the first chunk: it was parsed there. Looked at first, since it costs nothing beside the sum that it saves.
+        if (packet.MayBeUnfinished
+            && InternetChecksum.IsUnfinished(MemoryMarshal.Read<ushort>(_x.Frames.Head(packet.Frame)[(packet.TransportOffset + TcpHeader.ChecksumOffset)..]), pseudo))
+            return true;
         if (!packet.Frame.IsChained)
             return InternetChecksum.IsValid(InternetChecksum.Sum(_x.Frames.Head(packet.Frame).Slice(packet.TransportOffset, packet.TransportLength), pseudo));
         return InternetChecksum.IsValid(_x.Frames.Sum(packet.Frame, packet.TransportOffset, packet.TransportLength, pseudo));

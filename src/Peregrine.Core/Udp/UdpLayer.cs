@@ -327,6 +327,7 @@ public sealed class UdpLayer : ITransportErrors
         }
 
         uint pseudo = InternetChecksum.PseudoHeader(packet.Source, packet.Destination, IpProtocol.Udp, length);
+        if (packet.MayBeUnfinished && InternetChecksum.IsUnfinished(header.Checksum.Raw, pseudo)) return true;
         if (InternetChecksum.IsValid(_ip.Frames.Sum(packet.Frame, packet.TransportOffset, length, pseudo))) return true;
         _counters.DroppedChecksum++;
         return false;

@@ -2,6 +2,7 @@
 // to "auto" and to the demonstration.
 using Peregrine.Drivers.Dpdk;
 using Peregrine.Drivers.Memif;
+using Peregrine.Drivers.Xdp;
 
 namespace Peregrine.Drivers;
 
@@ -13,6 +14,7 @@ public static class LinkKinds
     [
         TapKind.Tap,
         TapKind.Tun,
+        XdpKind.Xdp,
         MemifKind.Memif,
         DpdkKind.Dpdk,
         MemoryKind.Memory,

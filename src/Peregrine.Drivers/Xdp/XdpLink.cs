@@ -22,6 +22,7 @@ public sealed class XdpLink : ILink
     private readonly NetworkNamespace _space;
     private readonly XdpQueue?[] _queues;
     private readonly List<XdpSocket> _sockets = [];
+    private readonly PortReservation _reserved = new();
     private readonly Lock _gate = new();
     private XdpAttachment? _attachment;
     private int _control;
@@ -139,6 +140,20 @@ public sealed class XdpLink : ILink
         return _queues[index] = new XdpQueue(this, index, frames, fill);
     }
 
+    /// <summary>
+    /// Steers an address of the network: one that the kernel does not have on the interface becomes ours, and of one that it has the ports of
+    /// <see cref="XdpTraffic"/> do.
+    /// </summary>
+    /// <exception cref="IOException">The kernel has the address, and the options name no ports.</exception>
+    public void OnAddress(IpAddress address)
+    {
+        var traffic = _options.Traffic;
+        if (traffic.All || traffic.OwnAddresses.Contains(address) || traffic.SharedAddresses.Contains(address)) return;
+        if (!_space.Run(() => IsTheKernels(address))) Steering.AddOwnAddress(address);
+        else if (traffic.TcpPorts.Count + traffic.UdpPorts.Count > 0 || traffic.AllBut) Share(address);
+        else throw new IOException($"{address} is the kernel's own address on '{Name}': give the network another one, or say which ports of it are ours (xdp:{Name},tcp=443)");
+    }
+
     /// <summary>What the kernel counted at a queue: what it dropped for want of chunks or room, and descriptors that it refused.</summary>
     public (long DroppedNoMemory, long DroppedRingFull, long Invalid) ReadDrops(int queue)
     {
@@ -158,6 +173,7 @@ public sealed class XdpLink : ILink
             if (_control >= 0) Posix.Close(_control);
             _control = -1;
         }
+        _reserved.Dispose();
         Steering.Dispose();
         _space.Dispose();
     }
@@ -198,7 +214,26 @@ public sealed class XdpLink : ILink
         // either frames fit into a chunk or checksums are the core's work.
         if (_attachment.Facts.Mtu + LinkHeader + FramePool.Headroom > ChunkSizeMin) _options = _options with { TransmitChecksum = false };
         Describe(_attachment);
+        foreach (var address in _options.Traffic.SharedAddresses) Reserve(address);
     }
+
+    private void Share(IpAddress address)
+    {
+        _space.Run(() => Reserve(address));
+        Steering.AddSharedAddress(address);
+    }
+
+    private void Reserve(IpAddress address)
+    {
+        if (_options.Traffic.AllBut) return;
+        _reserved.Add(address, _options.Traffic.TcpPorts, udp: false);
+        _reserved.Add(address, _options.Traffic.UdpPorts, udp: true);
+    }
+
+    private bool IsTheKernels(IpAddress address) =>
+        System.Net.NetworkInformation.NetworkInterface.GetAllNetworkInterfaces()
+            .Where(one => one.Name == Name)
+            .Any(one => one.GetIPProperties().UnicastAddresses.Any(has => !has.Address.IsIPv6Multicast && IpAddress.FromIPAddress(has.Address) == address));
 
     private InterfaceFacts Find()
     {

@@ -72,6 +72,15 @@ public static class InternetChecksum
     /// <summary>Stores a sum as it is, not complemented: what a device that completes checksums wants to find in the field.</summary>
     public static void StorePartial(Span<byte> destination, uint sum) => MemoryMarshal.Write(destination, (ushort)Fold(sum));
 
+    /// <summary>
+    /// Whether a checksum field holds just the pseudo-header's sum, as <see cref="StorePartial"/> writes it: then a kernel has left the rest to a
+    /// device, and no sum over the message can be valid but by chance.
+    /// </summary>
+    /// <param name="field">The two bytes of the field, as they lie in memory.</param>
+    /// <param name="pseudoHeader">The sum of the pseudo-header.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsUnfinished(ushort field, uint pseudoHeader) => field == (ushort)Fold(pseudoHeader);
+
     /// <summary>Whether a sum over a message that includes its checksum says that the message is whole.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsValid(uint sum) => Fold(sum) == 0xFFFF;

@@ -204,6 +204,21 @@ public sealed class UdpTests : IDisposable
         Assert.Equal(new UdpCounters { Received = 2, DroppedNoChecksum = 1, DroppedChecksum = 1 }, _f.Udp.Counters);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void UnfinishedChecksumIsTakenFromALinkThatMayHaveThemOnly(bool mayBe)
+    {
+        using var f = new IpFixture(link: o => o with { Offloads = mayBe ? LinkOffloads.ReceiveUnfinished : LinkOffloads.None });
+        byte[] datagram = UdpBytes(Peer4, Our4, 1, 53, Text("veth"), checksum: false);
+        InternetChecksum.StorePartial(datagram.AsSpan(6), InternetChecksum.PseudoHeader(Peer4, Our4, 17, datagram.Length));
+        f.Receive(IPv4(Peer4, Our4, 17, datagram));
+        // One that is neither: damage is still found.
+        datagram[6] ^= 1;
+        f.Receive(IPv4(Peer4, Our4, 17, datagram));
+        Assert.Equal(new UdpCounters { DroppedNoSocket = mayBe ? 1 : 0, DroppedChecksum = mayBe ? 1 : 2 }, f.Udp.Counters);
+    }
+
     [Fact]
     public void LengthFieldIsJudged()
     {
