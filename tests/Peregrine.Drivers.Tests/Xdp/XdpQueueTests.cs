@@ -123,11 +123,18 @@ public sealed class XdpQueueTests
         var (before, taken) = (VethFixture.KernelCounters(veth.FarSpace, VethFixture.Far), far.Steering.Count(0).Taken);
         SendMany(from, pool, 500);
         VethFixture.Take(to, PoolOf(to), 500);
-        var after = VethFixture.KernelCounters(veth.FarSpace, VethFixture.Far);
-        var (nowTaken, passed) = far.Steering.Count(0);
-        Assert.Equal(after.ReceivedFrames - before.ReceivedFrames, nowTaken - taken);
-        Assert.Equal(nowTaken, to.Counters.ReceivedFrames + to.Counters.ReceiveDroppedNoMemory);
-        Assert.Equal(0, passed);
+        // The near kernel may say something between two looks, so the three are compared until they stand still.
+        (long Kernel, long Program, long Queue) counts = default;
+        var burst = new Frame[64];
+        for (var look = 0; look < 1_000 && (look == 0 || counts.Kernel != counts.Program || counts.Program != counts.Queue); look++)
+        {
+            foreach (ref readonly var frame in burst.AsSpan(0, to.Receive(burst))) PoolOf(to).Return(frame);
+            counts = (VethFixture.KernelCounters(veth.FarSpace, VethFixture.Far).ReceivedFrames - before.ReceivedFrames, far.Steering.Count(0).Taken - taken,
+                to.Counters.ReceivedFrames + to.Counters.ReceiveDroppedNoMemory - taken);
+        }
+        Assert.Equal((counts.Kernel, counts.Kernel), (counts.Program, counts.Queue));
+        Assert.InRange(counts.Kernel, 500, 550);
+        Assert.Equal(0, far.Steering.Count(0).Passed);
         Assert.InRange(from.Counters.SystemCalls, 1, 500);
     }
 
