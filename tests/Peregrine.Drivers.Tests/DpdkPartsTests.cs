@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Peregrine.Drivers.Dpdk;
+using Peregrine.Drivers.Linux;
 
 namespace Peregrine.Drivers.Tests;
 
@@ -96,12 +97,22 @@ public sealed class DpdkPartsTests
     }
 
     [Theory]
-    [InlineData("net_af_packet0", "iface=e", 4, "iface=e,qpairs=4,framesz=1920")]
     [InlineData("net_af_packet0", "iface=e,framesz=4096", 1, "iface=e,framesz=4096")]
+    [InlineData("net_af_packet0", "iface=e,blocksz=8192", 4, "iface=e,blocksz=8192,qpairs=4")]
     [InlineData("net_virtio_user0", "path=/x,queues=1", 2, "path=/x,queues=1")]
     [InlineData("net_null0", "", 2, "")]
     public void TheDriversOwnWordsAreAdded(string device, string arguments, int queues, string expected) =>
         Assert.Equal(expected, DpdkPort.Arguments(DpdkDriver.For(device), arguments.Split(',', StringSplitOptions.RemoveEmptyEntries), queues));
+
+    [Theory]
+    [InlineData(4096)]
+    [InlineData(65_536)]
+    public void FramesOfAPacketRingFillItsBlocks(int pageSize)
+    {
+        Assert.Equal(0, 15 * pageSize % 1920);
+        Assert.Equal(0, 512 % (15 * pageSize / 1920));
+        Assert.Equal($"iface=e,framesz=1920,blocksz={15 * Posix.PageSize}", DpdkPort.Arguments(DpdkDriver.For("net_af_packet0"), ["iface=e"], 1));
+    }
 
     [Theory]
     [InlineData("0000:03:00.0", true)]

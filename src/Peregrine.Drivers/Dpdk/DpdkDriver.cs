@@ -1,5 +1,7 @@
 // What is known of DPDK's drivers and cannot be asked of them: whether a burst makes system calls, whether any memory will do for its buffers,
 // what it calls its queues. A driver that is not listed gets what is safe for all.
+using Peregrine.Drivers.Linux;
+
 namespace Peregrine.Drivers.Dpdk;
 
 /// <param name="Prefix">How its name begins.</param>
@@ -7,21 +9,24 @@ namespace Peregrine.Drivers.Dpdk;
 /// <param name="TakesAnyMemory">Whether a buffer may lie anywhere in the process. False where it is found from the buffer pool's own memory (AF_XDP, virtio-user).</param>
 /// <param name="QueueWord">The argument by which it is told how many queues to make, or null.</param>
 /// <param name="SharesKernelAddress">Whether its address is also that of the kernel's interface at the other end.</param>
-/// <param name="Defaults">Arguments that are added where the user gave none of that name.</param>
+/// <param name="ReceiveBuffersMin">Buffers that it takes whatever the ring's size.</param>
+/// <param name="Defaults">Arguments that belong together: added where the user gave none of those names.</param>
 internal sealed record DpdkDriver(
-    string Prefix, bool MakesSystemCalls = true, bool TakesAnyMemory = false, string? QueueWord = null, bool SharesKernelAddress = false, params string[] Defaults)
+    string Prefix, bool MakesSystemCalls = true, bool TakesAnyMemory = false, string? QueueWord = null, bool SharesKernelAddress = false, int ReceiveBuffersMin = 0, params string[] Defaults)
 {
     private static readonly DpdkDriver[] s_known =
     [
         new("net_null", MakesSystemCalls: false, TakesAnyMemory: true),
         new("net_ring", MakesSystemCalls: false, TakesAnyMemory: true),
-        // Its ring's frames must fit a chunk of 2 KiB behind DPDK's headroom; the default of 2,048 does not.
-        new("net_af_packet", TakesAnyMemory: true, QueueWord: "qpairs", Defaults: "framesz=1920"),
+        // Its ring's frames must fit a chunk of 2 KiB behind DPDK's headroom, which the default of 2,048 does not. They must also fill a block: the
+        // kernel begins each block anew, the driver counts on; 1,920 is 15 times a power of two, so the block is 15 pages.
+        new("net_af_packet", TakesAnyMemory: true, QueueWord: "qpairs", Defaults: ["framesz=1920", $"blocksz={15 * Posix.PageSize}"]),
         new("net_pcap", TakesAnyMemory: true),
         new("net_tap", TakesAnyMemory: true, SharesKernelAddress: true),
         new("net_memif", TakesAnyMemory: true),
         new("net_vhost", TakesAnyMemory: true, QueueWord: "queues"),
-        new("net_af_xdp", QueueWord: "queue_count"),
+        // Its fill queue takes 4,096 at once, and fails to start without them.
+        new("net_af_xdp", QueueWord: "queue_count", ReceiveBuffersMin: 8192),
         new("net_virtio_user", QueueWord: "queues"),
     ];
 

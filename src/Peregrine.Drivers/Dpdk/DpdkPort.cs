@@ -92,12 +92,10 @@ internal sealed unsafe class DpdkPort : IDisposable
     public static string Arguments(DpdkDriver driver, IEnumerable<string> arguments, int queues)
     {
         var words = arguments.ToList();
-        IEnumerable<string> added = driver.QueueWord is { } word && queues > 1 ? [$"{word}={queues}", .. driver.Defaults] : driver.Defaults;
-        foreach (var one in added)
-        {
-            var key = one[..(one.IndexOf('=', StringComparison.Ordinal) + 1)];
-            if (!words.Any(w => w.StartsWith(key, StringComparison.Ordinal))) words.Add(one);
-        }
+        bool IsGiven(string one) => words.Exists(word => word.StartsWith(one[..(one.IndexOf('=', StringComparison.Ordinal) + 1)], StringComparison.Ordinal));
+        var defaults = driver.Defaults.Any(IsGiven) ? [] : driver.Defaults;
+        if (driver.QueueWord is { } word && queues > 1 && !IsGiven(word + "=")) words.Add($"{word}={queues}");
+        words.AddRange(defaults);
         return string.Join(',', words);
     }
 

@@ -67,7 +67,7 @@ internal sealed unsafe class DpdkQueue : ILinkQueue
         }
         else
         {
-            _receivePool = MbufPool.CreateCopied(_port.Eal, name + "r", (2 * _ring) + Spare, RoomFor(), _port.NumaNode, MbufPool.ManyProducers);
+            _receivePool = MbufPool.CreateCopied(_port.Eal, name + "r", Math.Max((2 * _ring) + Spare, _port.Driver.ReceiveBuffersMin), RoomFor(), _port.NumaNode, MbufPool.ManyProducers);
             _sendPool = MbufPool.CreateCopied(_port.Eal, name + "s", (2 * _ring) + Spare, RoomFor(), _port.NumaNode, MbufPool.ManyProducers);
         }
         _port.SetUpQueue(_index, _ring, _receivePool);
