@@ -2,6 +2,7 @@
 // Prints; judges nothing.
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench [ENTRIES]
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench requests [CONNECTIONS ...]
+//   dotnet run -c Release --project bench/Peregrine.Core.Bench bulk [MEGABYTES]
 using System.Diagnostics;
 using Peregrine.Core;
 using Peregrine.Core.Bench;
@@ -9,6 +10,11 @@ using Peregrine.Core.Bench;
 if (args is ["requests", ..])
 {
     RequestBench.Run(args.Length > 1 ? [.. args[1..].Select(int.Parse)] : [64, 10_000, 1_000_000]);
+    return;
+}
+if (args is ["bulk", ..])
+{
+    BulkBench.Run(args.Length > 1 ? int.Parse(args[1], System.Globalization.CultureInfo.InvariantCulture) : 100);
     return;
 }
 var entries = args.Length > 0 ? int.Parse(args[0].Replace("_", "", StringComparison.Ordinal)) : 1_000_000;

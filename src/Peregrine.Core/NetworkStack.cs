@@ -24,6 +24,7 @@ public sealed class NetworkStack : IDisposable
     private readonly ReceivedPacket[] _staged = new ReceivedPacket[StageSize];
     private readonly ulong[] _hashes = new ulong[StageSize];
     private readonly Frame[] _looped = new Frame[StageSize];
+    private readonly TcpMerge _merge;
     private bool _morePolls;
 #if DEBUG
     private int _thread;
@@ -48,6 +49,7 @@ public sealed class NetworkStack : IDisposable
         Ip = new IpLayer(options.Ip, Frames, region, secrets.IdentificationKey, Generator, now);
         Udp = new UdpLayer(Ip, options.Udp, blocks, region, secrets.IdentificationKey, Generator);
         Tcp = new TcpLayer(CreateTcp(options, region, secrets, Ip, blocks, Generator, now), secrets);
+        _merge = new TcpMerge(Tcp.Context, Tcp.Receiver, StageSize);
         Ip.TcpErrors = new TcpErrorSink(Tcp);
         Ip.UdpErrors = Udp;
         LoopbackIndex = Ip.AddInterface(
@@ -198,6 +200,7 @@ public sealed class NetworkStack : IDisposable
         {
             if (!Ip.TryParse(ref frames[i], interfaceIndex, now, out _staged[count])) continue;
             _hashes[count] = _staged[count].Protocol == IpProtocol.Tcp ? Tcp.Receiver.Hash(_staged[count]) : 0;
+            if (count > 0 && Options.MergeReceived && _merge.TryMerge(_staged.AsSpan(0, count), _hashes, ref _staged[count], _hashes[count])) continue;
             count++;
         }
         if (count > 1)

@@ -72,6 +72,12 @@ public sealed record StackOptions
     /// <summary>Segments of the initial congestion window, 1 to 10 (RFC 6928). Default 10.</summary>
     public int InitialWindowSegments { get; init; } = 10;
 
+    /// <summary>
+    /// Received segments of a burst that continue each other are merged before they are processed, where the link has not done it (generic
+    /// receive offload). Default true.
+    /// </summary>
+    public bool MergeReceived { get; init; } = true;
+
     /// <summary>After idleness of an RTO the congestion window restarts (RFC 5681 §4.1). Default true.</summary>
     public bool RestartAfterIdle { get; init; } = true;
 

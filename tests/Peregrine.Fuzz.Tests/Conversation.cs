@@ -15,6 +15,7 @@ namespace Peregrine.Fuzz.Tests;
 
 internal sealed class Conversation : IDisposable
 {
+    private readonly List<byte[]> _burst = [];
     private readonly FuzzRandom _random;
     private readonly Mutator _mutator;
     private readonly Host[] _hosts;
@@ -213,6 +214,9 @@ internal sealed class Conversation : IDisposable
 
     private bool Receive(int wire, int host)
     {
+        // What arrives at one moment comes in one burst, or each by itself.
+        var inBursts = _random.Chance(50);
+        _burst.Clear();
         var any = false;
         while (_wires[wire].TryReceive(_now, out var packet))
         {
@@ -220,10 +224,22 @@ internal sealed class Conversation : IDisposable
             foreach (var b in packet) Digest = (Digest ^ b) * 1099511628211;
             _mutator.See(packet);
             if (_isHostile && _random.Chance(_mutations)) packet = _mutator.Mutate(packet);
-            Deliver(host, packet);
+            if (inBursts && packet.Length is > 0 and <= 1_500) _burst.Add(packet);
+            else Deliver(host, packet);
         }
+        if (_burst.Count > 0) DeliverBurst(_hosts[host]);
         return any;
     }
+
+    private void DeliverBurst(Host host)
+    {
+        var before = TcpTerminals.Sum(host.Tcp.Counters);
+        var delivered = host.Stack.Ip.Counters.ReceivedDelivered;
+        host.Deliver(_burst, _now);
+        if (_burst.TrueForAll(IsTcp)) Assert.Equal(host.Stack.Ip.Counters.ReceivedDelivered - delivered, TcpTerminals.Sum(host.Tcp.Counters) - before);
+    }
+
+    private static bool IsTcp(byte[] packet) => packet.Length > 40 && (packet[0] >> 4 == 4 ? packet[9] : packet[6]) == IpProtocol.Tcp;
 
     // Every segment that reaches TCP ends in exactly one terminal counter.
     private void Deliver(int n, byte[] packet)
@@ -233,8 +249,7 @@ internal sealed class Conversation : IDisposable
         var before = TcpTerminals.Sum(host.Tcp.Counters);
         var delivered = host.Stack.Ip.Counters.ReceivedDelivered;
         host.Deliver(packet, _now);
-        var isTcp = packet.Length > 40 && (packet[0] >> 4 == 4 ? packet[9] : packet[6]) == IpProtocol.Tcp;
-        if (isTcp) Assert.Equal(host.Stack.Ip.Counters.ReceivedDelivered - delivered, TcpTerminals.Sum(host.Tcp.Counters) - before);
+        if (IsTcp(packet)) Assert.Equal(host.Stack.Ip.Counters.ReceivedDelivered - delivered, TcpTerminals.Sum(host.Tcp.Counters) - before);
     }
 
     private void Check()

@@ -48,7 +48,7 @@ public sealed class ConversationTests
     {
         var names = typeof(TcpCounters).GetFields().Select(f => f.Name).ToArray();
         var sums = new long[names.Length];
-        for (ulong seed = 1; seed <= (ulong)Math.Min(SeedCount, 1_000); seed++)
+        for (ulong seed = 1; seed <= (ulong)Math.Min(SeedCount, 3_000); seed++)
         {
             using var conversation = new Conversation(seed);
             conversation.Run();

@@ -93,6 +93,9 @@ internal struct ReceivedPacket
     /// <summary>It came in fragments.</summary>
     public bool WasFragmented;
 
+    /// <summary>TCP segments that were merged into this one.</summary>
+    public ushort MergedCount;
+
     /// <summary>Where the IP header begins, from the frame's first byte: for quoting it in an error.</summary>
     public int NetworkOffset;
 

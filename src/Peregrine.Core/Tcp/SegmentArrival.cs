@@ -22,6 +22,9 @@ internal struct SegmentArrival
 
     /// <summary>Payload bytes of one wire segment: less than the payload's length when the link merged several.</summary>
     internal ushort WireSize;
+
+    /// <summary>Segments that this one was merged from here: 1 when it came as it is, or the link had merged it already.</summary>
+    internal ushort SegmentCount;
     internal TcpFlags Flags;
     internal TcpOptions Options;
 

@@ -8,6 +8,9 @@ public struct TcpCounters
     /// <summary>Terminal: segments taken by a connection's state machine and found good.</summary>
     public long SegmentsAccepted;
 
+    /// <summary>Terminal: segments that became a part of the one before them in their burst, and share its fate.</summary>
+    public long SegmentsMerged;
+
     /// <summary>Terminal: header cut off or its data offset impossible, or options malformed.</summary>
     public long DroppedMalformed;
 

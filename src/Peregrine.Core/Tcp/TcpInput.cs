@@ -18,7 +18,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
     /// <summary>One segment for one connection.</summary>
     internal void OnSegment(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
-        t.K.SegmentsIn++;
+        t.K.SegmentsIn += s.SegmentCount;
         t.K.LastReceived = Deadline.At(now);
         t.K.ProbesSent = 0;
         if (t.C.State == TcpState.SynSent)

@@ -105,13 +105,15 @@ internal sealed unsafe class TcpReceiver
         s.PayloadOffset = packet.TransportOffset + tcp.HeaderLength;
         s.PayloadLength = packet.TransportLength - tcp.HeaderLength;
         s.WireSize = packet.Frame.SegmentSize;
+        s.SegmentCount = (ushort)(packet.MergedCount + 1);
         if (TcpOptions.Parse(tcp.Options, s.IsSyn, out s.Options)) return true;
         // RFC 9293 MUST-7: an illegal option length must not harm; what cannot be understood is not acted upon.
         _x.Counters.DroppedMalformed++;
         return false;
     }
 
-    private bool IsChecksumGood(in ReceivedPacket packet)
+    /// <summary>Whether the checksum over pseudo-header, header and payload is right.</summary>
+    internal bool IsChecksumGood(in ReceivedPacket packet)
     {
         var pseudo = InternetChecksum.PseudoHeader(packet.Source, packet.Destination, IpProtocol.Tcp, packet.TransportLength);
         // The header lies in the first chunk: it was parsed there. Looked at first, since it costs nothing beside the sum that it saves.

@@ -58,15 +58,15 @@ internal sealed class TcpTextInput(TcpContext context)
         _x.Counters.BytesReceived += total;
         if ((c.Flags & TcbFlags.UrgentPending) != 0 && c.Rcv.Up.IsBeforeOrEqual(c.Rcv.Nxt - c.ReceiveQueue.Length)) c.Flags &= ~TcbFlags.UrgentPending;
         _x.Raise(t, TcpEvents.Readable);
-        DecideAck(ref c);
+        DecideAck(ref c, s.SegmentCount);
     }
 
     // RFC 9293 MUST-58, SHLD-18, SHLD-19, RFC 1122 §4.2.3.2: every second full-sized segment at once at least, others after a delay.
-    private static void DecideAck(ref Tcb c)
+    private static void DecideAck(ref Tcb c, int segmentCount)
     {
         if (c.QuickAcks > 0)
         {
-            c.QuickAcks--;
+            c.QuickAcks -= (byte)Math.Min(c.QuickAcks, segmentCount);
             c.Flags |= TcbFlags.AckNow;
         }
         else if ((uint)(c.Rcv.Nxt - c.LastAckSent) >= 2u * c.RcvMss)

@@ -107,6 +107,22 @@ public sealed class Peer : IDisposable
         Next += (uint)length + ((flags & Fin) != 0 ? 1u : 0);
     }
 
+    /// <summary>What is to be delivered in one burst, while one is made.</summary>
+    public List<byte[]>? Held { get; private set; }
+
+    /// <summary>Delivers all that is sent meanwhile in one burst, as a link would.</summary>
+    public void Burst(Action send, bool pad = false)
+    {
+        Held = [];
+        send();
+        List<byte[]> packets = [.. Held.Select(packet => pad && packet.Length < 46 ? [.. packet, .. new byte[46 - packet.Length]] : packet)];
+        Held = null;
+        var before = TcpTerminals.Sum(Tcp.Counters);
+        Host.Deliver(packets, Now);
+        Assert.Equal(before + packets.Count, TcpTerminals.Sum(Tcp.Counters));
+        Pump();
+    }
+
     public void SendBare(TcpFlags flags, SeqNumber? seq = null)
     {
         var before = Timestamps;
@@ -117,6 +133,11 @@ public sealed class Peer : IDisposable
 
     public void Raw(byte[] packet, bool reachesTcp = true)
     {
+        if (Held is { } held)
+        {
+            held.Add(packet);
+            return;
+        }
         var before = TcpTerminals.Sum(Tcp.Counters);
         Host.Deliver(packet, Now);
         Assert.Equal(before + (reachesTcp ? 1 : 0), TcpTerminals.Sum(Tcp.Counters));

@@ -81,6 +81,20 @@ public sealed class Host : IDisposable
         Stack.OnBurst(Interface, _burst.AsSpan(0, 1), now);
     }
 
+    /// <summary>Delivers packets in one burst.</summary>
+    public void Deliver(IReadOnlyList<byte[]> packets, Instant now)
+    {
+        var burst = new Frame[packets.Count];
+        for (var i = 0; i < burst.Length; i++)
+        {
+            Assert.True(Stack.Frames.TryRent(out burst[i], 0));
+            burst[i].HeadLength = (ushort)packets[i].Length;
+            burst[i].Length = packets[i].Length;
+            packets[i].CopyTo(Stack.Frames.Head(burst[i]));
+        }
+        Stack.OnBurst(Interface, burst, now);
+    }
+
     public bool Turn(Instant now, VirtualWire outgoing)
     {
         Stack.FireTimers(now);
