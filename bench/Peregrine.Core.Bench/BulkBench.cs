@@ -28,7 +28,11 @@ internal sealed class BulkBench : IDisposable
     public static void Run(long megabytes)
     {
         Console.WriteLine($"Bulk, {megabytes} MB a round: nanoseconds per 1,448 bytes, both ends together, best and median of {Measure.Rounds} rounds");
-        foreach (var (kind, mtu) in ((MemoryLinkKind, int)[])[(MemoryLinkKind.Plain, 1_500), (MemoryLinkKind.Card, 1_500), (MemoryLinkKind.Plain, 9_000), (MemoryLinkKind.Card, 9_000), (MemoryLinkKind.Virtual, 1_500)])
+        (MemoryLinkKind, int)[] links =
+        [
+            (MemoryLinkKind.Plain, 1_500), (MemoryLinkKind.Card, 1_500), (MemoryLinkKind.Plain, 9_000), (MemoryLinkKind.Card, 9_000), (MemoryLinkKind.Virtual, 1_500),
+        ];
+        foreach (var (kind, mtu) in links)
         {
             foreach (var merge in (bool[])[false, true])
             {
@@ -87,7 +91,11 @@ internal sealed class BulkBench : IDisposable
 
         public End(MemoryLink link, byte number, bool merge, Instant now)
         {
-            var options = new StackOptions { ConnectionCountMax = 64, TimeWaitCountMax = 64, SynBacklogCountMax = 64, ListenerCountMax = 16, FrameCount = 4_096, BlockCount = 8_192, MergeReceived = merge };
+            var options = new StackOptions
+            {
+                ConnectionCountMax = 64, TimeWaitCountMax = 64, SynBacklogCountMax = 64,
+                ListenerCountMax = 16, FrameCount = 4_096, BlockCount = 8_192, MergeReceived = merge,
+            };
             Stack = new NetworkStack(options, MemoryRegion.Allocate(NetworkStack.BytesFor(options)), StackSecrets.FromSeed(number), number, now);
             _interface = Stack.AddInterface(
                 new InterfaceOptions
