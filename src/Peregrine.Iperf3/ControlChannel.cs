@@ -13,6 +13,9 @@ internal sealed class ControlChannel(TcpConnection connection)
     /// <summary>36 characters and a zero.</summary>
     internal const int CookieLength = 37;
 
+    /// <summary>Bytes that are still read of a peer that has been told of its error.</summary>
+    private const int LingerBytesMax = 64 * 1024;
+
     private readonly byte[] _small = new byte[CookieLength];
 
     internal TcpConnection Connection => connection;
@@ -100,19 +103,26 @@ internal sealed class ControlChannel(TcpConnection connection)
         }
     }
 
-    /// <summary>Tells the client why its test cannot be.</summary>
-    internal async Task SendErrorAsync(Iperf3Error error)
+    /// <summary>Tells the client why its test cannot be, and lets it hear that: what is still unread would make the close a reset.</summary>
+    internal async Task SendErrorAsync(Iperf3Error error, CancellationToken patience)
     {
         var message = new byte[9];
         message[0] = unchecked((byte)ControlState.ServerError);
         BinaryPrimitives.WriteInt32BigEndian(message.AsSpan(1), (int)error);
         try
         {
-            await connection.SendAsync(message);
+            await connection.SendAsync(message, patience);
+            connection.Shutdown(SocketShutdown.Send);
+            for (var left = LingerBytesMax; left > 0;)
+            {
+                var count = await connection.ReceiveAsync(message, patience);
+                if (count == 0) return;
+                left -= count;
+            }
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)
         {
-            // The client is gone; nobody is left to tell.
+            // The client is gone, or will not go; nobody is left to tell.
         }
     }
 

@@ -20,6 +20,9 @@ internal sealed class Iperf3Server(Network network, Iperf3Options options, Iperf
     /// <summary>How long a peer may take for what the protocol has it send at once.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long a peer that was told of an error may take to leave.</summary>
+    private static readonly TimeSpan s_linger = TimeSpan.FromMilliseconds(500);
+
     private readonly SocketEngine _engine = network.Engine;
 
     private readonly List<(long Order, TcpConnection Connection)> _joined = [];
@@ -185,7 +188,9 @@ internal sealed class Iperf3Server(Network network, Iperf3Options options, Iperf
         if (e.Error == Iperf3Error.ClientTerminated) running.EndEarly();
         running.Test?.End();
         report.Failed(left ? "" : "error", e.Error == Iperf3Error.ControlClosed ? "the client has unexpectedly closed the connection" : e.Message, running.Test);
-        if (!left) await control.SendErrorAsync(e.Error);
+        if (left) return;
+        using var limit = new Patience(environment.Time, s_linger);
+        await control.SendErrorAsync(e.Error, limit.Token);
     }
 
     private static async Task TellAsync(ControlChannel control, ControlState state)

@@ -63,6 +63,9 @@ internal sealed class Iperf3Test : IDisposable
     /// <summary>Whether it has begun.</summary>
     internal bool HasStarted { get; private set; }
 
+    /// <summary>Whether it is over: what comes or goes from here on is not counted, so that results say what was printed.</summary>
+    internal bool HasEnded => HasStarted && !IsRunning;
+
     /// <summary>Since when is counted: the start, or the end of the omitted seconds.</summary>
     internal Instant StartedAt { get; private set; }
 

@@ -30,7 +30,8 @@ internal static class JsonText
         try
         {
             var reader = new Utf8JsonReader(utf8, new JsonReaderOptions { MaxDepth = s_reading.MaxDepth });
-            return JsonNode.Parse(ref reader) is JsonObject read && HasUniqueNames(read) ? read : null;
+            using var document = JsonDocument.ParseValue(ref reader);
+            return ToNode(document.RootElement) as JsonObject;
         }
         catch (Exception e) when (e is JsonException or ArgumentException or InvalidOperationException)
         {
@@ -62,13 +63,23 @@ internal static class JsonText
     internal static string? Text(JsonObject from, string name) =>
         from.TryGetPropertyValue(name, out var node) && node is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
 
-    /// <summary>Reading is lazy: a name that stands twice would throw at the first look. It is looked for here instead.</summary>
-    private static bool HasUniqueNames(JsonNode node) => node switch
+    /// <summary>iperf3's own JSON has names twice (the buffers' sizes, once a stream), which nodes refuse: here the last one counts.</summary>
+    private static JsonNode? ToNode(JsonElement element)
     {
-        JsonObject members => members.Count == 0 || members.All(static member => member.Value == null || HasUniqueNames(member.Value)),
-        JsonArray items => items.All(static item => item == null || HasUniqueNames(item)),
-        _ => true,
-    };
+        switch (element.ValueKind)
+        {
+            case JsonValueKind.Object:
+                var members = new JsonObject();
+                foreach (var member in element.EnumerateObject()) members[member.Name] = ToNode(member.Value);
+                return members;
+            case JsonValueKind.Array:
+                var items = new JsonArray();
+                foreach (var item in element.EnumerateArray()) items.Add(ToNode(item));
+                return items;
+            default:
+                return JsonValue.Create(element.Clone());
+        }
+    }
 
     private static void Print(StringBuilder text, JsonNode? node, int depth)
     {

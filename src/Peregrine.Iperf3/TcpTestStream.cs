@@ -38,7 +38,7 @@ internal sealed class TcpTestStream : TestStream, ITcpHandler
 
     internal override void Pump()
     {
-        if (!IsSender || _isClosed) return;
+        if (!IsSender || _isClosed || Test.HasEnded) return;
         while (true)
         {
             if (_offset == _blockLength)
@@ -66,7 +66,7 @@ internal sealed class TcpTestStream : TestStream, ITcpHandler
 
     void ITcpHandler.OnReceived(TcpConnection connection, ReadOnlySpan<byte> bytes)
     {
-        if (IsSender) return;
+        if (IsSender || Test.HasEnded) return;
         Bytes += bytes.Length;
         Blocks = Bytes / Test.Parameters.Length;
         LastReceived = connection.Engine.Now;

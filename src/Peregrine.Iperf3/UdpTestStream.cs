@@ -76,6 +76,7 @@ internal sealed class UdpTestStream : TestStream
                 if (length == 0) return;
                 WriteHeader();
                 await _socket.SendAsync(_buffer.AsMemory(0, length));
+                if (Test.HasEnded) return;
                 Bytes += length;
                 Blocks++;
                 Packets++;
@@ -114,7 +115,7 @@ internal sealed class UdpTestStream : TestStream
         var now = Test.Now;
         LastReceived = now;
         // A greeting that was repeated, or rubbish: not of this test.
-        if (!Test.IsRunning || datagram.Length < Test.Parameters.HeaderLength) return;
+        if (Test.HasEnded || datagram.Length < Test.Parameters.HeaderLength) return;
         Bytes += datagram.Length;
         Blocks++;
         var number = Test.Parameters.UdpCounters64Bit ? (long)Math.Min(BinaryPrimitives.ReadUInt64BigEndian(datagram[8..]), long.MaxValue) : BinaryPrimitives.ReadUInt32BigEndian(datagram[8..]);

@@ -25,6 +25,16 @@ public sealed class DemoTests
     }
 
     [Fact]
+    public async Task OurIperf3AndTheInstalledOneAgreeInEveryPairing()
+    {
+        Tool.Need(root: true, "iperf3", "ip");
+        using var scratch = new Scratch();
+        var result = await Tool.RunAsync(scratch.Path, [], "demo", "iperf3");
+        Assert.True(result.Status == 0, result.ToString());
+        Assert.Contains("32 of 32 pairings agree", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task AnOrdinaryUserGetsAUserNamespace()
     {
         Tool.Need(root: true, "curl", "setpriv", "unshare");

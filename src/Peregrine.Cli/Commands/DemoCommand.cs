@@ -12,8 +12,8 @@ internal static class DemoCommand
 
     internal static Command Create()
     {
-        var scenario = new Argument<string>("scenario") { Description = "What to show: web", DefaultValueFactory = static _ => "web" };
-        scenario.AcceptOnlyFromAmong("web");
+        var scenario = new Argument<string>("scenario") { Description = "What to show: web, or iperf3 (throughput between our iperf3 and the installed one, in every pairing)", DefaultValueFactory = static _ => "web" };
+        scenario.AcceptOnlyFromAmong("web", "iperf3");
         var stay = new Option<bool>("--stay") { Description = "Keep the site up afterwards and print how to reach it; Ctrl-C ends it" };
         var link = new Option<string>("--link") { Description = "auto (a TAP device where that is permitted, else memory), tap or memory", DefaultValueFactory = static _ => "auto" };
         link.AcceptOnlyFromAmong("auto", "tap", "memory");
@@ -25,7 +25,7 @@ internal static class DemoCommand
         {
             scenario, stay, link, write,
         };
-        command.SetAction((parsed, cancel) => RunAsync(parsed.GetValue(stay), parsed.GetValue(link)!, parsed.GetValue(write), cancel));
+        command.SetAction((parsed, cancel) => parsed.GetValue(scenario) == "iperf3" ? RunIperf3Async(cancel) : RunAsync(parsed.GetValue(stay), parsed.GetValue(link)!, parsed.GetValue(write), cancel));
         return command;
     }
 
@@ -38,6 +38,18 @@ internal static class DemoCommand
         await using (world.ConfigureAwait(false))
         {
             return await new Demonstration(world).RunAsync(stay, write, cancel).ConfigureAwait(false);
+        }
+    }
+
+    private static async Task<int> RunIperf3Async(CancellationToken cancel)
+    {
+        if (!Iperf3Matrix.IsInstalled) throw new FileNotFoundException("There is no iperf3 here to be compared with: install it (apt-get install iperf3, or eng/install-test-tools).");
+        if (Environment.GetEnvironmentVariable(InsideVariable) != "1" && !Environment.IsPrivilegedProcess && await CanBeRootInUserNamespaceAsync(cancel).ConfigureAwait(false))
+            return await RunInsideAsync(cancel).ConfigureAwait(false);
+        var matrix = Iperf3Matrix.Create();
+        await using (matrix.ConfigureAwait(false))
+        {
+            return await matrix.RunAsync(cancel).ConfigureAwait(false);
         }
     }
 
