@@ -155,6 +155,7 @@ internal sealed class Iperf3Server(Network network, Iperf3Options options, Iperf
             return false;
         }
         var running = new ServerTest(this, control);
+        var lingers = false;
         try
         {
             await running.RunAsync(cancel);
@@ -162,7 +163,9 @@ internal sealed class Iperf3Server(Network network, Iperf3Options options, Iperf
         }
         catch (Iperf3Exception e)
         {
-            await FailAsync(running, control, e);
+            lingers = Fail(running, e);
+            // The next test does not wait until this client has gone.
+            if (lingers) _ = LingerAsync(control, e.Error);
         }
         catch (OperationCanceledException)
         {
@@ -174,7 +177,7 @@ internal sealed class Iperf3Server(Network network, Iperf3Options options, Iperf
         finally
         {
             running.Test?.Dispose();
-            control.Connection.Dispose();
+            if (!lingers) control.Connection.Dispose();
             foreach (var (_, connection) in _joined) connection.Dispose();
             _joined.Clear();
             (_cookie, _joinable, _nextControl, _joinedAll) = (null, 0, new(), new());
@@ -182,15 +185,21 @@ internal sealed class Iperf3Server(Network network, Iperf3Options options, Iperf
         return true;
     }
 
-    private async Task FailAsync(ServerTest running, ControlChannel control, Iperf3Exception e)
+    /// <summary>Shows the error. Whether the client is there to be told of it.</summary>
+    private bool Fail(ServerTest running, Iperf3Exception e)
     {
         var left = e.Error is Iperf3Error.ClientTerminated or Iperf3Error.ControlClosed;
         if (e.Error == Iperf3Error.ClientTerminated) running.EndEarly();
         running.Test?.End();
         report.Failed(left ? "" : "error", e.Error == Iperf3Error.ControlClosed ? "the client has unexpectedly closed the connection" : e.Message, running.Test);
-        if (left) return;
+        return !left;
+    }
+
+    private async Task LingerAsync(ControlChannel control, Iperf3Error error)
+    {
         using var limit = new Patience(environment.Time, s_linger);
-        await control.SendErrorAsync(e.Error, limit.Token);
+        await control.SendErrorAsync(error, limit.Token);
+        control.Connection.Dispose();
     }
 
     private static async Task TellAsync(ControlChannel control, ControlState state)
