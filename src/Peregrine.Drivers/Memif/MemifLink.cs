@@ -66,6 +66,15 @@ public sealed class MemifLink : ILink
 
     internal MemifLimits Limits { get; }
 
+    /// <summary>The session that queues are offered, or none. For tests, which play the hostile peer in its memory.</summary>
+    internal MemifSession? Session
+    {
+        get
+        {
+            lock (_lock) return _session;
+        }
+    }
+
     /// <summary>
     /// Opens an end. A server listens from now on; a client connects as soon as its queues are open, and tries again for as long as there
     /// is no server.
