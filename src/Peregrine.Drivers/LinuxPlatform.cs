@@ -28,6 +28,9 @@ public sealed class LinuxPlatform : ICorePlatform
     }
 
     /// <inheritdoc/>
+    public void DropPrivileges(string user) => Privileges.DropTo(user);
+
+    /// <inheritdoc/>
     public void FillEntropy(Span<byte> destination)
     {
         while (!destination.IsEmpty)

@@ -63,6 +63,7 @@ public sealed class PeregrineNetwork : Network
         var logger = loggers?.CreateLogger("Peregrine") ?? NullLogger.Instance;
         resolver ??= new HostTable(options.ParseHosts(), options.UseSystemResolver ? new SystemNameResolver() : null);
         var engine = CreateEngine(options, link, platform, logger);
+        if (options.User.Length > 0) DropPrivileges(options.User, engine, platform);
         engine.Start();
         await engine.Started.ConfigureAwait(false);
         var network = new PeregrineNetwork(options, engine, resolver, logger);
@@ -110,6 +111,19 @@ public sealed class PeregrineNetwork : Network
         catch
         {
             region.Dispose();
+            throw;
+        }
+    }
+
+    private static void DropPrivileges(string user, CoreEngine engine, ICorePlatform platform)
+    {
+        try
+        {
+            platform.DropPrivileges(user);
+        }
+        catch
+        {
+            engine.Abandon();
             throw;
         }
     }

@@ -25,6 +25,12 @@ public sealed record PeregrineOptions
     /// <summary>IPv6 addresses, routers and parameters are taken from router advertisements. Default false.</summary>
     public bool Autoconfigure { get; init; }
 
+    /// <summary>
+    /// The user that the whole process becomes, without any privilege, when link and memory are open and before the first frame is looked at;
+    /// empty for none. Needs root and the Linux platform. Default empty.
+    /// </summary>
+    public string User { get; init; } = "";
+
     /// <summary>The processor that the core's thread is pinned to, 0 to 4,095, or -1 for none. Default -1.</summary>
     public int Cpu { get; init; } = -1;
 

@@ -38,13 +38,19 @@ internal sealed class LinkOptions
 
     internal Option<string?> Namespace { get; } = new("--netns") { Description = "The network namespace of the TAP or TUN device: a name of 'ip netns', or a path" };
 
+    internal Option<string> User { get; } = new("--user")
+    {
+        Description = "Once the link is open, become this user in all threads, without any privilege; start as root",
+        DefaultValueFactory = static _ => "",
+    };
+
     internal Option<FileInfo?> Write { get; } = new("--write") { Description = "Write all frames to this pcapng file" };
 
     internal Option<bool> Print { get; } = new("--dump") { Description = "Print each frame as it passes" };
 
     internal void AddTo(Command command)
     {
-        foreach (var option in new Option[] { Link, Address, KernelAddress, Gateway, Namespace, Write, Print }) command.Options.Add(option);
+        foreach (var option in new Option[] { Link, Address, KernelAddress, Gateway, Namespace, User, Write, Print }) command.Options.Add(option);
     }
 
     /// <summary>Opens the link, with a watch around it when frames are to be printed or written.</summary>
@@ -73,5 +79,6 @@ internal sealed class LinkOptions
         Name = name,
         Addresses = parsed.GetValue(Address)!,
         Gateways = parsed.GetValue(Gateway)!,
+        User = parsed.GetValue(User)!,
     };
 }

@@ -23,6 +23,17 @@ public interface ICorePlatform
 
     /// <summary>Fills the span from the operating system's cryptographic generator.</summary>
     void FillEntropy(Span<byte> destination);
+
+    /// <summary>
+    /// Becomes another user in all threads of the process, for good, without any privilege. What is open stays open. Called when a network's
+    /// link and memory are there, and before its core looks at the first frame.
+    /// </summary>
+    /// <param name="user">The user's name.</param>
+    /// <exception cref="NotSupportedException">The platform cannot do that.</exception>
+    /// <exception cref="ArgumentException">There is no such user, or it is root.</exception>
+    /// <exception cref="UnauthorizedAccessException">The process may not change its user; the message says what to do.</exception>
+    /// <exception cref="IOException">A thread kept a privilege. The process should end.</exception>
+    void DropPrivileges(string user) => throw new NotSupportedException("Only Drivers' LinuxPlatform can give privileges up: pass one to StartAsync, or leave the setting User empty.");
 }
 
 /// <summary>How a core sleeps: until a descriptor is readable, until somebody wakes it, or until a deadline.</summary>
