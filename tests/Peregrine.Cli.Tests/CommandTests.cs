@@ -101,4 +101,32 @@ public sealed class CommandTests
         var result = await serve.FinishAsync();
         Assert.True(result.Status == 0, result.ToString());
     }
+
+    [Fact]
+    public async Task RootIsGivenUpInAllThreadsOnceTheLinkIsOpen()
+    {
+        Tool.Need(root: true, "curl", "nsenter", "unshare");
+        using var scratch = new Scratch();
+        using var serve = Tool.Start(scratch.Path, ["unshare", "-n"], "serve", "--user", "nobody", "--port", "8080", "--https-port", "0");
+        await serve.ReadUntilAsync("Ctrl-C ends it");
+        var nobody = (await File.ReadAllLinesAsync("/etc/passwd")).Single(static line => line.StartsWith("nobody:", StringComparison.Ordinal)).Split(':')[2];
+        var threads = Directory.GetDirectories($"/proc/{serve.ProcessId}/task").Select(static thread => File.ReadAllLines(thread + "/status")).ToList();
+        Assert.True(threads.Count > 1);
+        Assert.All(threads, status =>
+        {
+            Assert.Contains($"Uid:\t{nobody}\t{nobody}\t{nobody}\t{nobody}", status);
+            Assert.Contains("CapEff:\t0000000000000000", status);
+            Assert.Contains("CapPrm:\t0000000000000000", status);
+            Assert.Contains("NoNewPrivs:\t1", status);
+        });
+        var start = new System.Diagnostics.ProcessStartInfo("nsenter", ["-t", $"{serve.ProcessId}", "-n", "curl", "-sSg", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", "http://192.0.2.2:8080/"])
+        {
+            RedirectStandardOutput = true,
+        };
+        using var curl = System.Diagnostics.Process.Start(start)!;
+        Assert.Equal("200", await curl.StandardOutput.ReadToEndAsync());
+        serve.Interrupt();
+        var result = await serve.FinishAsync();
+        Assert.True(result.Status == 0, result.ToString());
+    }
 }
