@@ -120,7 +120,9 @@ internal static unsafe class UnixSocket
     {
         ulong count;
         var vector = new IoVector { Base = &count, Length = sizeof(ulong) };
-        return PosixResult.From(UnixCalls.ReadV2(descriptor, &vector, 1, -1, NoWait));
+        var result = PosixResult.From(UnixCalls.ReadV2(descriptor, &vector, 1, -1, NoWait));
+        // Kernels before 5.8 know no such flag for an eventfd: there the descriptor's own setting has to do.
+        return result.Errno is Errno.EOPNOTSUPP or Errno.ENOSYS ? Posix.Read(descriptor, &count, sizeof(ulong)) : result;
     }
 
     private static int ControlSize(int descriptors) => (sizeof(ControlHeader) + (descriptors * sizeof(int)) + 7) & ~7;

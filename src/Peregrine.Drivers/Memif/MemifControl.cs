@@ -16,7 +16,6 @@ internal sealed class MemifControl : IDisposable
     private readonly int _wake;
     private readonly int _listener = -1;
     private volatile bool _stopping;
-    private volatile bool _connectable;
     private volatile string _state = "not connected yet";
     private volatile bool _isConnected;
     private long _sessions;
@@ -46,13 +45,6 @@ internal sealed class MemifControl : IDisposable
 
     /// <summary>Connections that came to be.</summary>
     public long SessionCount => Interlocked.Read(ref _sessions);
-
-    /// <summary>The client connects only when there are queues to serve.</summary>
-    public void AllowConnect()
-    {
-        _connectable = true;
-        Wake();
-    }
 
     public unsafe void Wake()
     {
@@ -152,7 +144,6 @@ internal sealed class MemifControl : IDisposable
 
     private int TryConnect()
     {
-        if (!_connectable) return -1;
         var socket = UnixSocket.Create(UnixSocket.SequencedPackets);
         if (socket.IsError) return -1;
         var connected = UnixSocket.Connect(socket.Int32, _options.SocketPath);

@@ -19,7 +19,6 @@ public sealed class MemifLink : ILink
     private readonly Lock _lock = new();
     private readonly MemifControl _control;
     private MemifSession? _session;
-    private int _openCount;
 
     private MemifLink(MemifOptions options)
     {
@@ -76,8 +75,7 @@ public sealed class MemifLink : ILink
     }
 
     /// <summary>
-    /// Opens an end. A server listens from now on; a client connects as soon as its queues are open, and tries again for as long as there
-    /// is no server.
+    /// Opens an end. A server listens from now on; a client connects, and tries again for as long as there is no server.
     /// </summary>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
     /// <exception cref="UnauthorizedAccessException">The socket may not be made or connected to; the message says what to do.</exception>
@@ -100,7 +98,6 @@ public sealed class MemifLink : ILink
             if (_queues[index] is not null) throw new InvalidOperationException($"Queue {index} of link '{Name}' is open already.");
             var queue = _queues[index] = new MemifQueue(this, index, frames);
             queue.Offer(_session);
-            if (++_openCount == 1) _control.AllowConnect();
             return queue;
         }
     }
