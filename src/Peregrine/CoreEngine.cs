@@ -29,12 +29,15 @@ internal sealed class CoreEngine : SocketEngine
     private readonly int _interface;
     private readonly Thread _thread;
     private readonly Duration _spin;
+    private readonly ITableSource? _tables;
+    private readonly TableChange[] _changes = new TableChange[64];
     private readonly Duration _linkCheck;
     private readonly int _frameCountFree;
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Instant _busyAt;
     private Instant _linkCheckAt;
+    private Instant _tablesAt;
     private Instant _drainUntil = Instant.Never;
     private Instant _drainCheckAt;
     private Instant _finsUntil = Instant.Never;
@@ -55,6 +58,7 @@ internal sealed class CoreEngine : SocketEngine
         _wasUp = link.IsUp;
         _interface = AddInterface();
         foreach (var address in options.ParseAddresses()) link.OnAddress(address.Address);
+        _tables = link.Tables;
         _queue = link.OpenQueue(0, stack.Frames);
         _queue.SetWake(_waiter.Wake);
         _frameCountFree = stack.Frames.Chunks.FreeCount;
@@ -187,6 +191,7 @@ internal sealed class CoreEngine : SocketEngine
         _queue.Reclaim();
         Volatile.Write(ref _counters.Turns, _counters.Turns + 1);
         if (now >= _linkCheckAt) CheckLink(now);
+        if (_tables is not null && now >= _tablesAt) ReadTables(_tables, now);
         if (received > 0 || commands > 0 || HasWork || (!blocked && (more || Stack.HasWork)))
         {
             _busyAt = now;
@@ -233,8 +238,24 @@ internal sealed class CoreEngine : SocketEngine
         if (_isStopping) timeout = Duration.Min(timeout, Duration.FromMilliseconds(5));
         if (timeout <= Duration.Zero) return;
         _counters.Sleeps++;
-        Span<int> descriptors = [_queue.PollDescriptor];
+        Span<int> descriptors = [_queue.PollDescriptor, _tables?.PollDescriptor ?? -1];
         _waiter.Wait(descriptors, timeout);
+        _tablesAt = default;
+    }
+
+    /// <summary>Applies what the link knows of neighbours and routes.</summary>
+    private void ReadTables(ITableSource tables, Instant now)
+    {
+        var count = tables.Read(_changes);
+        // More waits when the span was full; else a look in a millisecond is soon enough for a turn that never sleeps.
+        _tablesAt = count == _changes.Length ? now : now + Duration.FromMilliseconds(1);
+        foreach (ref readonly var change in _changes.AsSpan(0, count))
+        {
+            if (change.Kind == TableChangeKind.Neighbour && change.IsRemoved) Stack.Ip.RemoveNeighbour(_interface, change.Prefix.Address);
+            else if (change.Kind == TableChangeKind.Neighbour) Stack.Ip.SetNeighbour(_interface, change.Prefix.Address, change.MacAddress, now);
+            else if (change.IsRemoved) Stack.Ip.RemoveRoute(change.Prefix, change.Gateway, _interface);
+            else Stack.Ip.AddRoute(change.Prefix, change.Gateway, _interface, change.Metric);
+        }
     }
 
     private void CheckLink(Instant now)

@@ -44,6 +44,9 @@ public sealed class FaultyLink : ILink
     public bool IsUp => _inner.IsUp;
 
     /// <inheritdoc/>
+    public ITableSource? Tables => _inner.Tables;
+
+    /// <inheritdoc/>
     public void OnAddress(IpAddress address) => _inner.OnAddress(address);
 
     /// <inheritdoc/>

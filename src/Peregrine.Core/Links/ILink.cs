@@ -78,6 +78,11 @@ public interface ILink : IDisposable
     ILinkQueue OpenQueue(int index, FramePool frames);
 
     /// <summary>
+    /// Neighbours and routes that the link knows from elsewhere, or null where the stack finds its own. Ask after <see cref="OnAddress"/>.
+    /// </summary>
+    ITableSource? Tables => null;
+
+    /// <summary>
     /// Says which addresses the network has on the link, before its queue is opened. A link that shares an interface with the kernel takes what
     /// comes to them; the others take everything anyhow.
     /// </summary>

@@ -55,6 +55,9 @@ public sealed class TracingLink : ILink
     public bool IsUp => _inner.IsUp;
 
     /// <inheritdoc/>
+    public ITableSource? Tables => _inner.Tables;
+
+    /// <inheritdoc/>
     public void OnAddress(IpAddress address) => _inner.OnAddress(address);
 
     /// <inheritdoc/>

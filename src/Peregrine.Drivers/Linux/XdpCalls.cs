@@ -19,7 +19,7 @@ internal static unsafe partial class XdpCalls
         fixed (T* pointer = &value) return PosixResult.From(GetSocketOption(socket, XdpNumbers.Level, option, pointer, &size));
     }
 
-    public static PosixResult Bind(int socket, XdpAddress address) => PosixResult.From(BindSocket(socket, &address, (uint)sizeof(XdpAddress)));
+    public static PosixResult Bind<T>(int socket, T address) where T : unmanaged => PosixResult.From(BindSocket(socket, &address, (uint)sizeof(T)));
 
     /// <summary>Lets the kernel look at the ring of frames to be sent.</summary>
     public static PosixResult WakeTransmit(int socket) => PosixResult.From(SendTo(socket, null, 0, XdpNumbers.DontWait, null, 0));

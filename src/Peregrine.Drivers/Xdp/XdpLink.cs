@@ -25,6 +25,7 @@ public sealed class XdpLink : ILink
     private readonly PortReservation _reserved = new();
     private readonly Lock _gate = new();
     private XdpAttachment? _attachment;
+    private KernelTables? _tables;
     private int _control;
     private int _epoch;
 
@@ -85,6 +86,11 @@ public sealed class XdpLink : ILink
             }
         }
     }
+
+    /// <summary>The kernel's neighbours and routes of the interface, where we share an address with it; null where all our addresses are our own.</summary>
+    public ITableSource? Tables => _tables;
+
+    internal KernelTables? KernelTables => _tables;
 
     /// <summary>Why the link could not be taken again the last time, or null.</summary>
     public string? LastFailure { get; private set; }
@@ -173,6 +179,7 @@ public sealed class XdpLink : ILink
             if (_control >= 0) Posix.Close(_control);
             _control = -1;
         }
+        _tables?.Dispose();
         _reserved.Dispose();
         Steering.Dispose();
         _space.Dispose();
@@ -225,6 +232,8 @@ public sealed class XdpLink : ILink
 
     private void Reserve(IpAddress address)
     {
+        // What is answered to the shared address is the kernel's: it must ask for us, and we take what it knows.
+        _tables ??= new KernelTables(_attachment!.Facts.Index);
         if (_options.Traffic.AllBut) return;
         _reserved.Add(address, _options.Traffic.TcpPorts, udp: false);
         _reserved.Add(address, _options.Traffic.UdpPorts, udp: true);
@@ -277,6 +286,7 @@ public sealed class XdpLink : ILink
         try
         {
             Volatile.Write(ref _attachment, _space.Run(() => XdpAttachment.Attach(Find(), Steering.Maps, _options.Mode)));
+            _tables?.Follow(index);
             Volatile.Write(ref _epoch, _epoch + 1);
             LastFailure = null;
         }

@@ -107,6 +107,15 @@ internal sealed unsafe class XdpQueue : ILinkQueue
         for (; taken < frames.Length; taken++)
         {
             var frame = frames[taken];
+            if (_link.KernelTables is { } tables && NeighbourQuestion.TryFind(_frames.Head(frame), out var asked))
+            {
+                tables.Ask(asked);
+                _counters.SystemCalls++;
+                _counters.SentFrames++;
+                _counters.SentBytes += frame.Length;
+                _frames.Return(frame);
+                continue;
+            }
             var parts = PartsOf(frame);
             if (_transmit.Room(parts) < parts) break;
             if (!TryPrepare(ref frame, parts, out var options))
