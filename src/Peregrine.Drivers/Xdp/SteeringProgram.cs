@@ -14,7 +14,7 @@ internal sealed class SteeringProgram
 {
     // struct xdp_md.
     private const int ContextData = 0, ContextEnd = 4, ContextQueue = 16;
-    private const int ActionPass = 2;
+    private const int ActionPass = 2, ActionRedirect = 4;
     private const int LookUp = 1, Update = 2, Redirect = 51;
 
     private const int Ethernet = 14, EtherTypeOffset = 12;
@@ -28,6 +28,9 @@ internal sealed class SteeringProgram
 
     // Registers that stay: the context, the frame's start and end, the shared memory.
     private const BpfRegister Context = R6, Data = R7, DataEnd = R8, Settings = R9;
+
+    // At the end, when headers are no longer looked at.
+    private const BpfRegister Action = R7;
 
     // In the transport part: where it starts, its protocol, and whether it is a first fragment.
     private const BpfRegister Transport = R2, Protocol = R3, IsFragment = R4;
@@ -256,18 +259,23 @@ internal sealed class SteeringProgram
 
     private void Finish()
     {
-        _code.Label("pass");
-        Count(SteeringLayout.Passed);
-        _code.Move(R0, ActionPass);
-        _code.Exit();
-
         _code.Label("take");
-        Count(SteeringLayout.Taken);
         _code.LoadMap(R1, _maps.Sockets);
         _code.Load(Bits32, R2, Context, ContextQueue);
         // A queue that has no socket gives its frames to the kernel.
         _code.Move(R3, ActionPass);
         _code.Call(Redirect);
+        _code.Move(Action, R0);
+        _code.JumpIf(NotEqual, Action, ActionRedirect, "passed");
+        Count(SteeringLayout.Taken);
+        _code.Jump("end");
+
+        _code.Label("pass");
+        _code.Move(Action, ActionPass);
+        _code.Label("passed");
+        Count(SteeringLayout.Passed);
+        _code.Label("end");
+        _code.Move(R0, Action);
         _code.Exit();
     }
 
