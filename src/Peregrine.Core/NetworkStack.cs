@@ -48,7 +48,8 @@ public sealed class NetworkStack : IDisposable
         var blocks = new ChunkPool(region, options.BlockSizeBytes, options.BlockCount, "blocks");
         Ip = new IpLayer(options.Ip, Frames, region, secrets.IdentificationKey, Generator, now);
         Udp = new UdpLayer(Ip, options.Udp, blocks, region, secrets.IdentificationKey, Generator);
-        Tcp = new TcpLayer(CreateTcp(options, region, secrets, Ip, blocks, Generator, now), secrets);
+        var recovery = new LossRecovery(region, options.TransmissionRecordCount, RecoverySettings.Of(options, options.Tcp));
+        Tcp = new TcpLayer(CreateTcp(options, region, secrets, Ip, blocks, Generator, now, recovery), secrets);
         _merge = new TcpMerge(Tcp.Context, Tcp.Receiver, StageSize);
         Ip.TcpErrors = new TcpErrorSink(Tcp);
         Ip.UdpErrors = Udp;
@@ -163,7 +164,8 @@ public sealed class NetworkStack : IDisposable
     /// <summary>Releases the stack's memory. Links must have given up its frames before.</summary>
     public void Dispose() => _region.Dispose();
 
-    private static TcpContext CreateTcp(StackOptions options, MemoryRegion region, in StackSecrets secrets, IpLayer ip, ChunkPool blocks, StackRandom random, Instant now) => new()
+    private static TcpContext CreateTcp(
+        StackOptions options, MemoryRegion region, in StackSecrets secrets, IpLayer ip, ChunkPool blocks, StackRandom random, Instant now, LossRecovery recovery) => new()
     {
         Options = options,
         Ip = ip,
@@ -172,22 +174,13 @@ public sealed class NetworkStack : IDisposable
         Tcbs = new TcbTable(region, options.ConnectionCountMax),
         Demux = new DemuxTable(region, MemoryPlan.DemuxCapacity(options), secrets.DemuxKey),
         Wheel = new TimerWheel(region, options.ConnectionCountMax, now),
-        Recovery = new LossRecovery(
-            region,
-            options.TransmissionRecordCount,
-            new RecoverySettings
-            {
-                RtoMin = Duration.FromMilliseconds(options.RtoMsMin),
-                RtoMax = Duration.FromMilliseconds(options.RtoMsMax),
-                InitialWindowSegments = (uint)options.InitialWindowSegments,
-                RestartAfterIdle = options.RestartAfterIdle,
-            }),
+        Recovery = recovery,
         TimeWaits = new TimeWaitTable(region, options.TimeWaitCountMax, Duration.FromSeconds(options.TimeWaitSeconds)),
         SynBacklog = new SynBacklog(region, options.SynBacklogCountMax, options.ListenerCountMax, options.Tcp.SynAckRetryCount),
         SendQueue = new SendQueue(blocks),
         ReceiveQueue = new ReceiveQueue(blocks, ip.Frames),
         OutOfOrder = new OutOfOrderQueue(blocks, ip.Frames),
-        Settings = new TcpSettingsTable(options.Tcp),
+        Settings = new TcpSettingsTable(options.Tcp, recovery, options),
         Listeners = new TcpListeners(options.ListenerCountMax),
         Isn = new IsnGenerator(secrets),
     };

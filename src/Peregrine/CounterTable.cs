@@ -22,6 +22,7 @@ internal sealed class CounterTable
         Add<NeighbourCounters>("neighbour", () => engine.Stack.Ip.NeighbourCounters);
         Add<UdpCounters>("udp", () => engine.Stack.Udp.Counters);
         Add<TcpCounters>("tcp", () => engine.Stack.Tcp.Counters);
+        Add<TcpExtCounters>("TcpExt", () => engine.Stack.Tcp.ExtCounters);
     }
 
     internal IEnumerable<string> Groups => _groups.Select(static g => g.Group);

@@ -209,6 +209,9 @@ internal struct TcbCold
     internal Deadline Retransmission;
     internal Deadline DelayedAck;
 
+    /// <summary>RACK's reordering window or the tail loss probe's time (RFC 8985 §8), as recovery's flags say.</summary>
+    internal Deadline Loss;
+
     /// <summary>Keepalive while open; the end of an orphan's FIN-WAIT-2.</summary>
     internal Deadline Keepalive;
     internal Deadline UserTimeout;

@@ -19,9 +19,11 @@ internal sealed class TcpAckInput(TcpContext context)
         var outstanding = TcpContext.HasOutstanding(c);
         // RFC 5681 §2: a duplicate ACK has no data, no SYN or FIN, the same ACK and the same window, and something is outstanding.
         var isDuplicate = outstanding && s.Ack == una && s.Length == 0 && c.Snd.Wnd == priorWindow;
-        if (s.Ack.IsAfter(una) || isDuplicate || s.Options.SackBlockCount > 0)
-            _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now);
+        var wait = Duration.Zero;
+        var isNews = s.Ack.IsAfter(una) || isDuplicate || s.Options.SackBlockCount > 0;
+        if (isNews) wait = _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now).ReorderingWait;
         if (c.Snd.Una != una) OnProgress(t, una, now);
+        if (isNews) TcpLossTimer.OnAck(_x, t, wait, now);
         if ((c.Flags & TcbFlags.Persisting) != 0) OnPersistAnswer(t);
         if (WantsOutput(t)) _x.MarkReady(t);
     }

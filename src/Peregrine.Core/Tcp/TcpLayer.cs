@@ -44,6 +44,9 @@ public sealed class TcpLayer
     /// <summary>What happened so far.</summary>
     public ref TcpCounters Counters => ref _x.Counters;
 
+    /// <summary>What loss recovery and congestion control did so far, by Linux's names.</summary>
+    public ref TcpExtCounters ExtCounters => ref _x.Recovery.Counters;
+
     /// <summary>Connections that have a TCB, finished ones that were not let go included.</summary>
     public int ConnectionCount => _x.Tcbs.Count;
 

@@ -2,6 +2,7 @@
 // Recovery says what is lost and how much may fly; here is when a segment is worth sending (RFC 9293 §3.7.4, §3.8.6).
 using System.Net.Sockets;
 using Peregrine.Core.Links;
+using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -37,18 +38,44 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         if (c.State is TcpState.SynSent or TcpState.Closed) return true;
         if (c.State is TcpState.SynReceived) return (c.Flags & TcbFlags.AckNow) == 0 || SendAck(t, now);
         // RFC 9293 SHLD-16, MAY-7: retransmissions do not ask whether the window was shrunk meanwhile.
-        while (_x.Recovery.TryNextRetransmission(ref c, ref t.K, out var seq, out var length))
-        {
-            if (!_x.Ip.HasRoom(c.Path) || !SendRange(t, seq, length, isRetransmission: true, now)) return false;
-        }
+        if (!SendRetransmissions(t, now)) return false;
         while (NextNew(t, out var newLength, now))
         {
             if (!_x.Ip.HasRoom(c.Path) || !SendRange(t, c.Snd.Nxt, newLength, isRetransmission: false, now)) return false;
         }
+        if (LossRecovery.StopsWaiting(c, ref t.K) && !SendRetransmissions(t, now)) return false;
         if (c.Snd.Nxt == c.Snd.QueueEnd) _x.Recovery.OnAppLimited(ref c, ref t.K);
         if ((c.Flags & (TcbFlags.ProbeNow | TcbFlags.KeepaliveNow)) != 0 && !SendProbes(t, now)) return false;
         if ((c.Flags & TcbFlags.AckNow) != 0 && !SendAck(t, now)) return false;
         ArmTimers(t, now);
+        return true;
+    }
+
+    private bool SendRetransmissions(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        if (!_x.Recovery.HasRetransmission(c, t.K)) return true;
+        if ((t.K.Recovery.Flags & RecoveryFlags.ProbePending) != 0 && !SendLossProbe(t, now)) return false;
+        while (_x.Recovery.TryNextRetransmission(ref c, ref t.K, out var seq, out var length))
+        {
+            if (!_x.Ip.HasRoom(c.Path) || !SendRange(t, seq, length, isRetransmission: true, now)) return false;
+        }
+        return true;
+    }
+
+    // RFC 8985 §7.3: a segment that was not sent yet, whatever Nagle and the congestion window say, or else the last one again.
+    private bool SendLossProbe(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        if (!_x.Ip.HasRoom(c.Path)) return false;
+        var usable = (uint)Math.Max(0, c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt);
+        var length = Math.Min(Math.Min(usable, (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt)), c.Mss);
+        var isRetransmission = length == 0 || _x.Recovery.FreeRecords == 0;
+        var seq = c.Snd.Nxt;
+        if (isRetransmission) _x.Recovery.LastSegment(c, ref t.K, out seq, out length);
+        else if (usable > length && seq + length == c.Snd.QueueEnd && (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued) length++;
+        if (!SendRange(t, seq, length, isRetransmission, now)) return false;
+        _x.Recovery.OnProbeSent(c, ref t.K, isRetransmission);
         return true;
     }
 
@@ -182,6 +209,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         // Also where the persist timer runs already: without a limit the connection would repeat for ever.
         StartUserTimeout(t, now);
         c.Flags &= ~TcbFlags.Persisting;
+        if (!isRetransmission) TcpLossTimer.OnSent(_x, t, now);
     }
 
     private void StartRetransmission(TcbRef t, Instant now)

@@ -64,6 +64,27 @@ public sealed record TcpSettings
     /// <summary>The congestion control's name: "cubic" (default) or "newreno".</summary>
     public string CongestionControl { get; init; } = "cubic";
 
+    /// <summary>tcp_recovery: losses are found by time (RACK, RFC 8985 §6) rather than by counting (RFC 6675). Needs SACK. Default true.</summary>
+    public bool Rack { get; init; } = true;
+
+    /// <summary>tcp_early_retrans: tail loss probes (RFC 8985 §7). Needs SACK. Default true.</summary>
+    public bool TailLossProbe { get; init; } = true;
+
+    /// <summary>How long a loss probe waits for the ACK of a single segment beyond two round trips, in milliseconds, 0 to 500. Default 200.</summary>
+    public int ProbeAckDelayMs { get; init; } = 200;
+
+    /// <summary>Proportional rate reduction in fast recovery with SACK (RFC 9937). Default true.</summary>
+    public bool ProportionalRateReduction { get; init; } = true;
+
+    /// <summary>tcp_frto: F-RTO finds spurious time-outs (RFC 5682). Default true.</summary>
+    public bool ForwardRto { get; init; } = true;
+
+    /// <summary>A reduction is undone when timestamps show that nothing was lost (RFC 3522, RFC 4015). Default true.</summary>
+    public bool EifelUndo { get; init; } = true;
+
+    /// <summary>A reduction is undone when every retransmission was reported as a duplicate (RFC 3708). Default true.</summary>
+    public bool DsackUndo { get; init; } = true;
+
     /// <summary>RFC 7323 timestamps are offered and accepted. Default true.</summary>
     public bool Timestamps { get; init; } = true;
 
@@ -97,6 +118,7 @@ public sealed record TcpSettings
         Range(nameof(KeepAliveIntervalSeconds), KeepAliveIntervalSeconds, 1, 32_767);
         Range(nameof(KeepAliveRetryCount), KeepAliveRetryCount, 1, 127);
         Range(nameof(FinWait2TimeoutMs), FinWait2TimeoutMs, 1_000, 120_000);
+        Range(nameof(ProbeAckDelayMs), ProbeAckDelayMs, 0, 500);
         Range(nameof(HopLimit), HopLimit, 1, 255);
         Range(nameof(TrafficClass), TrafficClass, 0, 252);
         if ((TrafficClass & 3) != 0)
@@ -121,9 +143,18 @@ internal sealed class TcpSettingsTable
     private readonly List<TcpSettings?> _records = [];
     private readonly List<long> _counts = [];
     private readonly Stack<ushort> _free = new();
+    private readonly Recovery.LossRecovery? _recovery;
+    private readonly StackOptions? _options;
 
     /// <summary>Number 0 is the stack's own record and stays.</summary>
-    internal TcpSettingsTable(TcpSettings defaults) => TryAcquire(defaults, out _);
+    /// <param name="defaults">The stack's record.</param>
+    /// <param name="recovery">Told what each new number means, where there is one.</param>
+    /// <param name="options">The stack's options, which recovery goes by as well.</param>
+    internal TcpSettingsTable(TcpSettings defaults, Recovery.LossRecovery? recovery = null, StackOptions? options = null)
+    {
+        (_recovery, _options) = (recovery, options);
+        TryAcquire(defaults, out _);
+    }
 
     internal TcpSettings this[int number] => _records[number]!;
 
@@ -144,6 +175,7 @@ internal sealed class TcpSettingsTable
             _counts.Add(0);
         }
         _records[number] = settings;
+        if (_options is not null) _recovery?.Use(number, Recovery.RecoverySettings.Of(_options, settings));
         _counts[number] = 1;
         _numbers.Add(settings, number);
         return true;

@@ -58,6 +58,11 @@ internal abstract class CongestionControl
     /// <summary>The peer echoed congestion marks (RFC 3168 §6.1.2), at most once a round trip: sets Ssthresh and Cwnd.</summary>
     internal abstract void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize);
 
+    /// <summary>The last reduction was for nothing: Cwnd and Ssthresh are what they were before it.</summary>
+    internal virtual void OnUndo(ref Tcb c, ref TcbCold k)
+    {
+    }
+
     /// <summary>The window starts again after idleness (RFC 5681 §4.1); Cwnd has been lowered.</summary>
     internal abstract void OnRestart(ref Tcb c, ref TcbCold k);
 

@@ -50,6 +50,7 @@ internal sealed class Cubic : CongestionControl
     internal override void OnLoss(ref Tcb c, ref TcbCold k, uint flightSize)
     {
         ref var s = ref k.Congestion;
+        s.PriorWmax = s.Wmax;
         // RFC 9438 §4.7, fast convergence: (1 + β) / 2 = 17/20.
         s.Wmax = c.Cwnd < s.Wmax ? (uint)((ulong)c.Cwnd * 17 / 20) : c.Cwnd;
         Reduce(ref c, ref s, flightSize);
@@ -57,6 +58,7 @@ internal sealed class Cubic : CongestionControl
 
     internal override void OnTimeout(ref Tcb c, ref TcbCold k, uint flightSize)
     {
+        k.Congestion.PriorWmax = k.Congestion.Wmax;
         // RFC 9438 §4.8: Wmax will be the window at the start of congestion avoidance, and K zero.
         k.Congestion.Wmax = 0;
         Reduce(ref c, ref k.Congestion, flightSize);
@@ -67,6 +69,13 @@ internal sealed class Cubic : CongestionControl
         OnLoss(ref c, ref k, flightSize);
         // RFC 9438 §4.6: on marks the window may fall to one segment, ssthresh not below two.
         c.Cwnd = Math.Max(Beta(flightSize), c.Mss);
+    }
+
+    // RFC 9438 §4.9: Wmax as it was; a new epoch begins, whose K follows from it and the window given back.
+    internal override void OnUndo(ref Tcb c, ref TcbCold k)
+    {
+        k.Congestion.Wmax = k.Congestion.PriorWmax;
+        k.Congestion.Elapsed = CongestionState.NoEpoch;
     }
 
     internal override void OnRestart(ref Tcb c, ref TcbCold k) => k.Congestion.Elapsed = CongestionState.NoEpoch;

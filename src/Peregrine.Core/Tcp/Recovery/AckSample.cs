@@ -15,6 +15,12 @@ internal readonly struct AckSample
     /// <summary>Bytes that SACK blocks newly reported.</summary>
     internal uint SackedBytes { get; init; }
 
+    /// <summary>Bytes that had not been reported before, by SACK or cumulatively.</summary>
+    internal uint DeliveredBytes { get; init; }
+
+    /// <summary>RFC 8985 §6.2 step 5: when to look for losses again if no ACK comes before; zero for never.</summary>
+    internal Duration ReorderingWait { get; init; }
+
     /// <summary>Bytes newly marked lost.</summary>
     internal uint LostBytes { get; init; }
 
@@ -56,6 +62,9 @@ internal readonly struct AckSample
 
     /// <summary>Recovery, or the repair after a time-out, ended with this ACK.</summary>
     internal bool LeftRecovery { get; init; }
+
+    /// <summary>What was taken for lost was not: the window was given back.</summary>
+    internal bool Undone { get; init; }
 
     /// <summary>There is a sample of the delivery rate: divide by the longer of the two times.</summary>
     internal bool HasRate => SendElapsed.Nanoseconds > 0 || AckElapsed.Nanoseconds > 0;

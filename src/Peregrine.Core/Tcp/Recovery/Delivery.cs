@@ -12,6 +12,12 @@ internal struct Delivery
     internal uint LostBytes;
     internal uint DuplicateBytes;
 
+    /// <summary>The duplicate's range, where <see cref="DuplicateBytes"/> is not zero.</summary>
+    internal SeqNumber DuplicateEnd;
+
+    /// <summary>Records found lost that had been sent again already.</summary>
+    internal int LostRetransmissions;
+
     /// <summary>Steps that may still be spent on finding places in the scoreboard.</summary>
     internal int Budget;
 
@@ -26,9 +32,48 @@ internal struct Delivery
     /// <summary>Among the cumulatively acknowledged there was one sent more than once.</summary>
     internal bool AckedRetransmitted;
 
-    internal void Add(in TransmissionRecord record, uint bytes)
+    /// <summary>Something that was sent once was delivered, and it lies before <see cref="OriginalLimit"/>.</summary>
+    internal bool OriginalDelivered;
+
+    /// <summary>RFC 8985 §6.2 step 3: something sent once was delivered that lies below what had been delivered before.</summary>
+    internal bool Reordered;
+
+    /// <summary>When the ACK came.</summary>
+    internal Instant Now;
+
+    /// <summary>The shortest round trip known, for telling whose delivery an ACK reports.</summary>
+    internal Duration RttMin;
+
+    /// <summary>The echoed timestamp without our offset, in milliseconds, with <see cref="HasEcho"/>.</summary>
+    internal uint EchoMs;
+    internal bool HasEcho;
+
+    /// <summary>RFC 8985 RACK.fack before this ACK, with <see cref="HasForward"/>.</summary>
+    internal SeqNumber Forward;
+    internal bool HasForward;
+
+    /// <summary>RFC 5682: only what lies before this tells anything about a time-out.</summary>
+    internal SeqNumber OriginalLimit;
+
+    /// <summary>RFC 8985 §6.2 step 2: the latest sent of those that are surely delivered, with <see cref="HasRack"/>.</summary>
+    internal Instant RackSentAt;
+    internal SeqNumber RackEnd;
+    internal bool HasRack;
+
+    internal void Add(in TransmissionRecord record, uint bytes, bool isCumulative = false)
     {
         Bytes += bytes;
+        if (!record.Has(RecordFlags.Retransmitted))
+        {
+            var end = record.Seq + bytes;
+            if (HasForward && end.IsBefore(Forward)) Reordered = true;
+            if (end.IsBeforeOrEqual(OriginalLimit)) OriginalDelivered = true;
+            TakeRack(record, bytes);
+        }
+        else if (IsSurelyDelivered(record, isCumulative))
+        {
+            TakeRack(record, bytes);
+        }
         if (HasLatest && (record.SentAt < Latest.SentAt || (record.SentAt == Latest.SentAt && record.Seq.IsBefore(Latest.Seq)))) return;
         Latest = record;
         HasLatest = true;
@@ -36,8 +81,21 @@ internal struct Delivery
 
     internal void AddAcknowledged(in TransmissionRecord record, uint bytes)
     {
-        Add(record, bytes);
+        Add(record, bytes, isCumulative: true);
         if (record.Has(RecordFlags.Retransmitted)) AckedRetransmitted = true;
         else if (!HasOldest) (OldestSentAt, HasOldest) = (record.SentAt, true);
+    }
+
+    // RFC 8985 §6.2 step 2: an ACK of what was sent twice may be the first copy's. The echoed timestamp tells, or an impossible round trip.
+    // The echo is asked for cumulative ACKs only: a segment out of order, which a SACK reports, does not set it (RFC 7323 §4.3), and a
+    // loss probe whose SACK were not believed would prove nothing.
+    private readonly bool IsSurelyDelivered(in TransmissionRecord record, bool isCumulative) =>
+        (!isCumulative || !HasEcho || (int)(EchoMs - (uint)(record.SentAt.Nanoseconds / 1_000_000)) >= 0) && Now - record.SentAt >= RttMin;
+
+    private void TakeRack(in TransmissionRecord record, uint bytes)
+    {
+        var end = record.Seq + bytes;
+        if (HasRack && (record.SentAt < RackSentAt || (record.SentAt == RackSentAt && !end.IsAfter(RackEnd)))) return;
+        (RackSentAt, RackEnd, HasRack) = (record.SentAt, end, true);
     }
 }

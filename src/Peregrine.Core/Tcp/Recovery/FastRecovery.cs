@@ -6,7 +6,7 @@ namespace Peregrine.Core.Tcp.Recovery;
 internal static class FastRecovery
 {
     /// <summary>Ssthresh has been set: starts recovery, whose first act is to send the segment at Snd.Una again.</summary>
-    internal static void Begin(ref Tcb c, ref RecoveryState r, in TransmissionRecord head, bool isSack)
+    internal static void Begin(ref Tcb c, ref RecoveryState r, in TransmissionRecord head, bool isSack, bool isRack)
     {
         // RFC 6675 §5 step 4.1, RFC 6582 §3.2 step 2.
         r.RecoveryPoint = c.Snd.Max;
@@ -14,7 +14,9 @@ internal static class FastRecovery
         r.Flags &= ~(RecoveryFlags.PartialAckSeen | RecoveryFlags.RescueOffered);
         r.Flags |= RecoveryFlags.RecoveryPointSet;
         // What the recovery before has sent again, beyond its recovery point, is in flight and counted: once is enough.
-        if (!isSack || !head.Has(RecordFlags.InFlightAgain)) r.Flags |= RecoveryFlags.RetransmitHead;
+        // RACK may have found others lost than the first.
+        if (isRack ? head.Has(RecordFlags.Lost) && !head.Has(RecordFlags.InFlightAgain) : !isSack || !head.Has(RecordFlags.InFlightAgain))
+            r.Flags |= RecoveryFlags.RetransmitHead;
         r.RtxNext = r.Head;
         // RFC 6675 §5 step 4.3: no rescue before the first retransmission is acknowledged.
         r.RescueRxt = c.Snd.Una + Math.Min(head.Length, c.Mss);

@@ -13,11 +13,11 @@ internal sealed class LossRecovery
     /// <summary>Steps that one ACK may spend on finding places in the scoreboard.</summary>
     internal const int StepsPerAckMax = 1024;
 
-    private const int DupThresh = 3;
-
     private readonly RecordPool _pool;
     private readonly Scoreboard _board;
     private readonly RetransmissionChoice _choice;
+    private readonly RecoveryPhases _phases;
+    private RecoverySettings[] _byNumber;
 
     /// <summary>Cuts the pool of records out of <paramref name="region"/>.</summary>
     internal LossRecovery(MemoryRegion region, int recordCount, RecoverySettings? settings = null)
@@ -26,9 +26,30 @@ internal sealed class LossRecovery
         _board = new Scoreboard(_pool);
         _choice = new RetransmissionChoice(_board);
         Settings = settings ?? new RecoverySettings();
+        _byNumber = [Settings];
+        _phases = new RecoveryPhases(this, _pool, _board);
     }
 
+    /// <summary>What happened, by Linux's names.</summary>
+    internal TcpExtCounters Counters;
+
+    /// <summary>The settings of connections that have none of their own.</summary>
     internal RecoverySettings Settings { get; }
+
+    /// <summary>The connection's settings.</summary>
+    internal RecoverySettings SettingsOf(in TcbCold k) => _byNumber[k.Settings];
+
+    /// <summary>Says what a number of the table of settings means from now on.</summary>
+    internal void Use(int number, RecoverySettings settings)
+    {
+        if (number >= _byNumber.Length)
+        {
+            var before = _byNumber.Length;
+            Array.Resize(ref _byNumber, Math.Max(2 * before, number + 1));
+            Array.Fill(_byNumber, Settings, before, _byNumber.Length - before);
+        }
+        _byNumber[number] = settings;
+    }
 
     /// <summary>Records that can be taken now.</summary>
     internal int FreeRecords => _pool.FreeCount;
@@ -98,6 +119,8 @@ internal sealed class LossRecovery
             if (phase == RecoveryPhase.Disorder) limit += Math.Min((uint)c.DupAcks, 2) * c.Mss;
         }
         var room = limit > used ? limit - used : 0;
+        // RFC 5682 §2.1 step 2b: two segments, whatever the window says.
+        if (ForwardRto.IsWaiting(k.Recovery)) return Math.Max(room, 2u * c.Mss - Math.Min(2u * c.Mss, (uint)(c.Snd.Max - k.Recovery.RecoveryPoint)));
         // RFC 6675 §5 (C): in recovery whole segments only; but with nothing in flight, what there is: Mss may have grown past cwnd.
         return phase >= RecoveryPhase.Recovery && room < c.Mss && used != 0 ? 0 : room;
     }
@@ -110,12 +133,15 @@ internal sealed class LossRecovery
     internal bool OnTransmit(ref Tcb c, ref TcbCold k, SeqNumber seq, uint length, bool isRetransmission, Instant now)
     {
         ref var r = ref k.Recovery;
+        if (r.Episode != RecordPool.None) NoteTransmission(ref r, length, isRetransmission, now);
         if (isRetransmission)
         {
             var isRescue = (r.Flags & RecoveryFlags.RescueOffered) != 0;
             if (isRescue) r.RescueRxt = r.RecoveryPoint;
             r.Flags &= ~(RecoveryFlags.RescueOffered | RecoveryFlags.RetransmitHead);
             _board.MarkRetransmitted(ref r, seq, length, isRescue, now);
+            if (r.Phase == RecoveryPhase.Loss) Counters.TCPSlowStartRetrans++;
+            else if (!isRescue) Counters.TCPFastRetrans++;
             return true;
         }
         if (r.Head == RecordPool.None)
@@ -142,14 +168,15 @@ internal sealed class LossRecovery
     /// <summary>Whether <see cref="TryNextRetransmission"/> may have something to say: cheap, and true too often rather than too seldom.</summary>
     internal bool HasRetransmission(in Tcb c, in TcbCold k) =>
         k.Recovery.Head != RecordPool.None
-        && (k.Recovery.Phase >= RecoveryPhase.Recovery || (k.Recovery.Flags & (RecoveryFlags.RetransmitHead | RecoveryFlags.MtuRepair)) != 0);
+        && (k.Recovery.Phase >= RecoveryPhase.Recovery
+            || (k.Recovery.Flags & (RecoveryFlags.RetransmitHead | RecoveryFlags.MtuRepair | RecoveryFlags.ProbePending)) != 0);
 
     /// <summary>
     /// The range to retransmit next, at most one Mss long, where recovery wants one and the window allows it. The caller sends it (all or
     /// its front), says so by <see cref="OnTransmit"/>, and asks again. Snd.Nxt never goes back.
     /// </summary>
     internal bool TryNextRetransmission(ref Tcb c, ref TcbCold k, out SeqNumber seq, out uint length) =>
-        _choice.TryNext(ref c, ref k, out seq, out length);
+        _choice.TryNext(ref c, ref k, IsRack(c, k), out seq, out length);
 
     /// <summary>
     /// An acceptable ACK came: moves Snd.Una to <paramref name="ack"/> (at most Snd.Max), keeps the scoreboard, takes round-trip samples,
@@ -167,7 +194,7 @@ internal sealed class LossRecovery
         if (ack.IsBefore(c.Snd.Una)) (ack, isDuplicateCandidate) = (c.Snd.Una, false);
         var inFlight = Pipe(c, k);
         var acked = (uint)(ack - c.Snd.Una);
-        var d = new Delivery { Budget = StepsPerAckMax };
+        var d = NewDelivery(c, k, options, now);
         if (acked > 0)
         {
             _board.Acknowledge(ref r, ack, ref d);
@@ -176,15 +203,20 @@ internal sealed class LossRecovery
             r.Flags &= ~RecoveryFlags.TimedOut;
         }
         if (options.SackBlockCount > 0 && (c.Flags & TcbFlags.Sack) != 0) TakeSackBlocks(c, ref r, options, ref d);
+        if (d.SackedBytes > 0 && SettingsOf(k).NeedsEpisode) TryOpenEpisode(ref r);
         var isRoundStart = EndRound(ref k, d);
         var partialSeen = (r.Flags & RecoveryFlags.PartialAckSeen) != 0;
         if (acked > 0) TakeRoundTrip(c, ref k, options, d, now);
+        var wait = _phases.FindLosses(c, ref k, ref d, now);
         var sample = MakeSample(ref r, d, acked, inFlight, isRoundStart, now);
-        var (entered, left) = Advance(ref c, ref k, sample, isDuplicateCandidate && acked == 0);
+        var (entered, left, undone) = _phases.Advance(ref c, ref k, sample, d, isDuplicateCandidate && acked == 0);
+        if (r.Episode != RecordPool.None) CloseEpisodeIfOver(ref r, isRoundStart);
         return sample with
         {
             EnteredRecovery = entered,
             LeftRecovery = left,
+            Undone = undone,
+            ReorderingWait = wait,
             // RFC 6298 §5.3; RFC 6582 §3.2 step 3: of the partial ACKs in fast recovery only the first one restarts the timer.
             RestartTimer = acked > 0 && !(partialSeen && r.Phase == RecoveryPhase.Recovery && (c.Flags & TcbFlags.Sack) == 0),
         };
@@ -198,6 +230,10 @@ internal sealed class LossRecovery
         if (r.Backoff < byte.MaxValue) r.Backoff++;
         if (r.Head == RecordPool.None) return;
         var isRepeated = (r.Flags & RecoveryFlags.TimedOut) != 0;
+        var isNew = r.Phase < RecoveryPhase.Recovery;
+        var settings = SettingsOf(k);
+        var hasEpisode = settings.NeedsEpisode && TryOpenEpisode(ref r);
+        if (isNew && hasEpisode) Undo.Begin(c, ref r, ref EpisodeOf(r));
         // RFC 5681 §3.1: ssthresh is held when the same segment times out again.
         if (!isRepeated) CongestionControl.Of(r.Algorithm).OnTimeout(ref c, ref k, FlightAtLoss(c));
         // RFC 9293 MUST-19: RFC 5681 §3.1: the loss window is one segment; slow start, congestion avoidance and back-off follow.
@@ -205,20 +241,72 @@ internal sealed class LossRecovery
         c.DupAcks = 0;
         // RFC 2018 §8 and RFC 6675 §5.1: SACKs are kept unless the peer has taken data back, which shows in a left edge that was
         // SACKed and is not acknowledged; and when the repair itself times out, they are not believed either.
-        _board.MarkAllLost(ref r, isRepeated || _board[r.Head].IsSacked);
+        var expunge = isRepeated || _board[r.Head].IsSacked;
+        // RFC 8985 §6.3: with RACK, only what has had its time.
+        var until = IsRack(c, k) && !expunge ? Rack.LostUntil(c, k, EpisodeOf(r).RackRtt, now) : now;
+        _board.MarkAllLost(ref r, expunge, until);
         // RFC 6675 §5.1, RFC 6582 §3.2 step 4: no fast recovery before all this is acknowledged.
         r.RecoveryPoint = c.Snd.Max;
         r.Phase = RecoveryPhase.Loss;
-        r.Flags &= ~(RecoveryFlags.RetransmitHead | RecoveryFlags.RescueOffered | RecoveryFlags.MtuRepair | RecoveryFlags.PartialAckSeen);
+        r.Flags &= ~(RecoveryFlags.RetransmitHead | RecoveryFlags.RescueOffered | RecoveryFlags.MtuRepair | RecoveryFlags.PartialAckSeen
+            | RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending | RecoveryFlags.ProportionalReduction);
         r.Flags |= RecoveryFlags.TimedOut | RecoveryFlags.RecoveryPointSet;
-        _ = now;
+        // RFC 6298 §5.4: the first segment goes, whatever may still be in flight.
+        if (Pipe(c, k) > 0) r.Flags |= RecoveryFlags.RetransmitHead;
+        ForwardRto.Begin(ref r, isNew && !isRepeated && settings.ForwardRto);
+        Counters.TCPTimeouts++;
+    }
+
+    /// <summary>RACK's reordering window has passed without an ACK: looks for losses again.</summary>
+    /// <returns>When to ask once more; zero for never.</returns>
+    internal Duration OnReorderingTimeout(ref Tcb c, ref TcbCold k, Instant now) => _phases.OnReorderingTimeout(ref c, ref k, now);
+
+    /// <summary>RFC 8985 §7.2: whether a loss probe may be scheduled now.</summary>
+    internal bool MayScheduleProbe(in Tcb c, in TcbCold k) => TailLossProbe.MaySchedule(c, k.Recovery) && SettingsOf(k).TailLossProbe;
+
+    /// <summary>RFC 8985 §7.3: the probe timer has come: whether a probe is to be sent.</summary>
+    internal bool OnProbeTimeout(in Tcb c, ref TcbCold k)
+    {
+        ref var r = ref k.Recovery;
+        if (!TailLossProbe.MaySchedule(c, r) || !TryOpenEpisode(ref r)) return false;
+        r.Flags |= RecoveryFlags.ProbePending;
+        return true;
+    }
+
+    /// <summary>RFC 8985 §7.3: the highest segment sent so far, for a probe that has no new data to send.</summary>
+    internal void LastSegment(in Tcb c, ref TcbCold k, out SeqNumber seq, out uint length)
+    {
+        ref var record = ref _board[k.Recovery.Tail];
+        length = Math.Min(record.Length, c.Mss);
+        seq = record.End - length;
+        // A second copy of what is in flight: it does not count twice.
+        k.Recovery.Flags |= RecoveryFlags.RescueOffered;
+    }
+
+    /// <summary>The probe is sent (its transmission has been said by <see cref="OnTransmit"/>).</summary>
+    internal void OnProbeSent(in Tcb c, ref TcbCold k, bool isRetransmission)
+    {
+        ref var r = ref k.Recovery;
+        r.Flags &= ~RecoveryFlags.ProbePending;
+        if (r.Episode == RecordPool.None) return;
+        TailLossProbe.OnSent(c, ref r, ref EpisodeOf(r), isRetransmission);
+        Counters.TCPLossProbes++;
+    }
+
+    /// <summary>F-RTO waits for new data that did not go: true when retransmission goes on instead.</summary>
+    internal static bool StopsWaiting(in Tcb c, ref TcbCold k)
+    {
+        ref var r = ref k.Recovery;
+        if (!ForwardRto.IsWaiting(r) || c.Snd.Max != r.RecoveryPoint) return false;
+        ForwardRto.End(ref r);
+        return true;
     }
 
     /// <summary>To be called before sending when nothing is outstanding: lowers the window after idleness (RFC 5681 §4.1).</summary>
     internal void OnIdle(ref Tcb c, ref TcbCold k, Instant now)
     {
         ref var r = ref k.Recovery;
-        if (!Settings.RestartAfterIdle || r.Head != RecordPool.None || (r.Flags & RecoveryFlags.Established) == 0) return;
+        if (!SettingsOf(k).RestartAfterIdle || r.Head != RecordPool.None || (r.Flags & RecoveryFlags.Established) == 0) return;
         // With nothing in flight the latest delivered record is the last one sent.
         if (TimeStamp32.Between(r.FirstSentAt, TimeStamp32.Of(now)) <= Rto(k)) return;
         // RFC 5681 §4.1: RW = min(IW, cwnd).
@@ -252,6 +340,7 @@ internal sealed class LossRecovery
     internal void Release(ref Tcb c, ref TcbCold k)
     {
         _board.Release(ref k.Recovery);
+        CloseEpisode(ref k.Recovery);
         k.Recovery = default;
     }
 
@@ -262,7 +351,7 @@ internal sealed class LossRecovery
     private uint InitialWindow(in Tcb c) => Math.Min(Settings.InitialWindowSegments * c.Mss, Math.Max(2u * c.Mss, 14_600));
 
     // RFC 5681 §3.2 step 2: what limited transmit sent beyond the window does not count.
-    private static uint FlightAtLoss(in Tcb c) => Math.Min(FlightSize(c), Math.Max(c.Cwnd, c.Mss));
+    internal static uint FlightAtLoss(in Tcb c) => Math.Min(FlightSize(c), Math.Max(c.Cwnd, c.Mss));
 
     private void TakeSackBlocks(in Tcb c, ref RecoveryState r, in TcpOptions options, ref Delivery d)
     {
@@ -274,6 +363,9 @@ internal sealed class LossRecovery
                 || (blocks.Length > 1 && !blocks[0].Left.IsBefore(blocks[1].Left) && !blocks[0].Right.IsAfter(blocks[1].Right))))
         {
             d.DuplicateBytes = (uint)(blocks[0].Right - blocks[0].Left);
+            d.DuplicateEnd = blocks[0].Right;
+            Counters.TCPDSACKRecv++;
+            if (blocks[0].Right.IsAfter(c.Snd.Una)) Counters.TCPDSACKOfoRecv++;
             first = 1;
         }
         for (var i = first; i < blocks.Length; i++)
@@ -283,7 +375,57 @@ internal sealed class LossRecovery
             if (!blocks[i].Left.IsBefore(right) || !left.IsBefore(right) || right.IsAfter(c.Snd.Max)) continue;
             _board.Sack(ref r, left, right, Math.Max(c.Mss, (ushort)1), ref d);
         }
-        if (d.SackedBytes > 0) _board.MarkLost(ref r, c.Mss, ref d);
+    }
+
+    // What is known before the ACK is looked at, and what its records are judged by.
+    private Delivery NewDelivery(in Tcb c, in TcbCold k, in TcpOptions options, Instant now)
+    {
+        ref readonly var r = ref k.Recovery;
+        var d = new Delivery { Budget = StepsPerAckMax, Now = now, RttMin = Duration.FromMicroseconds(k.Rtt.MinRtt), OriginalLimit = r.RecoveryPoint };
+        if (r.TopSacked != RecordPool.None) (d.Forward, d.HasForward) = (_board[r.TopSacked].End, true);
+        if ((c.Flags & TcbFlags.Timestamps) != 0 && options.HasTimestamps) (d.EchoMs, d.HasEcho) = (options.TsEcr - c.TsOffset, true);
+        return d;
+    }
+
+    /// <summary>Whether RACK finds this connection's losses: with SACK, by setting, and where there was a record for its state.</summary>
+    internal bool IsRack(in Tcb c, in TcbCold k) =>
+        (c.Flags & TcbFlags.Sack) != 0 && k.Recovery.Episode != RecordPool.None && SettingsOf(k).Rack;
+
+    internal ref RecoveryEpisode EpisodeOf(in RecoveryState r) => ref _pool.Episode(r.Episode);
+
+    internal bool TryOpenEpisode(ref RecoveryState r)
+    {
+        if (r.Episode != RecordPool.None) return true;
+        if (!_pool.TryRent(out r.Episode)) return false;
+        EpisodeOf(r) = default;
+        return true;
+    }
+
+    // Two round trips after recovery no D-SACK comes any more.
+    private void CloseEpisodeIfOver(ref RecoveryState r, bool isRoundStart)
+    {
+        if (r.Phase != RecoveryPhase.Open || (r.Flags & RecoveryFlags.ProbeInFlight) != 0) return;
+        if ((r.Flags & RecoveryFlags.UndoPossible) != 0 && (!isRoundStart || (r.Flags & RecoveryFlags.UndoAged) == 0))
+        {
+            if (isRoundStart) r.Flags |= RecoveryFlags.UndoAged;
+            return;
+        }
+        CloseEpisode(ref r);
+    }
+
+    private void CloseEpisode(ref RecoveryState r)
+    {
+        if (r.Episode == RecordPool.None) return;
+        _pool.Return(r.Episode);
+        r.Episode = RecordPool.None;
+        r.Flags &= ~(RecoveryFlags.UndoPossible | RecoveryFlags.DsackRound | RecoveryFlags.ProbeInFlight | RecoveryFlags.ProportionalReduction);
+    }
+
+    private void NoteTransmission(ref RecoveryState r, uint length, bool isRetransmission, Instant now)
+    {
+        ref var e = ref EpisodeOf(r);
+        if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) e.PrrOut += length;
+        if (isRetransmission && (r.Flags & RecoveryFlags.UndoPossible) != 0) Undo.OnRetransmit(ref e, length, (uint)(now.Nanoseconds / 1_000_000));
     }
 
     private static bool EndRound(ref TcbCold k, in Delivery d)
@@ -308,6 +450,7 @@ internal sealed class LossRecovery
         ref var r = ref k.Recovery;
         // RFC 6298 §5: a sample from data sent once ends the doubling.
         r.Backoff = 0;
+        r.Flags &= ~RecoveryFlags.NoRttSinceProbe;
         // RFC 7323 §4.2: one sample a round trip goes into the averages, so that their gains mean what RFC 6298 chose them for.
         if ((r.Flags & RecoveryFlags.RttTaken) != 0 && k.Rtt.Srtt != 0)
         {
@@ -335,7 +478,7 @@ internal sealed class LossRecovery
         var sample = new AckSample
         {
             Now = now, AckedBytes = acked, SackedBytes = d.SackedBytes, LostBytes = d.LostBytes, DuplicateBytes = d.DuplicateBytes,
-            Delivered = r.Delivered, PriorDelivered = r.Delivered, InFlightBefore = inFlight, IsRoundStart = isRoundStart,
+            DeliveredBytes = d.Bytes, Delivered = r.Delivered, PriorDelivered = r.Delivered, InFlightBefore = inFlight, IsRoundStart = isRoundStart,
         };
         if (!d.HasLatest) return sample;
         var sentAt = TimeStamp32.Of(d.Latest.SentAt);
@@ -352,75 +495,5 @@ internal sealed class LossRecovery
         r.DeliveredAt = stamp;
         if (r.AppLimitedUntil != 0 && (int)(r.Delivered - r.AppLimitedUntil) > 0) r.AppLimitedUntil = 0;
         return sample;
-    }
-
-    private (bool Entered, bool Left) Advance(ref Tcb c, ref TcbCold k, in AckSample sample, bool isDuplicate)
-    {
-        ref var r = ref k.Recovery;
-        var isSack = (c.Flags & TcbFlags.Sack) != 0;
-        // RFC 6675 §2: with SACK, a duplicate ACK is one that reports something new.
-        if (isSack) isDuplicate = sample.SackedBytes > 0;
-        if (r.Phase >= RecoveryPhase.Recovery)
-        {
-            if (c.Snd.Una.IsBefore(r.RecoveryPoint))
-            {
-                if (r.Phase == RecoveryPhase.Loss) Grow(ref c, ref k, sample);
-                else if (!isSack) FastRecovery.OnAckWithoutSack(ref c, ref r, sample.AckedBytes, isDuplicate);
-                return default;
-            }
-            Leave(ref c, ref k, sample, isSack);
-            // What was lost since recovery began is a congestion event of its own; no further SACK need come for it.
-            if (!IsHeadLost(r)) return (false, true);
-            Enter(ref c, ref k, isSack);
-            return (true, true);
-        }
-        if ((r.Flags & RecoveryFlags.RecoveryPointSet) != 0 && c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
-        if (isDuplicate && c.DupAcks < byte.MaxValue) c.DupAcks++;
-        if (isDuplicate && MayEnter(c, r, isSack))
-        {
-            Enter(ref c, ref k, isSack);
-            return (true, false);
-        }
-        r.Phase = c.DupAcks > 0 || r.SackedBytes > 0 ? RecoveryPhase.Disorder : RecoveryPhase.Open;
-        if (sample.AckedBytes > 0) Grow(ref c, ref k, sample);
-        return default;
-    }
-
-    // RFC 6675 §5 steps 1 and 2; RFC 6582 §3.2 step 2: without SACK, not again for what lies before recover.
-    private bool MayEnter(in Tcb c, in RecoveryState r, bool isSack) =>
-        r.Head != RecordPool.None && (isSack
-            ? c.DupAcks >= DupThresh || IsHeadLost(r)
-            : c.DupAcks >= DupThresh && (r.Flags & RecoveryFlags.RecoveryPointSet) == 0);
-
-    private bool IsHeadLost(in RecoveryState r) =>
-        r.Head != RecordPool.None && _board[r.Head].Has(RecordFlags.Lost) && !_board[r.Head].Has(RecordFlags.MtuLost);
-
-    private void Enter(ref Tcb c, ref TcbCold k, bool isSack)
-    {
-        CongestionControl.Of(k.Recovery.Algorithm).OnLoss(ref c, ref k, FlightAtLoss(c));
-        FastRecovery.Begin(ref c, ref k.Recovery, _board[k.Recovery.Head], isSack);
-    }
-
-    private void Leave(ref Tcb c, ref TcbCold k, in AckSample sample, bool isSack)
-    {
-        ref var r = ref k.Recovery;
-        if (r.Phase == RecoveryPhase.Loss) Grow(ref c, ref k, sample);
-        else FastRecovery.End(ref c, isSack);
-        r.Flags &= ~(RecoveryFlags.RetransmitHead | RecoveryFlags.RescueOffered | RecoveryFlags.PartialAckSeen);
-        // RFC 6582 §3.2 step 2 asks for an ACK beyond recover before the next fast retransmit.
-        if (isSack || c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
-        r.Phase = r.SackedBytes > 0 ? RecoveryPhase.Disorder : RecoveryPhase.Open;
-    }
-
-    private void Grow(ref Tcb c, ref TcbCold k, in AckSample sample)
-    {
-        ref var r = ref k.Recovery;
-        if (sample.AckedBytes == 0 || (r.Flags & RecoveryFlags.Established) == 0) return;
-        // RFC 7661 §1, RFC 9438 §5.8: a window that is not used says nothing about the path, so it does not grow. In slow start half
-        // used is used: it doubles within the round trip.
-        var isLimited = (r.Flags & (RecoveryFlags.LimitedThisRound | RecoveryFlags.LimitedLastRound)) != 0
-            || r.Phase == RecoveryPhase.Loss
-            || (c.Cwnd < c.Ssthresh && c.Cwnd / 2 < sample.InFlightBefore);
-        CongestionControl.Of(r.Algorithm).OnAck(ref c, ref k, sample, isLimited, Settings);
     }
 }

@@ -1,4 +1,4 @@
-// The numbers of loss recovery, in one record.
+// What loss recovery goes by, as data: a switch for each mechanism and its numbers, one record for each set of a connection's settings.
 using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Tcp.Recovery;
@@ -24,6 +24,49 @@ internal sealed record RecoverySettings
     /// <summary>RFC 5681 §4.1: start again from the restart window after an RTO without sending.</summary>
     internal bool RestartAfterIdle { get; init; } = true;
 
+    /// <summary>RFC 8985 §6: losses by time. Without it, and for a connection without SACK, by counting (RFC 6675, RFC 6582).</summary>
+    internal bool Rack { get; init; } = true;
+
+    /// <summary>RFC 8985 §7: tail loss probes.</summary>
+    internal bool TailLossProbe { get; init; } = true;
+
+    /// <summary>RFC 8985 §7.2 TLP.max_ack_delay: how long a receiver may hold back the ACK of a single segment.</summary>
+    internal Duration ProbeAckDelayMax { get; init; } = Duration.FromMilliseconds(200);
+
+    /// <summary>What a probe waits beyond two round trips when several segments are in flight: timers at both ends are no sharper.</summary>
+    internal Duration ProbeMargin { get; init; } = Duration.FromMilliseconds(2);
+
+    /// <summary>RFC 9937: proportional rate reduction in fast recovery with SACK.</summary>
+    internal bool ProportionalRateReduction { get; init; } = true;
+
+    /// <summary>RFC 5682: F-RTO.</summary>
+    internal bool ForwardRto { get; init; } = true;
+
+    /// <summary>RFC 3522, RFC 4015: undo by timestamps.</summary>
+    internal bool EifelUndo { get; init; } = true;
+
+    /// <summary>RFC 3708: undo by D-SACK.</summary>
+    internal bool DsackUndo { get; init; } = true;
+
     /// <summary>The congestion window never grows past this.</summary>
     internal uint CwndMax { get; init; } = 1u << 30;
+
+    /// <summary>Whether a connection in recovery needs a <see cref="RecoveryEpisode"/>.</summary>
+    internal bool NeedsEpisode => Rack || ProportionalRateReduction || ForwardRto || EifelUndo || DsackUndo;
+
+    /// <summary>What the settings of a stack and of a connection come to.</summary>
+    internal static RecoverySettings Of(StackOptions stack, TcpSettings connection) => new()
+    {
+        RtoMin = Duration.FromMilliseconds(stack.RtoMsMin),
+        RtoMax = Duration.FromMilliseconds(stack.RtoMsMax),
+        InitialWindowSegments = (uint)stack.InitialWindowSegments,
+        RestartAfterIdle = stack.RestartAfterIdle,
+        Rack = connection.Rack,
+        TailLossProbe = connection.TailLossProbe,
+        ProbeAckDelayMax = Duration.FromMilliseconds(connection.ProbeAckDelayMs),
+        ProportionalRateReduction = connection.ProportionalRateReduction,
+        ForwardRto = connection.ForwardRto,
+        EifelUndo = connection.EifelUndo,
+        DsackUndo = connection.DsackUndo,
+    };
 }

@@ -1,4 +1,4 @@
-// Loss recovery's and round-trip measurement's parts of a TCB: 60 and 16 bytes, checked by a test. Only LossRecovery and its helpers
+// Loss recovery's and round-trip measurement's parts of a TCB: 76 and 16 bytes, checked by a test. Only LossRecovery and its helpers
 // write them.
 using System.Runtime.InteropServices;
 using Peregrine.Core.Tcp.Congestion;
@@ -23,7 +23,7 @@ internal enum RecoveryPhase : byte
 }
 
 [Flags]
-internal enum RecoveryFlags : ushort
+internal enum RecoveryFlags : uint
 {
     None = 0,
 
@@ -59,6 +59,42 @@ internal enum RecoveryFlags : ushort
 
     /// <summary>This round trip has given its sample to the averages.</summary>
     RttTaken = 0x400,
+
+    /// <summary>RFC 8985 RACK.reordering_seen.</summary>
+    ReorderingSeen = 0x800,
+
+    /// <summary>RFC 8985 RACK.dsack_round is set.</summary>
+    DsackRound = 0x1000,
+
+    /// <summary>RFC 8985 TLP.end_seq is set.</summary>
+    ProbeInFlight = 0x2000,
+
+    /// <summary>RFC 8985 TLP.is_retrans.</summary>
+    ProbeIsRetransmission = 0x4000,
+
+    /// <summary>No round-trip sample has been taken since the last loss probe (RFC 8985 §7.3).</summary>
+    NoRttSinceProbe = 0x8000,
+
+    /// <summary>The probe time-out has come, and the output has not sent the probe yet.</summary>
+    ProbePending = 0x1_0000,
+
+    /// <summary>The loss timer runs for a loss probe; else it runs for RACK's reordering window.</summary>
+    LossTimerIsProbe = 0x2_0000,
+
+    /// <summary>What the last reduction took could be given back (RFC 4015, RFC 3708).</summary>
+    UndoPossible = 0x4_0000,
+
+    /// <summary>RFC 5682 §3.1 step 1 is done: the first ACK after the time-out is awaited.</summary>
+    FrtoFirst = 0x8_0000,
+
+    /// <summary>RFC 5682 §3.1 step 2 is done: new data may go instead of retransmissions, and the second ACK is awaited.</summary>
+    FrtoSecond = 0x10_0000,
+
+    /// <summary>A round trip has passed since the recovery that <see cref="UndoPossible"/> speaks of.</summary>
+    UndoAged = 0x40_0000,
+
+    /// <summary>Proportional rate reduction governs this recovery.</summary>
+    ProportionalReduction = 0x20_0000,
 }
 
 /// <summary>Round-trip estimates (RFC 6298 §2). A zero Srtt means that there was no sample.</summary>
@@ -121,7 +157,20 @@ internal struct RecoveryState
     /// <summary>When the latest delivered record was sent: a <see cref="TimeStamp32"/>.</summary>
     internal uint FirstSentAt;
 
+    /// <summary>Of the records in flight, the one sent longest ago and the one sent last.</summary>
+    internal uint SentHead;
+    internal uint SentTail;
+
+    /// <summary>The <see cref="RecoveryEpisode"/>, while there is something to recover from; a record of the same pool.</summary>
+    internal uint Episode;
+
     internal RecoveryFlags Flags;
+
+    /// <summary>RFC 8985 RACK.reo_wnd_mult less one.</summary>
+    internal byte ReorderingSteps;
+
+    /// <summary>RFC 8985 RACK.reo_wnd_persist.</summary>
+    internal byte ReorderingPersist;
 
     /// <summary>How often RTO has been doubled (RFC 6298 §5.5).</summary>
     internal byte Backoff;

@@ -10,12 +10,17 @@ internal sealed class RetransmissionChoice(Scoreboard board)
 
     private readonly Scoreboard _board = board;
 
-    internal bool TryNext(ref Tcb c, ref TcbCold k, out SeqNumber seq, out uint length)
+    /// <param name="c">The connection.</param>
+    /// <param name="k">Its cold part.</param>
+    /// <param name="isRack">Only what is marked lost goes again: RACK marks by time what RFC 6675's rules (3) and (4) guess at.</param>
+    /// <param name="seq">First number.</param>
+    /// <param name="length">How much.</param>
+    internal bool TryNext(ref Tcb c, ref TcbCold k, bool isRack, out SeqNumber seq, out uint length)
     {
         ref var r = ref k.Recovery;
         (seq, length) = (default, 0);
         r.Flags &= ~RecoveryFlags.RescueOffered;
-        if (r.Head == None) return false;
+        if (r.Head == None || ForwardRto.IsWaiting(r)) return false;
         if ((r.Flags & RecoveryFlags.RetransmitHead) != 0 && !_board[r.Head].IsSacked)
         {
             // RFC 6675 §5 step 4.3, RFC 6582 §3.2: whatever the window says.
@@ -24,7 +29,9 @@ internal sealed class RetransmissionChoice(Scoreboard board)
         }
         var isRepair = (r.Flags & RecoveryFlags.MtuRepair) != 0;
         if ((r.Phase < RecoveryPhase.Recovery && !isRepair) || !HasRoom(c, k)) return false;
-        var index = FindCandidate(ref r, isRepair);
+        if (isRack && r.LostBytes == r.RetransmittedBytes) return false;
+        var index = FindCandidate(ref r, isRepair, isRack);
+        if (isRack && (index == None || !_board[index].Has(RecordFlags.Lost))) return false;
         if (index == None) return TryRescue(c, ref r, out seq, out length);
         ref var record = ref _board[index];
         if (!record.Has(RecordFlags.Lost))
@@ -39,7 +46,7 @@ internal sealed class RetransmissionChoice(Scoreboard board)
 
     // RFC 6675 §4 rule (1): the first record that is lost and was not sent again, from RtxNext on; else the first that is neither
     // SACKed nor sent again. Passed records are not looked at twice, but for the rare repair after a smaller MTU.
-    private uint FindCandidate(ref RecoveryState r, bool isRepair)
+    private uint FindCandidate(ref RecoveryState r, bool isRepair, bool isRack)
     {
         var firstOpen = None;
         var index = r.RtxNext;
@@ -47,12 +54,18 @@ internal sealed class RetransmissionChoice(Scoreboard board)
         for (; index != None; index = _board[index].Next)
         {
             ref var record = ref _board[index];
-            if (record.Has(RecordFlags.Sacked | RecordFlags.InFlightAgain)) continue;
+            if (record.Has(RecordFlags.Sacked | RecordFlags.InFlightAgain))
+            {
+                if (isRack && --steps == 0) break;
+                continue;
+            }
             if (record.Has(RecordFlags.Lost) && (r.Phase >= RecoveryPhase.Recovery || record.Has(RecordFlags.MtuLost))) break;
             if (firstOpen == None) firstOpen = index;
-            if (!isRepair || --steps == 0) break;
+            if ((!isRepair && !isRack) || --steps == 0) break;
         }
-        r.RtxNext = firstOpen != None ? firstOpen : index;
+        // With RACK, whatever is marked lost later moves this back.
+        r.RtxNext = firstOpen != None && !isRack ? firstOpen : index;
+        if (isRack && index != None) return index;
         if (index == None) r.Flags &= ~RecoveryFlags.MtuRepair;
         return index == None || !_board[index].Has(RecordFlags.Lost) ? firstOpen : index;
     }
@@ -83,7 +96,7 @@ internal sealed class RetransmissionChoice(Scoreboard board)
     private static bool IsSackRecovery(in Tcb c, in RecoveryState r) => (c.Flags & TcbFlags.Sack) != 0 && r.Phase == RecoveryPhase.Recovery;
 
     // Unsent data, or a FIN, that the peer's window has room for.
-    private static bool HasNewData(in Tcb c) =>
+    internal static bool HasNewData(in Tcb c) =>
         (c.Snd.QueueEnd.IsAfter(c.Snd.Max) || (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued)
         && (c.Snd.Una + c.Snd.Wnd).IsAfter(c.Snd.Max);
 }

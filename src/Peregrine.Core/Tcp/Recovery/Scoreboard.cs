@@ -34,6 +34,7 @@ internal sealed class Scoreboard(RecordPool pool)
         else _pool[r.Tail].Next = index;
         r.Tail = index;
         if (r.RtxNext == None) r.RtxNext = index;
+        SentList.Append(_pool, ref r, index);
         return true;
     }
 
@@ -119,27 +120,65 @@ internal sealed class Scoreboard(RecordPool pool)
                 record.Flags &= ~RecordFlags.MtuLost;
                 continue;
             }
+            if (!record.Has(RecordFlags.InFlightAgain)) SentList.Remove(_pool, ref r, index);
             record.Flags |= RecordFlags.Lost;
             r.LostBytes += record.Length;
             d.LostBytes += record.Length;
+            if (r.RtxNext == None || record.Seq.IsBefore(_pool[r.RtxNext].Seq)) r.RtxNext = index;
         }
     }
 
-    /// <summary>After a time-out: all that is not SACKed is lost, retransmissions too; with <paramref name="expunge"/> SACKs are forgotten.</summary>
-    internal void MarkAllLost(ref RecoveryState r, bool expunge)
+    /// <summary>One record in flight is lost, an original or, once more, a retransmission.</summary>
+    internal void MarkOneLost(ref RecoveryState r, uint index, ref Delivery d)
+    {
+        ref var record = ref _pool[index];
+        SentList.Remove(_pool, ref r, index);
+        if (record.Has(RecordFlags.InFlightAgain))
+        {
+            r.RetransmittedBytes -= record.Length;
+            record.Flags &= ~(RecordFlags.InFlightAgain | RecordFlags.PartlyRetransmitted);
+            d.LostRetransmissions++;
+        }
+        if (!record.Has(RecordFlags.Lost)) r.LostBytes += record.Length;
+        record.Flags = (record.Flags | RecordFlags.Lost) & ~RecordFlags.MtuLost;
+        d.LostBytes += record.Length;
+        // What goes out again begins at the lowest of these.
+        if (r.RtxNext == None || record.Seq.IsBefore(_pool[r.RtxNext].Seq)) r.RtxNext = index;
+    }
+
+    /// <summary>
+    /// After a time-out: what is not SACKed and was sent until <paramref name="until"/> is lost, retransmissions too, and the first record in
+    /// any case; with <paramref name="expunge"/> SACKs are forgotten.
+    /// </summary>
+    internal void MarkAllLost(ref RecoveryState r, bool expunge, Instant until)
     {
         if (expunge) (r.TopSacked, r.SackedBytes) = (None, 0);
-        (r.LostBytes, r.RetransmittedBytes) = (0, 0);
         for (var index = r.Head; index != None; index = _pool[index].Next)
         {
             ref var record = ref _pool[index];
             if (expunge) record.Flags &= ~RecordFlags.Sacked;
-            if (record.IsSacked) continue;
+            if (record.IsSacked || (record.SentAt > until && index != r.Head)) continue;
+            SentList.Remove(_pool, ref r, index);
+            if (record.Has(RecordFlags.InFlightAgain)) r.RetransmittedBytes -= record.Length;
+            if (!record.Has(RecordFlags.Lost)) r.LostBytes += record.Length;
             record.Flags &= ~(RecordFlags.InFlightAgain | RecordFlags.PartlyRetransmitted | RecordFlags.MtuLost);
             record.Flags |= RecordFlags.Lost;
-            r.LostBytes += record.Length;
         }
         r.RtxNext = r.Head;
+    }
+
+    /// <summary>The loss was none: what was not sent again since is in flight as before.</summary>
+    internal void UnmarkLost(ref RecoveryState r)
+    {
+        // From the end, so that the list of the sent ends in the order of the sequence.
+        for (var index = r.Tail; index != None; index = _pool[index].Previous)
+        {
+            ref var record = ref _pool[index];
+            if (!record.Has(RecordFlags.Lost) || record.Has(RecordFlags.InFlightAgain | RecordFlags.MtuLost)) continue;
+            record.Flags &= ~RecordFlags.Lost;
+            r.LostBytes -= record.Length;
+            SentList.Prepend(_pool, ref r, index);
+        }
     }
 
     /// <summary>RFC 1191 §6.5: what was sent in segments above the new size did not arrive. Whether there was any.</summary>
@@ -158,6 +197,7 @@ internal sealed class Scoreboard(RecordPool pool)
                 r.LostBytes += record.Length;
             }
             record.Flags &= ~(RecordFlags.InFlightAgain | RecordFlags.PartlyRetransmitted);
+            SentList.Remove(_pool, ref r, index);
         }
         if (any) r.RtxNext = r.Head;
         return any;
@@ -183,7 +223,7 @@ internal sealed class Scoreboard(RecordPool pool)
                 if (_pool[index].End.IsAfter(end) && !TrySplit(ref r, index, (uint)(end - _pool[index].Seq)))
                     _pool[index].Flags |= RecordFlags.PartlyRetransmitted;
                 next = _pool[index].Next;
-                MarkOneRetransmitted(ref r, ref _pool[index], isRescue, now);
+                MarkOneRetransmitted(ref r, index, isRescue, now);
                 if (index == r.RtxNext && !isRescue) r.RtxNext = next;
             }
             index = next;
@@ -229,7 +269,9 @@ internal sealed class Scoreboard(RecordPool pool)
         void Consider(uint index)
         {
             if (index == None) return;
-            var d = Math.Abs((long)(seq - _pool[index].Seq));
+            ref var record = ref _pool[index];
+            // Merged records are long: what counts is how far their nearer end is.
+            var d = seq.IsBefore(record.Seq) ? record.Seq - seq : Math.Max(0L, seq - record.End);
             if (d >= distance) return;
             (best, distance) = (index, d);
         }
@@ -242,6 +284,7 @@ internal sealed class Scoreboard(RecordPool pool)
         d.SackedBytes += record.Length;
         Discount(ref r, record, record.Length);
         r.SackedBytes += record.Length;
+        SentList.Remove(_pool, ref r, index);
         record.Flags = (record.Flags & RecordFlags.Retransmitted) | RecordFlags.Sacked;
         if (record.Next != None && _pool[record.Next].IsSacked) Merge(ref r, index);
         if (record.Previous != None && _pool[record.Previous].IsSacked)
@@ -293,14 +336,17 @@ internal sealed class Scoreboard(RecordPool pool)
         record.Next = rest;
         if (other.Next != None) _pool[other.Next].Previous = rest;
         else r.Tail = rest;
+        if (record.Has(RecordFlags.InSentList)) SentList.InsertAfter(_pool, ref r, index, rest);
         return true;
     }
 
-    private void MarkOneRetransmitted(ref RecoveryState r, ref TransmissionRecord record, bool isRescue, Instant now)
+    private void MarkOneRetransmitted(ref RecoveryState r, uint index, bool isRescue, Instant now)
     {
+        ref var record = ref _pool[index];
         record.Flags |= RecordFlags.Retransmitted;
         if (record.Transmissions < byte.MaxValue) record.Transmissions++;
         Stamp(ref record, r, now);
+        SentList.Append(_pool, ref r, index);
         if (isRescue || record.Has(RecordFlags.InFlightAgain)) return;
         record.Flags |= RecordFlags.InFlightAgain;
         r.RetransmittedBytes += record.Length;
@@ -320,10 +366,11 @@ internal sealed class Scoreboard(RecordPool pool)
         !record.Has(RecordFlags.Sacked | RecordFlags.Lost | RecordFlags.InFlightAgain | RecordFlags.Retransmitted);
 
     // The front of the rest is what goes out next: there is no better knowledge without a record for it.
-    private static void ForgetPartialRetransmission(ref RecoveryState r, ref TransmissionRecord record)
+    private void ForgetPartialRetransmission(ref RecoveryState r, ref TransmissionRecord record)
     {
         if (record.Has(RecordFlags.InFlightAgain)) r.RetransmittedBytes -= record.Length;
         record.Flags &= ~(RecordFlags.PartlyRetransmitted | RecordFlags.InFlightAgain);
+        if (record.Has(RecordFlags.Lost)) SentList.Remove(_pool, ref r, r.Head);
         r.RtxNext = r.Head;
     }
 
@@ -339,6 +386,7 @@ internal sealed class Scoreboard(RecordPool pool)
     {
         var index = r.Head;
         var next = _pool[index].Next;
+        SentList.Remove(_pool, ref r, index);
         r.Head = next;
         if (next == None) r.Tail = None;
         else _pool[next].Previous = None;

@@ -7,6 +7,7 @@ internal static class ScoreboardCheck
     {
         ref readonly var r = ref k.Recovery;
         if (r.Head == RecordPool.None) return IsEmpty(c, r);
+        var listed = 0;
         uint sacked = 0, lost = 0, again = 0, previous = RecordPool.None, top = RecordPool.None;
         bool hint = r.Hint == RecordPool.None, next = r.RtxNext == RecordPool.None;
         var at = c.Snd.Una;
@@ -24,6 +25,9 @@ internal static class ScoreboardCheck
                 top = index;
             }
             if (record.Has(RecordFlags.Lost)) lost += record.Length;
+            var inFlight = !record.IsSacked && (!record.Has(RecordFlags.Lost) || record.Has(RecordFlags.InFlightAgain));
+            if (inFlight != record.Has(RecordFlags.InSentList) && !record.Has(RecordFlags.Retransmitted)) return false;
+            if (record.Has(RecordFlags.InSentList)) listed++;
             if (record.Has(RecordFlags.InFlightAgain)) again += record.Length;
             hint |= r.Hint == index;
             next |= r.RtxNext == index;
@@ -32,9 +36,20 @@ internal static class ScoreboardCheck
         }
         return hint && next && at == c.Snd.Max && r.Tail == previous && r.TopSacked == top
             && r.SackedBytes == sacked && r.LostBytes == lost && r.RetransmittedBytes == again
-            && sacked + lost <= LossRecovery.FlightSize(c);
+            && sacked + lost <= LossRecovery.FlightSize(c) && IsSentListInOrder(pool, r, listed);
+    }
+
+    private static bool IsSentListInOrder(RecordPool pool, in RecoveryState r, int listed)
+    {
+        var previous = RecordPool.None;
+        for (var index = r.SentHead; index != RecordPool.None; index = pool[index].NextSent)
+        {
+            if (--listed < 0 || pool[index].PreviousSent != previous || !pool[index].Has(RecordFlags.InSentList)) return false;
+            previous = index;
+        }
+        return listed == 0 && r.SentTail == previous;
     }
 
     private static bool IsEmpty(in Tcb c, in RecoveryState r) =>
-        c.Snd.Una == c.Snd.Max && (r.Tail | r.Hint | r.RtxNext | r.TopSacked | r.SackedBytes | r.LostBytes | r.RetransmittedBytes) == 0;
+        c.Snd.Una == c.Snd.Max && (r.Tail | r.Hint | r.RtxNext | r.TopSacked | r.SentHead | r.SentTail | r.SackedBytes | r.LostBytes | r.RetransmittedBytes) == 0;
 }

@@ -34,6 +34,9 @@ internal enum RecordFlags : byte
 
     /// <summary>Lost to the path MTU, which is no sign of congestion.</summary>
     MtuLost = 0x40,
+
+    /// <summary>In the list of what is in flight.</summary>
+    InSentList = 0x80,
 }
 
 /// <summary>One transmission: a segment or a super-segment, until all of it is acknowledged.</summary>
@@ -46,6 +49,10 @@ internal struct TransmissionRecord
     internal uint Length;
     internal uint Next;
     internal uint Previous;
+
+    /// <summary>Neighbours among the records in flight, in the order of their latest transmission (RFC 8985 §6.2 step 5).</summary>
+    internal uint NextSent;
+    internal uint PreviousSent;
 
     /// <summary>When it was last sent.</summary>
     internal Instant SentAt;
@@ -102,6 +109,13 @@ internal sealed unsafe class RecordPool
             Debug.Assert(index != None && index <= _count, "no such record");
             return ref _records[index];
         }
+    }
+
+    /// <summary>A record of the pool that serves as a connection's <see cref="RecoveryEpisode"/>.</summary>
+    internal ref RecoveryEpisode Episode(uint index)
+    {
+        Debug.Assert(sizeof(RecoveryEpisode) <= sizeof(TransmissionRecord), "an episode must fit into a record");
+        return ref Unsafe.As<TransmissionRecord, RecoveryEpisode>(ref this[index]);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -22,7 +22,7 @@ internal sealed class RecoveryBench : IDisposable
         RecoverySettings? settings = null, uint cwnd = 0, bool synRetransmitted = false)
     {
         _region = MemoryRegion.Allocate(LossRecovery.BytesFor(records));
-        Recovery = new LossRecovery(_region, records, settings);
+        Recovery = new LossRecovery(_region, records, settings ?? Classic);
         RecordCount = records;
         _first = new SeqNumber(first);
         C.Snd.Una = C.Snd.Nxt = C.Snd.Max = C.Snd.QueueEnd = _first;
@@ -34,6 +34,12 @@ internal sealed class RecoveryBench : IDisposable
         Recovery.OnEstablished(ref C, ref K, Duration.Zero, synRetransmitted, Now);
         if (cwnd != 0) C.Cwnd = cwnd;
     }
+
+    /// <summary>RFC 6675, RFC 6582 and RFC 6298, and none of what came after them.</summary>
+    internal static RecoverySettings Classic { get; } = new()
+    {
+        Rack = false, TailLossProbe = false, ProportionalRateReduction = false, ForwardRto = false, EifelUndo = false, DsackUndo = false,
+    };
 
     internal LossRecovery Recovery { get; }
 

@@ -1,0 +1,46 @@
+// What is kept of a connection while something may be lost: from the first SACK, loss probe or time-out until all is acknowledged and
+// nothing is left to be undone. It lies in a record of the pool, so that an idle connection carries none of it; where no record is free,
+// recovery goes on without what this holds (RFC 6675's marking instead of RACK's, no undo, no proportional reduction).
+using System.Runtime.InteropServices;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp.Recovery;
+
+/// <summary>The state of one recovery: as large as a <see cref="TransmissionRecord"/>.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+internal struct RecoveryEpisode
+{
+    /// <summary>RFC 8985 RACK.xmit_ts: when the latest sent of the delivered segments was sent, a <see cref="TimeStamp32"/>.</summary>
+    internal uint RackSentAt;
+
+    /// <summary>RFC 8985 RACK.end_seq.</summary>
+    internal SeqNumber RackEnd;
+
+    /// <summary>RFC 8985 RACK.rtt, in units of 256 ns; 0 before the first delivery.</summary>
+    internal uint RackRtt;
+
+    /// <summary>RFC 8985 RACK.dsack_round, with <see cref="RecoveryFlags.DsackRound"/>.</summary>
+    internal SeqNumber DsackRound;
+
+    /// <summary>RFC 8985 TLP.end_seq, with <see cref="RecoveryFlags.ProbeInFlight"/>.</summary>
+    internal SeqNumber ProbeEnd;
+
+    /// <summary>Cwnd and Ssthresh before the reduction, with <see cref="RecoveryFlags.UndoPossible"/>.</summary>
+    internal uint PriorCwnd;
+    internal uint PriorSsthresh;
+
+    /// <summary>Bytes retransmitted since the reduction that no D-SACK has reported (RFC 3708 §3).</summary>
+    internal uint UndoRetransmitted;
+
+    /// <summary>Our timestamp clock at the first retransmission since the reduction (RFC 3522 RetransmitTS); 0 for none.</summary>
+    internal uint RetransmitStamp;
+
+    /// <summary>RFC 9937 prr_delivered.</summary>
+    internal uint PrrDelivered;
+
+    /// <summary>RFC 9937 prr_out.</summary>
+    internal uint PrrOut;
+
+    /// <summary>RFC 9937 RecoverFS.</summary>
+    internal uint RecoverFs;
+}

@@ -1,0 +1,190 @@
+// The phases of recovery and what moves a connection from one to another: RFC 6675 §5, RFC 6582 §3.2, RFC 8985 §6, RFC 5682, RFC 4015.
+// It asks the mechanisms, each in its own file, and tells congestion control; what is in flight is the scoreboard's.
+using Peregrine.Core.Tcp.Congestion;
+using Peregrine.Core.Time;
+
+namespace Peregrine.Core.Tcp.Recovery;
+
+internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Scoreboard board)
+{
+    private const int DupThresh = 3;
+
+    private readonly LossRecovery _recovery = recovery;
+    private readonly RecordPool _pool = pool;
+    private readonly Scoreboard _board = board;
+    private readonly Rack _rack = new(board);
+
+    private ref TcpExtCounters Counters => ref _recovery.Counters;
+
+    /// <summary>Marks what the ACK shows to be lost. Gives when to look again.</summary>
+    internal Duration FindLosses(in Tcb c, ref TcbCold k, ref Delivery d, Instant now)
+    {
+        ref var r = ref k.Recovery;
+        if (d.Reordered) Counters.TCPSACKReorder++;
+        if (!_recovery.IsRack(c, k))
+        {
+            if (d.SackedBytes > 0) _board.MarkLost(ref r, c.Mss, ref d);
+            return Duration.Zero;
+        }
+        ref var e = ref _pool.Episode(r.Episode);
+        Rack.Note(c, ref r, ref e, d);
+        var wait = _rack.DetectLoss(c, ref k, e, now, ref d);
+        Counters.TCPLostRetransmit += d.LostRetransmissions;
+        return wait;
+    }
+
+    /// <summary>RFC 8985 §6.2 step 5: the reordering window has passed without an ACK.</summary>
+    internal Duration OnReorderingTimeout(ref Tcb c, ref TcbCold k, Instant now)
+    {
+        ref var r = ref k.Recovery;
+        if (!_recovery.IsRack(c, k)) return Duration.Zero;
+        var d = new Delivery { Now = now };
+        var wait = _rack.DetectLoss(c, ref k, _pool.Episode(r.Episode), now, ref d);
+        Counters.TCPLostRetransmit += d.LostRetransmissions;
+        if (d.LostBytes == 0 || r.Phase >= RecoveryPhase.Recovery) return wait;
+        Counters.TCPRACKTimerRecovery++;
+        Enter(ref c, ref k, default, isSack: true);
+        return wait;
+    }
+
+    /// <summary>An ACK has been taken into the scoreboard: what follows for phase and window.</summary>
+    internal (bool Entered, bool Left, bool Undone) Advance(ref Tcb c, ref TcbCold k, in AckSample sample, in Delivery d, bool isDuplicate)
+    {
+        ref var r = ref k.Recovery;
+        var isSack = (c.Flags & TcbFlags.Sack) != 0;
+        var isBareDuplicate = isDuplicate && sample.SackedBytes == 0;
+        // RFC 6675 §2: with SACK, a duplicate ACK is one that reports something new.
+        if (isSack) isDuplicate = sample.SackedBytes > 0;
+        var undone = r.Episode != RecordPool.None && OnEpisodeAck(ref c, ref k, sample, d, isDuplicate, isBareDuplicate);
+        if (r.Phase >= RecoveryPhase.Recovery)
+        {
+            if (c.Snd.Una.IsBefore(r.RecoveryPoint))
+            {
+                Continue(ref c, ref k, sample, isSack, isDuplicate);
+                return (false, false, undone);
+            }
+            Leave(ref c, ref k, sample, isSack);
+            // What was lost since recovery began is a congestion event of its own; no further SACK need come for it.
+            if (!HasLoss(c, k)) return (false, true, undone);
+            Enter(ref c, ref k, sample, isSack);
+            return (true, true, undone);
+        }
+        if ((r.Flags & RecoveryFlags.RecoveryPointSet) != 0 && c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
+        if (isDuplicate && c.DupAcks < byte.MaxValue) c.DupAcks++;
+        if (MayEnter(c, k, sample, isSack, isDuplicate))
+        {
+            Enter(ref c, ref k, sample, isSack);
+            return (true, false, undone);
+        }
+        r.Phase = c.DupAcks > 0 || r.SackedBytes > 0 ? RecoveryPhase.Disorder : RecoveryPhase.Open;
+        if (sample.AckedBytes > 0) Grow(ref c, ref k, sample);
+        return (false, undone, undone);
+    }
+
+    // An ACK within recovery, or within the repair after a time-out.
+    private void Continue(ref Tcb c, ref TcbCold k, in AckSample sample, bool isSack, bool isDuplicate)
+    {
+        ref var r = ref k.Recovery;
+        if (r.Phase == RecoveryPhase.Loss) Grow(ref c, ref k, sample);
+        else if (!isSack) FastRecovery.OnAckWithoutSack(ref c, ref r, sample.AckedBytes, isDuplicate);
+        else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0)
+            ProportionalRateReduction.OnAck(ref c, k, ref _pool.Episode(r.Episode), sample.DeliveredBytes, sample.AckedBytes > 0 && sample.LostBytes == 0);
+    }
+
+    // The probe's answer, F-RTO's verdict, and what may be given back. True: the last reduction was undone.
+    private bool OnEpisodeAck(ref Tcb c, ref TcbCold k, in AckSample sample, in Delivery d, bool isDuplicate, bool isBareDuplicate)
+    {
+        ref var r = ref k.Recovery;
+        ref var e = ref _pool.Episode(r.Episode);
+        if (TailLossProbe.OnAck(c, ref r, e, d, isBareDuplicate) == TailLossProbe.Outcome.Repaired && r.Phase < RecoveryPhase.Recovery)
+        {
+            // RFC 8985 §7.4.2: the loss was repaired, and is congestion like any other.
+            Counters.TCPLossProbeRecovery++;
+            CongestionControl.Of(r.Algorithm).OnLoss(ref c, ref k, Math.Max(LossRecovery.FlightAtLoss(c), Math.Min(sample.InFlightBefore, c.Cwnd)));
+            c.Cwnd = Math.Min(c.Cwnd, c.Ssthresh);
+        }
+        var settings = _recovery.SettingsOf(k);
+        var isFrto = r.Phase == RecoveryPhase.Loss && c.Snd.Una.IsBefore(r.RecoveryPoint)
+            && ForwardRto.OnAck(ref c, ref r, sample.AckedBytes, sample.SackedBytes, isDuplicate, d.OriginalDelivered);
+        if ((r.Flags & RecoveryFlags.UndoPossible) == 0) return false;
+        var isEarly = settings.EifelUndo && sample.AckedBytes > 0 && r.Phase >= RecoveryPhase.Recovery && d.HasEcho && Undo.IsBeforeRetransmission(e, d.EchoMs);
+        var isDsack = d.DuplicateBytes > 0 && Undo.OnDuplicate(ref e, d.DuplicateBytes) && settings.DsackUndo;
+        if (!isFrto && !isEarly && !isDsack) return false;
+        if (isFrto) Counters.TCPSpuriousRTOs++;
+        if (r.Phase == RecoveryPhase.Loss) Counters.TCPLossUndo++;
+        else if (isDsack) Counters.TCPDSACKUndo++;
+        else Counters.TCPFullUndo++;
+        if (r.Phase >= RecoveryPhase.Recovery) Rack.OnRecoveryEnd(ref r);
+        Undo.Restore(ref c, ref r, e);
+        CongestionControl.Of(r.Algorithm).OnUndo(ref c, ref k);
+        ForwardRto.End(ref r);
+        _board.UnmarkLost(ref r);
+        c.DupAcks = 0;
+        r.Phase = RecoveryPhase.Open;
+        return true;
+    }
+
+    // RFC 6675 §5 steps 1 and 2; RFC 6582 §3.2 step 2: without SACK, not again for what lies before recover. With RACK, any loss.
+    private bool MayEnter(in Tcb c, in TcbCold k, in AckSample sample, bool isSack, bool isDuplicate)
+    {
+        ref readonly var r = ref k.Recovery;
+        if (r.Head == RecordPool.None) return false;
+        if (_recovery.IsRack(c, k)) return sample.LostBytes > 0 || HasLoss(c, k);
+        if (!isDuplicate) return false;
+        return isSack
+            ? c.DupAcks >= DupThresh || IsHeadLost(r)
+            : c.DupAcks >= DupThresh && (r.Flags & RecoveryFlags.RecoveryPointSet) == 0;
+    }
+
+    private bool HasLoss(in Tcb c, in TcbCold k)
+    {
+        ref readonly var r = ref k.Recovery;
+        if (_recovery.IsRack(c, k) && (r.Flags & RecoveryFlags.MtuRepair) == 0 && r.LostBytes > r.RetransmittedBytes) return true;
+        return IsHeadLost(r);
+    }
+
+    private bool IsHeadLost(in RecoveryState r) =>
+        r.Head != RecordPool.None && _board[r.Head].Has(RecordFlags.Lost) && !_board[r.Head].Has(RecordFlags.MtuLost);
+
+    private void Enter(ref Tcb c, ref TcbCold k, in AckSample sample, bool isSack)
+    {
+        ref var r = ref k.Recovery;
+        var hasEpisode = _recovery.SettingsOf(k).NeedsEpisode && _recovery.TryOpenEpisode(ref r);
+        if (hasEpisode) Undo.Begin(c, ref r, ref _pool.Episode(r.Episode));
+        if (isSack) Counters.TCPSackRecovery++;
+        else Counters.TCPRenoRecovery++;
+        CongestionControl.Of(r.Algorithm).OnLoss(ref c, ref k, LossRecovery.FlightAtLoss(c));
+        FastRecovery.Begin(ref c, ref r, _board[r.Head], isSack, _recovery.IsRack(c, k));
+        r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending);
+        if (!isSack || !hasEpisode || !_recovery.SettingsOf(k).ProportionalRateReduction) return;
+        ref var e = ref _pool.Episode(r.Episode);
+        ProportionalRateReduction.Begin(c, ref r, ref e, sample.AckedBytes, sample.SackedBytes);
+        ProportionalRateReduction.OnAck(ref c, k, ref e, sample.DeliveredBytes, isSafe: false);
+    }
+
+    private void Leave(ref Tcb c, ref TcbCold k, in AckSample sample, bool isSack)
+    {
+        ref var r = ref k.Recovery;
+        if (r.Phase == RecoveryPhase.Loss) Grow(ref c, ref k, sample);
+        else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) ProportionalRateReduction.End(ref c, ref r);
+        else FastRecovery.End(ref c, isSack);
+        Rack.OnRecoveryEnd(ref r);
+        ForwardRto.End(ref r);
+        r.Flags &= ~(RecoveryFlags.RetransmitHead | RecoveryFlags.RescueOffered | RecoveryFlags.PartialAckSeen);
+        // RFC 6582 §3.2 step 2 asks for an ACK beyond recover before the next fast retransmit.
+        if (isSack || c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
+        r.Phase = r.SackedBytes > 0 ? RecoveryPhase.Disorder : RecoveryPhase.Open;
+    }
+
+    private void Grow(ref Tcb c, ref TcbCold k, in AckSample sample)
+    {
+        ref var r = ref k.Recovery;
+        if (sample.AckedBytes == 0 || (r.Flags & RecoveryFlags.Established) == 0) return;
+        // RFC 7661 §1, RFC 9438 §5.8: a window that is not used says nothing about the path, so it does not grow. In slow start half
+        // used is used: it doubles within the round trip.
+        var isLimited = (r.Flags & (RecoveryFlags.LimitedThisRound | RecoveryFlags.LimitedLastRound)) != 0
+            || r.Phase == RecoveryPhase.Loss
+            || (c.Cwnd < c.Ssthresh && c.Cwnd / 2 < sample.InFlightBefore);
+        CongestionControl.Of(r.Algorithm).OnAck(ref c, ref k, sample, isLimited, _recovery.SettingsOf(k));
+    }
+}

@@ -1,0 +1,60 @@
+// Tail loss probe (RFC 8985 §7): when ACKs stay out for two round trips, one segment goes that makes the receiver speak, so that a loss
+// at a flight's end costs no time-out. Says when, and what an ACK of the probe means; the segment is the output's to send.
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp.Recovery;
+
+internal static class TailLossProbe
+{
+    /// <summary>What the ACK of a probe said.</summary>
+    internal enum Outcome
+    {
+        /// <summary>Nothing, or there is no probe.</summary>
+        None,
+
+        /// <summary>The probe was not needed, or was new data.</summary>
+        Done,
+
+        /// <summary>The probe repaired a loss, which congestion control has to hear of.</summary>
+        Repaired,
+    }
+
+    /// <summary>RFC 8985 §7.2: whether a probe may be scheduled: not in recovery, nothing SACKed, SACK in use.</summary>
+    internal static bool MaySchedule(in Tcb c, in RecoveryState r) =>
+        (c.Flags & TcbFlags.Sack) != 0 && r.Phase <= RecoveryPhase.Disorder && r.SackedBytes == 0 && r.Head != RecordPool.None
+        && (r.Flags & (RecoveryFlags.ProbeInFlight | RecoveryFlags.NoRttSinceProbe | RecoveryFlags.Established)) == RecoveryFlags.Established;
+
+    /// <summary>RFC 8985 §7.2 TLP_calc_PTO, without its bound by the retransmission timer, which is the caller's.</summary>
+    internal static Duration Timeout(in Tcb c, in TcbCold k, RecoverySettings settings)
+    {
+        if (k.Rtt.Srtt == 0) return settings.RtoInitial;
+        var timeout = Duration.FromMicroseconds(2 * (long)(k.Rtt.Srtt >> 3));
+        // The receiver may hold the ACK of a single segment back; of more it may not, but timers need a little time themselves.
+        return timeout + (LossRecovery.FlightSize(c) <= c.Mss ? settings.ProbeAckDelayMax : settings.ProbeMargin);
+    }
+
+    /// <summary>RFC 8985 §7.3: whether the probe may go that the timer asks for; it is then remembered until it is acknowledged.</summary>
+    internal static void OnSent(in Tcb c, ref RecoveryState r, ref RecoveryEpisode e, bool isRetransmission)
+    {
+        e.ProbeEnd = c.Snd.Max;
+        r.Flags |= RecoveryFlags.ProbeInFlight | RecoveryFlags.NoRttSinceProbe;
+        if (isRetransmission) r.Flags |= RecoveryFlags.ProbeIsRetransmission;
+        else r.Flags &= ~RecoveryFlags.ProbeIsRetransmission;
+    }
+
+    /// <summary>RFC 8985 §7.4.2 TLP_process_ack.</summary>
+    internal static Outcome OnAck(in Tcb c, ref RecoveryState r, in RecoveryEpisode e, in Delivery d, bool isBareDuplicate)
+    {
+        if ((r.Flags & RecoveryFlags.ProbeInFlight) == 0 || c.Snd.Una.IsBefore(e.ProbeEnd)) return Outcome.None;
+        var outcome = Outcome.Done;
+        if ((r.Flags & RecoveryFlags.ProbeIsRetransmission) != 0 && !(d.DuplicateBytes > 0 && d.DuplicateEnd == e.ProbeEnd))
+        {
+            if (c.Snd.Una.IsAfter(e.ProbeEnd)) outcome = Outcome.Repaired;
+            // At exactly the probe's end: a second ACK would say that both copies came.
+            else if (!isBareDuplicate) return Outcome.None;
+        }
+        r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbeIsRetransmission);
+        return outcome;
+    }
+}

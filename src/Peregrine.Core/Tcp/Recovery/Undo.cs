@@ -1,0 +1,44 @@
+// What was taken from the window for a loss that was none is given back: by timestamps, when the first ACK after a retransmission echoes
+// a time before it (RFC 3522, answered as RFC 4015 has it), and by D-SACK, when every retransmission was reported as received twice
+// (RFC 3708 §3). F-RTO's verdict ends here as well. What "none" is for a time-out is ForwardRto's.
+namespace Peregrine.Core.Tcp.Recovery;
+
+internal static class Undo
+{
+    /// <summary>RFC 4015 step 0: the window is about to be reduced.</summary>
+    internal static void Begin(in Tcb c, ref RecoveryState r, ref RecoveryEpisode e)
+    {
+        e.PriorCwnd = c.Cwnd;
+        e.PriorSsthresh = c.Ssthresh;
+        e.UndoRetransmitted = 0;
+        e.RetransmitStamp = 0;
+        r.Flags = (r.Flags | RecoveryFlags.UndoPossible) & ~RecoveryFlags.UndoAged;
+    }
+
+    /// <summary>RFC 3522 §3.2 step 2: remembers the timestamp of the first retransmission, and how much there was.</summary>
+    internal static void OnRetransmit(ref RecoveryEpisode e, uint length, uint timestamp)
+    {
+        e.UndoRetransmitted += length;
+        if (e.RetransmitStamp == 0) e.RetransmitStamp = timestamp == 0 ? 1 : timestamp;
+    }
+
+    /// <summary>RFC 3708 §3: a D-SACK accounts for a retransmission. Whether all of them are accounted for now.</summary>
+    internal static bool OnDuplicate(ref RecoveryEpisode e, uint bytes)
+    {
+        if (e.RetransmitStamp == 0) return false;
+        e.UndoRetransmitted -= Math.Min(e.UndoRetransmitted, bytes);
+        return e.UndoRetransmitted == 0;
+    }
+
+    /// <summary>RFC 3522 §3.2 steps 4 and 5: what is acknowledged had arrived before the retransmission was sent.</summary>
+    internal static bool IsBeforeRetransmission(in RecoveryEpisode e, uint echo) =>
+        e.RetransmitStamp != 0 && (int)(echo - e.RetransmitStamp) < 0;
+
+    /// <summary>Gives back the window: never less than it is now.</summary>
+    internal static void Restore(ref Tcb c, ref RecoveryState r, in RecoveryEpisode e)
+    {
+        c.Cwnd = Math.Max(c.Cwnd, e.PriorCwnd);
+        c.Ssthresh = Math.Max(c.Ssthresh, e.PriorSsthresh);
+        r.Flags &= ~(RecoveryFlags.UndoPossible | RecoveryFlags.ProportionalReduction | RecoveryFlags.RetransmitHead | RecoveryFlags.RecoveryPointSet);
+    }
+}

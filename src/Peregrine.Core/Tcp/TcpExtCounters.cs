@@ -1,0 +1,55 @@
+// What loss recovery and congestion control did, named as Linux's "nstat" names it (TcpExt…), so that who knows those finds them. A
+// counter that Linux has not is named in its manner. Plain longs of one core, summed by whoever reads them.
+namespace Peregrine.Core.Tcp;
+
+/// <summary>Counters of TCP's mechanisms under Linux's names.</summary>
+public struct TcpExtCounters
+{
+    /// <summary>Retransmission time-outs with something in flight.</summary>
+    public long TCPTimeouts;
+
+    /// <summary>Segments retransmitted in fast recovery.</summary>
+    public long TCPFastRetrans;
+
+    /// <summary>Segments retransmitted after a time-out.</summary>
+    public long TCPSlowStartRetrans;
+
+    /// <summary>Fast recoveries of connections with SACK.</summary>
+    public long TCPSackRecovery;
+
+    /// <summary>Fast recoveries of connections without SACK.</summary>
+    public long TCPRenoRecovery;
+
+    /// <summary>Retransmissions that were lost again (RFC 8985 §6.2).</summary>
+    public long TCPLostRetransmit;
+
+    /// <summary>ACKs that showed data out of order (RFC 8985 §6.2 step 3).</summary>
+    public long TCPSACKReorder;
+
+    /// <summary>Fast recoveries that RACK's reordering timer began (RFC 8985 §6.2 step 5).</summary>
+    public long TCPRACKTimerRecovery;
+
+    /// <summary>Tail loss probes sent (RFC 8985 §7.3).</summary>
+    public long TCPLossProbes;
+
+    /// <summary>Losses that a probe itself repaired (RFC 8985 §7.4.2).</summary>
+    public long TCPLossProbeRecovery;
+
+    /// <summary>D-SACK blocks received (RFC 2883).</summary>
+    public long TCPDSACKRecv;
+
+    /// <summary>Of these, blocks above the acknowledgment.</summary>
+    public long TCPDSACKOfoRecv;
+
+    /// <summary>Reductions in fast recovery undone by timestamps (RFC 4015).</summary>
+    public long TCPFullUndo;
+
+    /// <summary>Reductions undone by D-SACK (RFC 3708).</summary>
+    public long TCPDSACKUndo;
+
+    /// <summary>Time-outs undone, for whatever reason.</summary>
+    public long TCPLossUndo;
+
+    /// <summary>Time-outs that F-RTO found spurious (RFC 5682).</summary>
+    public long TCPSpuriousRTOs;
+}
