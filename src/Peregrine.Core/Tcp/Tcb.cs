@@ -205,12 +205,12 @@ internal struct Tcb
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct TcbCold
 {
-    /// <summary>Retransmission (RFC 6298), or zero-window probes while <see cref="TcbFlags.Persisting"/>.</summary>
+    /// <summary>
+    /// Retransmission (RFC 6298), or zero-window probes while <see cref="TcbFlags.Persisting"/>; RACK's reordering window or the tail loss
+    /// probe as recovery's flags say (RFC 8985 §8: one timer, and what it is for).
+    /// </summary>
     internal Deadline Retransmission;
     internal Deadline DelayedAck;
-
-    /// <summary>RACK's reordering window or the tail loss probe's time (RFC 8985 §8), as recovery's flags say.</summary>
-    internal Deadline Loss;
 
     /// <summary>Keepalive while open; the end of an orphan's FIN-WAIT-2.</summary>
     internal Deadline Keepalive;

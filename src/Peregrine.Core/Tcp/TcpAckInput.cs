@@ -60,6 +60,7 @@ internal sealed class TcpAckInput(TcpContext context)
         if (c.Snd.Una.IsAfterOrEqual(k.SmallEnd)) c.Flags &= ~TcbFlags.SmallInFlight;
         // RFC 4861 §7.3.1: the peer answers, so the neighbour that leads to it lives.
         _x.Ip.ConfirmReachable(c.Path, now);
+        TcpLossTimer.Reset(ref k);
         if (TcpContext.HasOutstanding(c))
         {
             // RFC 6298 §5.3: new data were acknowledged: the timer starts anew.

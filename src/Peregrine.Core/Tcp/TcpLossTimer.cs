@@ -1,5 +1,6 @@
-// The timer of loss detection (RFC 8985 §8): one deadline that serves RACK's reordering window or the tail loss probe, whichever the
-// moment asks for. What happens when it comes is recovery's; the probe itself is the output's.
+// What the retransmission timer is for at the moment (RFC 8985 §8): RACK's reordering window, a tail loss probe, or the time-out itself.
+// The three exclude each other, so a connection has one deadline for them. What happens when it comes is recovery's; the probe itself is
+// the output's.
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 
@@ -7,53 +8,66 @@ namespace Peregrine.Core.Tcp;
 
 internal static class TcpLossTimer
 {
-    /// <summary>An ACK was taken: waits for the reordering window, or for a probe, or for nothing.</summary>
+    private const RecoveryFlags Kinds = RecoveryFlags.TimerIsProbe | RecoveryFlags.TimerIsReordering;
+
+    /// <summary>The deadline is the retransmission time-out's, or none.</summary>
+    internal static void Reset(ref TcbCold k) => k.Recovery.Flags &= ~Kinds;
+
+    /// <summary>An ACK was taken: waits for the reordering window, or for a probe, or for the time-out.</summary>
     internal static void OnAck(TcpContext x, TcbRef t, Duration reorderingWait, Instant now)
     {
         ref var k = ref t.K;
+        if ((t.C.Flags & TcbFlags.Persisting) != 0 || !TcpContext.HasOutstanding(t.C)) return;
+        var before = k.Recovery.Flags & Kinds;
         if (reorderingWait > Duration.Zero)
         {
-            k.Recovery.Flags &= ~RecoveryFlags.LossTimerIsProbe;
-            k.Loss = Deadline.At(now + reorderingWait);
-            x.Arm(t, k.Loss);
-            return;
+            k.Recovery.Flags = (k.Recovery.Flags & ~Kinds) | RecoveryFlags.TimerIsReordering;
+            k.Retransmission = Deadline.At(now + reorderingWait);
         }
-        k.Loss = Deadline.None;
-        ScheduleProbe(x, t, now);
+        else if (x.Recovery.MayScheduleProbe(t.C, k))
+        {
+            ScheduleProbe(x, t, before, now);
+        }
+        else if (before != 0)
+        {
+            // SACKs came, or recovery began: the time-out again, counted from when the first segment was sent.
+            k.Recovery.Flags &= ~Kinds;
+            k.Retransmission = x.Recovery.TimeoutAt(k, now);
+        }
+        x.Arm(t, k.Retransmission);
     }
 
     /// <summary>New data were sent: the probe's time starts anew (RFC 8985 §7.2).</summary>
     internal static void OnSent(TcpContext x, TcbRef t, Instant now)
     {
         ref var k = ref t.K;
-        if (k.Loss.IsSet && (k.Recovery.Flags & RecoveryFlags.LossTimerIsProbe) == 0) return;
-        ScheduleProbe(x, t, now);
+        var before = k.Recovery.Flags & Kinds;
+        if (before == RecoveryFlags.TimerIsReordering || !x.Recovery.MayScheduleProbe(t.C, k)) return;
+        ScheduleProbe(x, t, before, now);
+        x.Arm(t, k.Retransmission);
     }
 
-    /// <summary>The deadline has come.</summary>
-    internal static void OnDue(TcpContext x, TcbRef t, Instant now)
+    /// <summary>The deadline has come. True: it was not the time-out's.</summary>
+    internal static bool OnDue(TcpContext x, TcbRef t, Instant now)
     {
         ref var k = ref t.K;
-        k.Loss = Deadline.None;
-        if ((k.Recovery.Flags & RecoveryFlags.LossTimerIsProbe) == 0)
-        {
-            OnAck(x, t, x.Recovery.OnReorderingTimeout(ref t.C, ref k, now), now);
-            x.MarkReady(t);
-            return;
-        }
-        if (!TcpContext.HasOutstanding(t.C) || (t.C.Flags & TcbFlags.Persisting) != 0 || !x.Recovery.OnProbeTimeout(t.C, ref k)) return;
-        // RFC 8985 §7.3: the retransmission timer starts anew, and is the last resort when the probe fails.
+        var kind = k.Recovery.Flags & Kinds;
+        if (kind == 0) return false;
+        k.Recovery.Flags &= ~Kinds;
+        // RFC 8985 §7.3: the time-out starts anew, and is the last resort when the probe fails.
         k.Retransmission = Deadline.At(now + x.Recovery.Rto(k));
+        if (kind == RecoveryFlags.TimerIsReordering) OnAck(x, t, x.Recovery.OnReorderingTimeout(ref t.C, ref k, now), now);
+        else if (TcpContext.HasOutstanding(t.C)) x.Recovery.OnProbeTimeout(t.C, ref k);
         x.MarkReady(t);
+        return true;
     }
 
-    private static void ScheduleProbe(TcpContext x, TcbRef t, Instant now)
+    // RFC 8985 §7.2: not later than the time-out would come.
+    private static void ScheduleProbe(TcpContext x, TcbRef t, RecoveryFlags before, Instant now)
     {
         ref var k = ref t.K;
-        if ((t.C.Flags & TcbFlags.Persisting) != 0 || !x.Recovery.MayScheduleProbe(t.C, k)) return;
-        k.Recovery.Flags |= RecoveryFlags.LossTimerIsProbe;
-        // RFC 8985 §7.2: not later than the retransmission timer would fire.
-        k.Loss = Deadline.Min(Deadline.At(now + TailLossProbe.Timeout(t.C, k, x.Recovery.SettingsOf(k))), k.Retransmission);
-        x.Arm(t, k.Loss);
+        var timeout = before == 0 && k.Retransmission.IsSet ? k.Retransmission : x.Recovery.TimeoutAt(k, now);
+        k.Retransmission = Deadline.Min(Deadline.At(now + TailLossProbe.Timeout(t.C, k, x.Recovery.SettingsOf(k))), timeout);
+        k.Recovery.Flags = (k.Recovery.Flags & ~Kinds) | RecoveryFlags.TimerIsProbe;
     }
 }

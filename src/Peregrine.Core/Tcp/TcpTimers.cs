@@ -30,7 +30,6 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
         if ((t.C.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) != 0 || t.C.State == TcpState.Closed) return;
         if (k.DelayedAck.IsDue(now)) OnDelayedAck(t);
         if (k.UserTimeout.IsDue(now) && OnUserTimeout(t, now)) return;
-        if (k.Loss.IsDue(now)) TcpLossTimer.OnDue(_x, t, now);
         if (k.Retransmission.IsDue(now) && OnRetransmission(t, now)) return;
         if (k.Keepalive.IsDue(now) && OnKeepalive(t, now)) return;
         Rearm(t);
@@ -40,7 +39,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
     internal void Rearm(TcbRef t)
     {
         ref var k = ref t.K;
-        var earliest = Deadline.Min(Deadline.Min(k.Retransmission, k.DelayedAck), Deadline.Min(Deadline.Min(k.Keepalive, k.UserTimeout), k.Loss));
+        var earliest = Deadline.Min(Deadline.Min(k.Retransmission, k.DelayedAck), Deadline.Min(k.Keepalive, k.UserTimeout));
         _x.Arm(t, earliest);
     }
 
@@ -76,8 +75,8 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
     {
         ref var c = ref t.C;
         ref var k = ref t.K;
+        if (TcpLossTimer.OnDue(_x, t, now)) return false;
         k.Retransmission = Deadline.None;
-        k.Loss = Deadline.None;
         if (c.State is TcpState.SynSent or TcpState.SynReceived) return OnSynTimeout(t, now);
         if ((c.Flags & TcbFlags.Starved) != 0 && !TcpContext.HasOutstanding(c))
         {

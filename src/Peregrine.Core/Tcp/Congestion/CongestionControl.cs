@@ -59,7 +59,10 @@ internal abstract class CongestionControl
     internal abstract void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize);
 
     /// <summary>The last reduction was for nothing: Cwnd and Ssthresh are what they were before it.</summary>
-    internal virtual void OnUndo(ref Tcb c, ref TcbCold k)
+    /// <param name="c">The connection.</param>
+    /// <param name="k">Its cold part.</param>
+    /// <param name="priorWmax">What Wmax was.</param>
+    internal virtual void OnUndo(ref Tcb c, ref TcbCold k, uint priorWmax)
     {
     }
 

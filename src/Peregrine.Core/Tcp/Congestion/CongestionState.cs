@@ -1,4 +1,4 @@
-// The congestion control's part of a TCB: 28 bytes, checked by a test. Each algorithm uses what it needs.
+// The congestion control's part of a TCB: 24 bytes, checked by a test. Each algorithm uses what it needs.
 using System.Runtime.InteropServices;
 
 namespace Peregrine.Core.Tcp.Congestion;
@@ -24,9 +24,6 @@ internal struct CongestionState
 
     /// <summary>CUBIC: the window before ssthresh was last set.</summary>
     internal uint CwndPrior;
-
-    /// <summary>CUBIC: Wmax before the last reduction, for giving it back.</summary>
-    internal uint PriorWmax;
 
     internal const uint NoEpoch = uint.MaxValue;
 }

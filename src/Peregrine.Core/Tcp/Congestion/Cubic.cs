@@ -50,7 +50,6 @@ internal sealed class Cubic : CongestionControl
     internal override void OnLoss(ref Tcb c, ref TcbCold k, uint flightSize)
     {
         ref var s = ref k.Congestion;
-        s.PriorWmax = s.Wmax;
         // RFC 9438 §4.7, fast convergence: (1 + β) / 2 = 17/20.
         s.Wmax = c.Cwnd < s.Wmax ? (uint)((ulong)c.Cwnd * 17 / 20) : c.Cwnd;
         Reduce(ref c, ref s, flightSize);
@@ -58,7 +57,6 @@ internal sealed class Cubic : CongestionControl
 
     internal override void OnTimeout(ref Tcb c, ref TcbCold k, uint flightSize)
     {
-        k.Congestion.PriorWmax = k.Congestion.Wmax;
         // RFC 9438 §4.8: Wmax will be the window at the start of congestion avoidance, and K zero.
         k.Congestion.Wmax = 0;
         Reduce(ref c, ref k.Congestion, flightSize);
@@ -72,9 +70,9 @@ internal sealed class Cubic : CongestionControl
     }
 
     // RFC 9438 §4.9: Wmax as it was; a new epoch begins, whose K follows from it and the window given back.
-    internal override void OnUndo(ref Tcb c, ref TcbCold k)
+    internal override void OnUndo(ref Tcb c, ref TcbCold k, uint priorWmax)
     {
-        k.Congestion.Wmax = k.Congestion.PriorWmax;
+        k.Congestion.Wmax = priorWmax;
         k.Congestion.Elapsed = CongestionState.NoEpoch;
     }
 

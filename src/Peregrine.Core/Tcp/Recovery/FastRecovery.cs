@@ -18,8 +18,6 @@ internal static class FastRecovery
         if (isRack ? head.Has(RecordFlags.Lost) && !head.Has(RecordFlags.InFlightAgain) : !isSack || !head.Has(RecordFlags.InFlightAgain))
             r.Flags |= RecoveryFlags.RetransmitHead;
         r.RtxNext = r.Head;
-        // RFC 6675 §5 step 4.3: no rescue before the first retransmission is acknowledged.
-        r.RescueRxt = c.Snd.Una + Math.Min(head.Length, c.Mss);
         // RFC 6675 §5 step 4.2; RFC 5681 §3.2 step 3: three segments have left the network.
         c.Cwnd = isSack ? c.Ssthresh : c.Ssthresh + (3u * c.Mss);
     }

@@ -137,7 +137,7 @@ internal sealed class LossRecovery
         if (isRetransmission)
         {
             var isRescue = (r.Flags & RecoveryFlags.RescueOffered) != 0;
-            if (isRescue) r.RescueRxt = r.RecoveryPoint;
+            if (isRescue && r.Phase == RecoveryPhase.Recovery) EpisodeOf(r).RescueRxt = r.RecoveryPoint;
             r.Flags &= ~(RecoveryFlags.RescueOffered | RecoveryFlags.RetransmitHead);
             _board.MarkRetransmitted(ref r, seq, length, isRescue, now);
             if (r.Phase == RecoveryPhase.Loss) Counters.TCPSlowStartRetrans++;
@@ -202,8 +202,11 @@ internal sealed class LossRecovery
             c.DupAcks = 0;
             r.Flags &= ~RecoveryFlags.TimedOut;
         }
-        if (options.SackBlockCount > 0 && (c.Flags & TcbFlags.Sack) != 0) TakeSackBlocks(c, ref r, options, ref d);
-        if (d.SackedBytes > 0 && SettingsOf(k).NeedsEpisode) TryOpenEpisode(ref r);
+        if (options.SackBlockCount > 0 && (c.Flags & TcbFlags.Sack) != 0)
+        {
+            TryOpenEpisode(ref r);
+            TakeSackBlocks(c, ref r, options, ref d);
+        }
         var isRoundStart = EndRound(ref k, d);
         var partialSeen = (r.Flags & RecoveryFlags.PartialAckSeen) != 0;
         if (acked > 0) TakeRoundTrip(c, ref k, options, d, now);
@@ -232,8 +235,7 @@ internal sealed class LossRecovery
         var isRepeated = (r.Flags & RecoveryFlags.TimedOut) != 0;
         var isNew = r.Phase < RecoveryPhase.Recovery;
         var settings = SettingsOf(k);
-        var hasEpisode = settings.NeedsEpisode && TryOpenEpisode(ref r);
-        if (isNew && hasEpisode) Undo.Begin(c, ref r, ref EpisodeOf(r));
+        if (TryOpenEpisode(ref r) && isNew && settings.MayUndo) Undo.Begin(c, k, ref r, ref EpisodeOf(r));
         // RFC 5681 §3.1: ssthresh is held when the same segment times out again.
         if (!isRepeated) CongestionControl.Of(r.Algorithm).OnTimeout(ref c, ref k, FlightAtLoss(c));
         // RFC 9293 MUST-19: RFC 5681 §3.1: the loss window is one segment; slow start, congestion avoidance and back-off follow.
@@ -260,6 +262,13 @@ internal sealed class LossRecovery
     /// <summary>RACK's reordering window has passed without an ACK: looks for losses again.</summary>
     /// <returns>When to ask once more; zero for never.</returns>
     internal Duration OnReorderingTimeout(ref Tcb c, ref TcbCold k, Instant now) => _phases.OnReorderingTimeout(ref c, ref k, now);
+
+    /// <summary>When the time-out comes of what was sent longest ago: not before now.</summary>
+    internal Deadline TimeoutAt(in TcbCold k, Instant now)
+    {
+        var rto = Rto(k);
+        return Deadline.At(k.Recovery.Head == RecordPool.None ? now + rto : Instant.Max(now, _board[k.Recovery.Head].SentAt + rto));
+    }
 
     /// <summary>RFC 8985 §7.2: whether a loss probe may be scheduled now.</summary>
     internal bool MayScheduleProbe(in Tcb c, in TcbCold k) => TailLossProbe.MaySchedule(c, k.Recovery) && SettingsOf(k).TailLossProbe;
@@ -434,7 +443,7 @@ internal sealed class LossRecovery
         r.Delivered += d.Bytes;
         if (!d.HasLatest || (int)(d.Latest.Delivered - k.Rtt.RoundEnd) < 0) return false;
         k.Rtt.RoundEnd = r.Delivered;
-        r.Flags &= ~(RecoveryFlags.LimitedLastRound | RecoveryFlags.RttTaken);
+        r.Flags &= ~(RecoveryFlags.LimitedLastRound | RecoveryFlags.RttTaken | RecoveryFlags.DsackRound);
         if ((r.Flags & RecoveryFlags.LimitedThisRound) != 0) r.Flags |= RecoveryFlags.LimitedLastRound;
         r.Flags &= ~RecoveryFlags.LimitedThisRound;
         return true;

@@ -16,7 +16,7 @@ internal sealed class Rack(Scoreboard board)
     private readonly Scoreboard _board = board;
 
     /// <summary>RFC 8985 §6.2 steps 2 to 4: what was delivered latest, whether anything came out of order, and what D-SACKs say.</summary>
-    internal static void Note(in Tcb c, ref RecoveryState r, ref RecoveryEpisode e, in Delivery d)
+    internal static void Note(ref RecoveryState r, ref RecoveryEpisode e, in Delivery d)
     {
         if (d.HasRack)
         {
@@ -25,11 +25,9 @@ internal sealed class Rack(Scoreboard board)
             if (IsSentAfter(sentAt, d.RackEnd, e.RackSentAt, e.RackEnd)) (e.RackSentAt, e.RackEnd) = (sentAt, d.RackEnd);
         }
         if (d.Reordered) r.Flags |= RecoveryFlags.ReorderingSeen;
-        if ((r.Flags & RecoveryFlags.DsackRound) != 0 && c.Snd.Una.IsAfterOrEqual(e.DsackRound)) r.Flags &= ~RecoveryFlags.DsackRound;
         if (d.DuplicateBytes == 0 || (r.Flags & RecoveryFlags.DsackRound) != 0) return;
         // RFC 8985 §6.2 step 4: a quarter of the shortest round trip more for each round trip that sees a D-SACK.
         r.Flags |= RecoveryFlags.DsackRound;
-        e.DsackRound = c.Snd.Max;
         if (r.ReorderingSteps < byte.MaxValue) r.ReorderingSteps++;
         r.ReorderingPersist = PersistCount;
     }

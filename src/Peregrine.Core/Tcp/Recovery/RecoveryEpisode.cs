@@ -19,15 +19,13 @@ internal struct RecoveryEpisode
     /// <summary>RFC 8985 RACK.rtt, in units of 256 ns; 0 before the first delivery.</summary>
     internal uint RackRtt;
 
-    /// <summary>RFC 8985 RACK.dsack_round, with <see cref="RecoveryFlags.DsackRound"/>.</summary>
-    internal SeqNumber DsackRound;
+    /// <summary>Where the last search in the scoreboard ended.</summary>
+    internal uint Hint;
 
-    /// <summary>RFC 8985 TLP.end_seq, with <see cref="RecoveryFlags.ProbeInFlight"/>.</summary>
-    internal SeqNumber ProbeEnd;
-
-    /// <summary>Cwnd and Ssthresh before the reduction, with <see cref="RecoveryFlags.UndoPossible"/>.</summary>
+    /// <summary>Cwnd, Ssthresh and CUBIC's Wmax before the reduction, with <see cref="RecoveryFlags.UndoPossible"/>.</summary>
     internal uint PriorCwnd;
     internal uint PriorSsthresh;
+    internal uint PriorWmax;
 
     /// <summary>Bytes retransmitted since the reduction that no D-SACK has reported (RFC 3708 §3).</summary>
     internal uint UndoRetransmitted;
@@ -43,4 +41,18 @@ internal struct RecoveryEpisode
 
     /// <summary>RFC 9937 RecoverFS.</summary>
     internal uint RecoverFs;
+
+    /// <summary>RFC 6675 RescueRxt, as the number after it: only without RACK.</summary>
+    internal SeqNumber RescueRxt
+    {
+        readonly get => RackEnd;
+        set => RackEnd = value;
+    }
+
+    /// <summary>RFC 8985 TLP.end_seq, with <see cref="RecoveryFlags.ProbeInFlight"/>: never in recovery, where PRR counts in its place.</summary>
+    internal SeqNumber ProbeEnd
+    {
+        readonly get => new(PrrOut);
+        set => PrrOut = value.Value;
+    }
 }

@@ -27,7 +27,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             return Duration.Zero;
         }
         ref var e = ref _pool.Episode(r.Episode);
-        Rack.Note(c, ref r, ref e, d);
+        Rack.Note(ref r, ref e, d);
         var wait = _rack.DetectLoss(c, ref k, e, now, ref d);
         Counters.TCPLostRetransmit += d.LostRetransmissions;
         return wait;
@@ -116,7 +116,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         else Counters.TCPFullUndo++;
         if (r.Phase >= RecoveryPhase.Recovery) Rack.OnRecoveryEnd(ref r);
         Undo.Restore(ref c, ref r, e);
-        CongestionControl.Of(r.Algorithm).OnUndo(ref c, ref k);
+        CongestionControl.Of(r.Algorithm).OnUndo(ref c, ref k, e.PriorWmax);
         ForwardRto.End(ref r);
         _board.UnmarkLost(ref r);
         c.DupAcks = 0;
@@ -149,15 +149,19 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     private void Enter(ref Tcb c, ref TcbCold k, in AckSample sample, bool isSack)
     {
         ref var r = ref k.Recovery;
-        var hasEpisode = _recovery.SettingsOf(k).NeedsEpisode && _recovery.TryOpenEpisode(ref r);
-        if (hasEpisode) Undo.Begin(c, ref r, ref _pool.Episode(r.Episode));
+        var settings = _recovery.SettingsOf(k);
+        var hasEpisode = _recovery.TryOpenEpisode(ref r);
+        if (hasEpisode && settings.MayUndo) Undo.Begin(c, k, ref r, ref _pool.Episode(r.Episode));
         if (isSack) Counters.TCPSackRecovery++;
         else Counters.TCPRenoRecovery++;
         CongestionControl.Of(r.Algorithm).OnLoss(ref c, ref k, LossRecovery.FlightAtLoss(c));
         FastRecovery.Begin(ref c, ref r, _board[r.Head], isSack, _recovery.IsRack(c, k));
         r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending);
-        if (!isSack || !hasEpisode || !_recovery.SettingsOf(k).ProportionalRateReduction) return;
+        if (!isSack || !hasEpisode) return;
         ref var e = ref _pool.Episode(r.Episode);
+        // RFC 6675 §5 step 4.3: no rescue before the first retransmission is acknowledged.
+        if (!_recovery.IsRack(c, k)) e.RescueRxt = c.Snd.Una + Math.Min(_board[r.Head].Length, c.Mss);
+        if (!settings.ProportionalRateReduction) return;
         ProportionalRateReduction.Begin(c, ref r, ref e, sample.AckedBytes, sample.SackedBytes);
         ProportionalRateReduction.OnAck(ref c, k, ref e, sample.DeliveredBytes, isSafe: false);
     }

@@ -51,8 +51,8 @@ internal sealed record RecoverySettings
     /// <summary>The congestion window never grows past this.</summary>
     internal uint CwndMax { get; init; } = 1u << 30;
 
-    /// <summary>Whether a connection in recovery needs a <see cref="RecoveryEpisode"/>.</summary>
-    internal bool NeedsEpisode => Rack || ProportionalRateReduction || ForwardRto || EifelUndo || DsackUndo;
+    /// <summary>Whether a reduction may turn out to have been for nothing.</summary>
+    internal bool MayUndo => ForwardRto || EifelUndo || DsackUndo;
 
     /// <summary>What the settings of a stack and of a connection come to.</summary>
     internal static RecoverySettings Of(StackOptions stack, TcpSettings connection) => new()

@@ -1,4 +1,4 @@
-// Loss recovery's and round-trip measurement's parts of a TCB: 76 and 16 bytes, checked by a test. Only LossRecovery and its helpers
+// Loss recovery's and round-trip measurement's parts of a TCB: 64 and 16 bytes, checked by a test. Only LossRecovery and its helpers
 // write them.
 using System.Runtime.InteropServices;
 using Peregrine.Core.Tcp.Congestion;
@@ -63,7 +63,7 @@ internal enum RecoveryFlags : uint
     /// <summary>RFC 8985 RACK.reordering_seen.</summary>
     ReorderingSeen = 0x800,
 
-    /// <summary>RFC 8985 RACK.dsack_round is set.</summary>
+    /// <summary>RFC 8985 RACK.dsack_round: this round trip has seen a D-SACK.</summary>
     DsackRound = 0x1000,
 
     /// <summary>RFC 8985 TLP.end_seq is set.</summary>
@@ -78,8 +78,11 @@ internal enum RecoveryFlags : uint
     /// <summary>The probe time-out has come, and the output has not sent the probe yet.</summary>
     ProbePending = 0x1_0000,
 
-    /// <summary>The loss timer runs for a loss probe; else it runs for RACK's reordering window.</summary>
-    LossTimerIsProbe = 0x2_0000,
+    /// <summary>The retransmission timer runs for a loss probe (RFC 8985 §8: one timer, and what it is for).</summary>
+    TimerIsProbe = 0x2_0000,
+
+    /// <summary>The retransmission timer runs for RACK's reordering window.</summary>
+    TimerIsReordering = 0x80_0000,
 
     /// <summary>What the last reduction took could be given back (RFC 4015, RFC 3708).</summary>
     UndoPossible = 0x4_0000,
@@ -124,9 +127,6 @@ internal struct RecoveryState
     /// <summary>Last record: it ends at Snd.Max.</summary>
     internal uint Tail;
 
-    /// <summary>Where the last search ended.</summary>
-    internal uint Hint;
-
     /// <summary>No record before this one is to be retransmitted by rule (1) or (3): the place of HighRxt.</summary>
     internal uint RtxNext;
 
@@ -135,9 +135,6 @@ internal struct RecoveryState
 
     /// <summary>RFC 6675 RecoveryPoint, RFC 6582 recover: Snd.Max when recovery began or the timer expired.</summary>
     internal SeqNumber RecoveryPoint;
-
-    /// <summary>RFC 6675 RescueRxt, as the number after it.</summary>
-    internal SeqNumber RescueRxt;
 
     /// <summary>Bytes of records that are SACKed.</summary>
     internal uint SackedBytes;
@@ -157,9 +154,8 @@ internal struct RecoveryState
     /// <summary>When the latest delivered record was sent: a <see cref="TimeStamp32"/>.</summary>
     internal uint FirstSentAt;
 
-    /// <summary>Of the records in flight, the one sent longest ago and the one sent last.</summary>
+    /// <summary>Of the records in flight, the one sent longest ago.</summary>
     internal uint SentHead;
-    internal uint SentTail;
 
     /// <summary>The <see cref="RecoveryEpisode"/>, while there is something to recover from; a record of the same pool.</summary>
     internal uint Episode;

@@ -74,7 +74,7 @@ internal sealed class RetransmissionChoice(Scoreboard board)
     private bool TryRescue(in Tcb c, ref RecoveryState r, out SeqNumber seq, out uint length)
     {
         (seq, length) = (default, 0);
-        if (!IsSackRecovery(c, r) || HasNewData(c) || !c.Snd.Una.IsAfter(r.RescueRxt)) return false;
+        if (!IsSackRecovery(c, r) || HasNewData(c) || r.Episode == None || !c.Snd.Una.IsAfter(_board.EpisodeOf(r).RescueRxt)) return false;
         var index = r.Tail;
         // Adjacent SACKed records are one, so this is one step at most.
         while (index != None && _board[index].IsSacked) index = _board[index].Previous;

@@ -18,6 +18,8 @@ internal sealed class Scoreboard(RecordPool pool)
 
     internal ref TransmissionRecord this[uint index] => ref _pool[index];
 
+    internal ref RecoveryEpisode EpisodeOf(in RecoveryState r) => ref _pool.Episode(r.Episode);
+
     internal bool TryAppend(ref RecoveryState r, SeqNumber seq, uint length, Instant now)
     {
         if (!_pool.TryRent(out var index))
@@ -87,7 +89,7 @@ internal sealed class Scoreboard(RecordPool pool)
                 if (record.End.IsAfter(right) && !TrySplit(ref r, index, (uint)(right - record.Seq), mss)) return;
                 index = MarkSacked(ref r, index, ref d);
             }
-            r.Hint = index;
+            SetHint(r, index);
             index = _pool[index].Next;
         }
     }
@@ -242,7 +244,7 @@ internal sealed class Scoreboard(RecordPool pool)
             if (--budget < 0)
             {
                 // The next ACK goes on from here.
-                r.Hint = index;
+                SetHint(r, index);
                 return None;
             }
             index = seq.IsBefore(record.Seq) ? record.Previous : record.Next;
@@ -255,11 +257,18 @@ internal sealed class Scoreboard(RecordPool pool)
         while (r.Head != None) RemoveHead(ref r);
     }
 
+    internal uint HintOf(in RecoveryState r) => r.Episode == None ? None : _pool.Episode(r.Episode).Hint;
+
+    private void SetHint(in RecoveryState r, uint index)
+    {
+        if (r.Episode != None) _pool.Episode(r.Episode).Hint = index;
+    }
+
     private uint Nearest(in RecoveryState r, SeqNumber seq)
     {
         var best = None;
         var distance = long.MaxValue;
-        Consider(r.Hint);
+        Consider(HintOf(r));
         Consider(r.TopSacked);
         Consider(r.RtxNext);
         Consider(r.Tail);
@@ -309,7 +318,7 @@ internal sealed class Scoreboard(RecordPool pool)
         record.Next = other.Next;
         if (other.Next != None) _pool[other.Next].Previous = index;
         if (r.Tail == gone) r.Tail = index;
-        if (r.Hint == gone) r.Hint = index;
+        if (HintOf(r) == gone) SetHint(r, index);
         if (r.TopSacked == gone) r.TopSacked = index;
         if (r.RtxNext == gone) r.RtxNext = index;
         _pool.Return(gone);
@@ -336,7 +345,7 @@ internal sealed class Scoreboard(RecordPool pool)
         record.Next = rest;
         if (other.Next != None) _pool[other.Next].Previous = rest;
         else r.Tail = rest;
-        if (record.Has(RecordFlags.InSentList)) SentList.InsertAfter(_pool, ref r, index, rest);
+        if (record.Has(RecordFlags.InSentList)) SentList.InsertAfter(_pool, index, rest);
         return true;
     }
 
@@ -391,7 +400,7 @@ internal sealed class Scoreboard(RecordPool pool)
         if (next == None) r.Tail = None;
         else _pool[next].Previous = None;
         if (r.RtxNext == index) r.RtxNext = next;
-        if (r.Hint == index) r.Hint = next;
+        if (HintOf(r) == index) SetHint(r, next);
         if (r.TopSacked == index) r.TopSacked = None;
         _pool.Return(index);
     }

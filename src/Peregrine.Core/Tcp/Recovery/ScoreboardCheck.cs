@@ -9,7 +9,8 @@ internal static class ScoreboardCheck
         if (r.Head == RecordPool.None) return IsEmpty(c, r);
         var listed = 0;
         uint sacked = 0, lost = 0, again = 0, previous = RecordPool.None, top = RecordPool.None;
-        bool hint = r.Hint == RecordPool.None, next = r.RtxNext == RecordPool.None;
+        var known = r.Episode == RecordPool.None ? RecordPool.None : pool.Episode(r.Episode).Hint;
+        bool hint = known == RecordPool.None, next = r.RtxNext == RecordPool.None;
         var at = c.Snd.Una;
         var left = pool.Count;
         for (var index = r.Head; index != RecordPool.None; index = pool[index].Next)
@@ -29,7 +30,7 @@ internal static class ScoreboardCheck
             if (inFlight != record.Has(RecordFlags.InSentList) && !record.Has(RecordFlags.Retransmitted)) return false;
             if (record.Has(RecordFlags.InSentList)) listed++;
             if (record.Has(RecordFlags.InFlightAgain)) again += record.Length;
-            hint |= r.Hint == index;
+            hint |= known == index;
             next |= r.RtxNext == index;
             at = record.End;
             previous = index;
@@ -41,15 +42,18 @@ internal static class ScoreboardCheck
 
     private static bool IsSentListInOrder(RecordPool pool, in RecoveryState r, int listed)
     {
-        var previous = RecordPool.None;
-        for (var index = r.SentHead; index != RecordPool.None; index = pool[index].NextSent)
+        if (r.SentHead == RecordPool.None) return listed == 0;
+        var index = r.SentHead;
+        do
         {
-            if (--listed < 0 || pool[index].PreviousSent != previous || !pool[index].Has(RecordFlags.InSentList)) return false;
-            previous = index;
+            var next = pool[index].NextSent;
+            if (--listed < 0 || !pool[index].Has(RecordFlags.InSentList) || pool[next].PreviousSent != index) return false;
+            index = next;
         }
-        return listed == 0 && r.SentTail == previous;
+        while (index != r.SentHead);
+        return listed == 0;
     }
 
     private static bool IsEmpty(in Tcb c, in RecoveryState r) =>
-        c.Snd.Una == c.Snd.Max && (r.Tail | r.Hint | r.RtxNext | r.TopSacked | r.SentHead | r.SentTail | r.SackedBytes | r.LostBytes | r.RetransmittedBytes) == 0;
+        c.Snd.Una == c.Snd.Max && (r.Tail | r.RtxNext | r.TopSacked | r.SentHead | r.SackedBytes | r.LostBytes | r.RetransmittedBytes) == 0;
 }

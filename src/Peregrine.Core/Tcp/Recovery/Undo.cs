@@ -6,8 +6,9 @@ namespace Peregrine.Core.Tcp.Recovery;
 internal static class Undo
 {
     /// <summary>RFC 4015 step 0: the window is about to be reduced.</summary>
-    internal static void Begin(in Tcb c, ref RecoveryState r, ref RecoveryEpisode e)
+    internal static void Begin(in Tcb c, in TcbCold k, ref RecoveryState r, ref RecoveryEpisode e)
     {
+        e.PriorWmax = k.Congestion.Wmax;
         e.PriorCwnd = c.Cwnd;
         e.PriorSsthresh = c.Ssthresh;
         e.UndoRetransmitted = 0;

@@ -173,6 +173,6 @@ public sealed class RoundTripTests
     [Fact]
     public unsafe void StatesKeepTheirSizes()
     {
-        Assert.Equal((16, 76, 28, 48), (sizeof(RttState), sizeof(RecoveryState), sizeof(Peregrine.Core.Tcp.Congestion.CongestionState), sizeof(TransmissionRecord)));
+        Assert.Equal((16, 64, 24, 48), (sizeof(RttState), sizeof(RecoveryState), sizeof(Peregrine.Core.Tcp.Congestion.CongestionState), sizeof(TransmissionRecord)));
     }
 }
