@@ -213,7 +213,8 @@ internal sealed class LossRecovery
         var wait = _phases.FindLosses(c, ref k, ref d, now);
         var sample = MakeSample(ref r, d, acked, inFlight, isRoundStart, now);
         var (entered, left, undone) = _phases.Advance(ref c, ref k, sample, d, isDuplicateCandidate && acked == 0);
-        if (r.Episode != RecordPool.None) CloseEpisodeIfOver(ref r, isRoundStart);
+        // A search that was cut off goes on with the next ACK, from the hint in there.
+        if (r.Episode != RecordPool.None && d.Budget >= 0) CloseEpisodeIfOver(ref r, isRoundStart);
         return sample with
         {
             EnteredRecovery = entered,
