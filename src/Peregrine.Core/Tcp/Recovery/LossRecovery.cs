@@ -207,11 +207,11 @@ internal sealed class LossRecovery
             TryOpenEpisode(ref r);
             TakeSackBlocks(c, ref r, options, ref d);
         }
-        var isRoundStart = EndRound(ref k, d);
+        var isRoundStart = AckAccount.EndRound(ref k, d);
         var partialSeen = (r.Flags & RecoveryFlags.PartialAckSeen) != 0;
-        if (acked > 0) TakeRoundTrip(c, ref k, options, d, now);
+        if (acked > 0) AckAccount.TakeRoundTrip(c, ref k, options, d, now);
         var wait = _phases.FindLosses(c, ref k, ref d, now);
-        var sample = MakeSample(ref r, d, acked, inFlight, isRoundStart, now);
+        var sample = AckAccount.MakeSample(ref r, d, acked, inFlight, isRoundStart, now);
         var (entered, left, undone) = _phases.Advance(ref c, ref k, sample, d, isDuplicateCandidate && acked == 0);
         // A search that was cut off goes on with the next ACK, from the hint in there.
         if (r.Episode != RecordPool.None && d.Budget >= 0) CloseEpisodeIfOver(ref r, isRoundStart);
@@ -436,74 +436,5 @@ internal sealed class LossRecovery
         ref var e = ref EpisodeOf(r);
         if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) e.PrrOut += length;
         if (isRetransmission && (r.Flags & RecoveryFlags.UndoPossible) != 0) Undo.OnRetransmit(ref e, length, (uint)(now.Nanoseconds / 1_000_000));
-    }
-
-    private static bool EndRound(ref TcbCold k, in Delivery d)
-    {
-        ref var r = ref k.Recovery;
-        r.Delivered += d.Bytes;
-        if (!d.HasLatest || (int)(d.Latest.Delivered - k.Rtt.RoundEnd) < 0) return false;
-        k.Rtt.RoundEnd = r.Delivered;
-        r.Flags &= ~(RecoveryFlags.LimitedLastRound | RecoveryFlags.RttTaken | RecoveryFlags.DsackRound);
-        if ((r.Flags & RecoveryFlags.LimitedThisRound) != 0) r.Flags |= RecoveryFlags.LimitedLastRound;
-        r.Flags &= ~RecoveryFlags.LimitedThisRound;
-        return true;
-    }
-
-    private static void TakeRoundTrip(in Tcb c, ref TcbCold k, in TcpOptions options, in Delivery d, Instant now)
-    {
-        Duration sample;
-        // RFC 9293 MUST-18: RFC 6298 §3, Karn: no sample when something acknowledged was sent more than once …
-        if (d.HasOldest && !d.AckedRetransmitted) sample = now - d.OldestSentAt;
-        // … but for timestamps, which tell the copies apart. RFC 7323 §4.1: only from an ACK that moves Snd.Una.
-        else if (!d.AckedRetransmitted || !TryTimestamp(c, options, now, out sample)) return;
-        ref var r = ref k.Recovery;
-        // RFC 6298 §5: a sample from data sent once ends the doubling.
-        r.Backoff = 0;
-        r.Flags &= ~RecoveryFlags.NoRttSinceProbe;
-        // RFC 7323 §4.2: one sample a round trip goes into the averages, so that their gains mean what RFC 6298 chose them for.
-        if ((r.Flags & RecoveryFlags.RttTaken) != 0 && k.Rtt.Srtt != 0)
-        {
-            RoundTrip.Note(ref k.Rtt, sample);
-            return;
-        }
-        r.Flags |= RecoveryFlags.RttTaken;
-        RoundTrip.Take(ref k.Rtt, sample);
-    }
-
-    private static bool TryTimestamp(in Tcb c, in TcpOptions options, Instant now, out Duration sample)
-    {
-        sample = default;
-        if ((c.Flags & TcbFlags.Timestamps) == 0 || !options.HasTimestamps) return false;
-        // Our timestamp clock counts milliseconds from the connection's offset; an echo from the future or of long ago is none.
-        var ms = (uint)(now.Nanoseconds / 1_000_000) + c.TsOffset - options.TsEcr;
-        if (ms > 600_000) return false;
-        sample = Duration.FromMilliseconds(Math.Max(ms, 1));
-        return true;
-    }
-
-    private static AckSample MakeSample(ref RecoveryState r, in Delivery d, uint acked, uint inFlight, bool isRoundStart, Instant now)
-    {
-        var stamp = TimeStamp32.Of(now);
-        var sample = new AckSample
-        {
-            Now = now, AckedBytes = acked, SackedBytes = d.SackedBytes, LostBytes = d.LostBytes, DuplicateBytes = d.DuplicateBytes,
-            DeliveredBytes = d.Bytes, Delivered = r.Delivered, PriorDelivered = r.Delivered, InFlightBefore = inFlight, IsRoundStart = isRoundStart,
-        };
-        if (!d.HasLatest) return sample;
-        var sentAt = TimeStamp32.Of(d.Latest.SentAt);
-        sample = sample with
-        {
-            PriorDelivered = d.Latest.Delivered,
-            SendElapsed = TimeStamp32.Between(d.Latest.FirstSentAt, sentAt),
-            AckElapsed = TimeStamp32.Between(d.Latest.DeliveredAt, stamp),
-            SinceLastDelivery = TimeStamp32.Between(r.DeliveredAt, stamp),
-            IsAppLimited = d.Latest.Has(RecordFlags.AppLimited),
-            Rtt = d.Latest.Has(RecordFlags.Retransmitted) ? Duration.Zero : now - d.Latest.SentAt,
-        };
-        r.FirstSentAt = sentAt;
-        r.DeliveredAt = stamp;
-        if (r.AppLimitedUntil != 0 && (int)(r.Delivered - r.AppLimitedUntil) > 0) r.AppLimitedUntil = 0;
-        return sample;
     }
 }

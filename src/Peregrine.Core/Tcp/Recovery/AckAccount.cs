@@ -1,0 +1,81 @@
+// What an ACK's deliveries come to: the count of what was delivered and its rounds, a round-trip sample, and the sample of the delivery
+// rate. It judges no loss.
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp.Recovery;
+
+internal static class AckAccount
+{
+    /// <summary>Counts what was delivered; true when a round trip began with it.</summary>
+    internal static bool EndRound(ref TcbCold k, in Delivery d)
+    {
+        ref var r = ref k.Recovery;
+        r.Delivered += d.Bytes;
+        if (!d.HasLatest || (int)(d.Latest.Delivered - k.Rtt.RoundEnd) < 0) return false;
+        k.Rtt.RoundEnd = r.Delivered;
+        r.Flags &= ~(RecoveryFlags.LimitedLastRound | RecoveryFlags.RttTaken | RecoveryFlags.DsackRound);
+        if ((r.Flags & RecoveryFlags.LimitedThisRound) != 0) r.Flags |= RecoveryFlags.LimitedLastRound;
+        r.Flags &= ~RecoveryFlags.LimitedThisRound;
+        return true;
+    }
+
+    /// <summary>Takes the ACK's round trip into the estimates, where it tells one.</summary>
+    internal static void TakeRoundTrip(in Tcb c, ref TcbCold k, in TcpOptions options, in Delivery d, Instant now)
+    {
+        Duration sample;
+        // RFC 9293 MUST-18: RFC 6298 §3, Karn: no sample when something acknowledged was sent more than once …
+        if (d.HasOldest && !d.AckedRetransmitted) sample = now - d.OldestSentAt;
+        // … but for timestamps, which tell the copies apart. RFC 7323 §4.1: only from an ACK that moves Snd.Una.
+        else if (!d.AckedRetransmitted || !TryTimestamp(c, options, now, out sample)) return;
+        ref var r = ref k.Recovery;
+        // RFC 6298 §5: a sample from data sent once ends the doubling.
+        r.Backoff = 0;
+        r.Flags &= ~RecoveryFlags.NoRttSinceProbe;
+        // RFC 7323 §4.2: one sample a round trip goes into the averages, so that their gains mean what RFC 6298 chose them for.
+        if ((r.Flags & RecoveryFlags.RttTaken) != 0 && k.Rtt.Srtt != 0)
+        {
+            RoundTrip.Note(ref k.Rtt, sample);
+            return;
+        }
+        r.Flags |= RecoveryFlags.RttTaken;
+        RoundTrip.Take(ref k.Rtt, sample);
+    }
+
+    private static bool TryTimestamp(in Tcb c, in TcpOptions options, Instant now, out Duration sample)
+    {
+        sample = default;
+        if ((c.Flags & TcbFlags.Timestamps) == 0 || !options.HasTimestamps) return false;
+        // Our timestamp clock counts milliseconds from the connection's offset; an echo from the future or of long ago is none.
+        var ms = (uint)(now.Nanoseconds / 1_000_000) + c.TsOffset - options.TsEcr;
+        if (ms > 600_000) return false;
+        sample = Duration.FromMilliseconds(Math.Max(ms, 1));
+        return true;
+    }
+
+    /// <summary>What the ACK says, for congestion control and rate estimation.</summary>
+    internal static AckSample MakeSample(ref RecoveryState r, in Delivery d, uint acked, uint inFlight, bool isRoundStart, Instant now)
+    {
+        var stamp = TimeStamp32.Of(now);
+        var sample = new AckSample
+        {
+            Now = now, AckedBytes = acked, SackedBytes = d.SackedBytes, LostBytes = d.LostBytes, DuplicateBytes = d.DuplicateBytes,
+            DeliveredBytes = d.Bytes, Delivered = r.Delivered, PriorDelivered = r.Delivered, InFlightBefore = inFlight, IsRoundStart = isRoundStart,
+        };
+        if (!d.HasLatest) return sample;
+        var sentAt = TimeStamp32.Of(d.Latest.SentAt);
+        sample = sample with
+        {
+            PriorDelivered = d.Latest.Delivered,
+            SendElapsed = TimeStamp32.Between(d.Latest.FirstSentAt, sentAt),
+            AckElapsed = TimeStamp32.Between(d.Latest.DeliveredAt, stamp),
+            SinceLastDelivery = TimeStamp32.Between(r.DeliveredAt, stamp),
+            IsAppLimited = d.Latest.Has(RecordFlags.AppLimited),
+            Rtt = d.Latest.Has(RecordFlags.Retransmitted) ? Duration.Zero : now - d.Latest.SentAt,
+        };
+        r.FirstSentAt = sentAt;
+        r.DeliveredAt = stamp;
+        if (r.AppLimitedUntil != 0 && (int)(r.Delivered - r.AppLimitedUntil) > 0) r.AppLimitedUntil = 0;
+        return sample;
+    }
+}
