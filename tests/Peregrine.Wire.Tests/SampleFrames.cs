@@ -54,7 +54,7 @@ internal static class SampleFrames
         byte[] bytes = new byte[TcpHeader.LengthMax + payload.Length];
         int length = TcpHeader.Write(bytes, 40000, 7777, segment, cookie);
         uint sum = InternetChecksum.CopyAndSum(payload, bytes.AsSpan(length));
-        TcpHeader.WriteChecksum(bytes.AsSpan(0, length), source, destination, sum, payload.Length);
+        TcpHeader.WriteChecksum(bytes.AsSpan(0, length), source, destination, sum + InternetChecksum.Sum(bytes.AsSpan(0, length)), payload.Length);
         return bytes[..(length + payload.Length)];
     }
 

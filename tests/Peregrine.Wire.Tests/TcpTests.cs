@@ -216,6 +216,39 @@ public class TcpTests
         Assert.Equal(3, Parsed(false, bytes).SackBlockCount);
     }
 
+    [Fact]
+    public void SumGivenWhileWritingIsTheSumOfTheBytes()
+    {
+        var random = new Random(11);
+        byte[] bytes = new byte[TcpHeader.LengthMax];
+        for (int i = 0; i < 2_000; i++)
+        {
+            TcpOptions options = default;
+            if (i % 2 == 0) options.SetTimestamps((uint)random.NextInt64(1L << 32), (uint)random.NextInt64(1L << 32));
+            if (i % 3 == 0) options.TryAddSackBlock(new SackBlock(new SeqNumber((uint)random.Next()), new SeqNumber((uint)random.Next())));
+            if (i % 5 == 0) options.Mss = (ushort)random.Next(1 << 16);
+            int length = TcpHeader.Write(
+                bytes, (ushort)random.Next(1 << 16), (ushort)random.Next(1 << 16), new SeqNumber((uint)random.NextInt64(1L << 32)), new SeqNumber((uint)random.NextInt64(1L << 32)),
+                (TcpFlags)random.Next(256), new UnscaledWindow((ushort)random.Next(1 << 16)), (ushort)random.Next(1 << 16), options, out uint sum);
+            // Both may be either zero of ones' complement.
+            Assert.Equal(InternetChecksum.Sum(bytes.AsSpan(0, length)) % 0xFFFF, sum % 0xFFFF);
+        }
+    }
+
+    [Fact]
+    public void HeaderChecksumOfIPv4IsGoodForAnyFields()
+    {
+        var random = new Random(12);
+        byte[] bytes = new byte[IPv4Header.Length];
+        for (int i = 0; i < 2_000; i++)
+        {
+            IPv4Header.Write(
+                bytes, IpAddress.FromIPv4((uint)random.NextInt64(1L << 32)), IpAddress.FromIPv4((uint)random.NextInt64(1L << 32)), (byte)random.Next(256), random.Next(60_000),
+                (byte)random.Next(256), (byte)random.Next(256), (ushort)random.Next(1 << 16), (IPv4Flags)random.Next(4), random.Next(8_000) * 8);
+            Assert.True(InternetChecksum.IsValid(InternetChecksum.Sum(bytes)));
+        }
+    }
+
     [Fact(Skip = "exceptions cannot be thrown here", SkipUnless = nameof(Expect.CanThrow), SkipType = typeof(Expect))]
     public void WriterRefusesWhatDoesNotFit()
     {

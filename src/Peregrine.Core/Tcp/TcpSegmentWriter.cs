@@ -48,7 +48,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
             _x.Frames.Return(frame);
             return false;
         }
-        WriteHeader(head, plan, c.LocalPort, c.RemotePort);
+        var headerSum = WriteHeader(head, plan, c.LocalPort, c.RemotePort);
         if (offload)
         {
             // The link sums from the transport header on; the field holds the pseudo-header's part (IP moves the start as it prepends).
@@ -61,7 +61,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         else
         {
             // RFC 9293 MUST-2.
-            TcpHeader.WriteChecksum(head[..headerLength], c.Local, c.Remote, sum, payloadLength);
+            TcpHeader.WriteChecksum(head[..headerLength], c.Local, c.Remote, headerSum + sum, payloadLength);
         }
         if (payloadLength > c.Mss)
         {
@@ -87,8 +87,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         frame.HeadLength = (ushort)headerLength;
         frame.Length = headerLength;
         var head = _x.Frames.Head(frame);
-        WriteHeader(head, plan, localPort, remotePort);
-        TcpHeader.WriteChecksum(head, local, remote, 0, 0);
+        TcpHeader.WriteChecksum(head, local, remote, WriteHeader(head, plan, localPort, remotePort), 0);
         _x.Counters.SegmentsSent++;
         var defaults = _x.Options.Tcp;
         Describe(local, remote, defaults.TrafficClass, defaults.HopLimit, out var how);
@@ -128,10 +127,11 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         return true;
     }
 
-    private static void WriteHeader(Span<byte> head, in SegmentPlan plan, ushort localPort, ushort remotePort)
+    private static uint WriteHeader(Span<byte> head, in SegmentPlan plan, ushort localPort, ushort remotePort)
     {
         var written = TcpHeader.Write(
-            head, localPort, remotePort, plan.Seq, plan.Ack, plan.Flags, new UnscaledWindow(plan.Window), plan.UrgentPointer, plan.Options);
+            head, localPort, remotePort, plan.Seq, plan.Ack, plan.Flags, new UnscaledWindow(plan.Window), plan.UrgentPointer, plan.Options, out var sum);
         Debug.Assert(written <= head.Length);
+        return sum;
     }
 }

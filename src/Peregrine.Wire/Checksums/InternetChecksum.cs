@@ -104,6 +104,13 @@ public static class InternetChecksum
             sum += Halves(source.High) + Halves(source.Low) + Halves(destination.High) + Halves(destination.Low);
         }
 
+        return FromWords(sum);
+    }
+
+    /// <summary>The sum of a message whose 16-bit (or 32-bit) words were added up as values rather than as they lie in memory.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static uint FromWords(ulong sum)
+    {
         uint folded = Fold(sum);
         return BitConverter.IsLittleEndian ? BinaryPrimitives.ReverseEndianness((ushort)folded) : folded;
     }

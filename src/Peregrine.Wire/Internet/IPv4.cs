@@ -72,11 +72,12 @@ public struct IPv4Header
         int length = Length + ((options.Length + 3) & ~3);
         if (length > LengthMax || packet.Length < length || (uint)payloadLength > (uint)(TotalLengthMax - length)) Overlay.ThrowTooShort();
         ref IPv4Header header = ref Overlay.OnWritable<IPv4Header>(packet);
+        ushort total = (ushort)(length + payloadLength), fragment = (ushort)((int)flags << 13 | fragmentOffset >> 3);
         header.VersionAndLength = (byte)(0x40 | length >> 2);
         header.TrafficClass = trafficClass;
-        header.TotalLength = (ushort)(length + payloadLength);
+        header.TotalLength = total;
         header.Identification = identification;
-        header.FlagsAndFragmentOffset = (ushort)((int)flags << 13 | fragmentOffset >> 3);
+        header.FlagsAndFragmentOffset = fragment;
         header.TimeToLive = timeToLive;
         header.Protocol = protocol;
         header.Checksum = default;
@@ -87,9 +88,14 @@ public struct IPv4Header
             // RFC 791 §3.1: padding is zero, which also ends the list.
             packet[Length..length].Clear();
             options.CopyTo(packet[Length..]);
+            header.Checksum = BigEndian16.FromRaw(InternetChecksum.Finish(InternetChecksum.Sum(packet[..length])));
+            return length;
         }
 
-        header.Checksum = BigEndian16.FromRaw(InternetChecksum.Finish(InternetChecksum.Sum(packet[..length])));
+        // From the values rather than from memory: reading back in words what was just written in bytes waits for the stores.
+        ulong sum = (0x4500u | trafficClass) + (ulong)total + identification + fragment + ((uint)timeToLive << 8 | protocol)
+            + source.ToIPv4() + destination.ToIPv4();
+        header.Checksum = BigEndian16.FromRaw(InternetChecksum.Finish(InternetChecksum.FromWords(sum)));
         return length;
     }
 }

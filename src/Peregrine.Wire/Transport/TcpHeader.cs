@@ -67,12 +67,16 @@ public struct TcpHeader
         Span<byte> destination, ushort sourcePort, ushort destinationPort, in TcpSegment segment, ReadOnlySpan<byte> fastOpenCookie = default)
     {
         int length = Write(
-            destination, sourcePort, destinationPort, segment.Seq, segment.Ack, segment.Flags, segment.Window, segment.UrgentPointer, segment.OptionsRef, fastOpenCookie);
+            destination, sourcePort, destinationPort, segment.Seq, segment.Ack, segment.Flags, segment.Window, segment.UrgentPointer, segment.OptionsRef, out _,
+            fastOpenCookie);
         if (segment.AccurateEcn) Overlay.OnWritable<TcpHeader>(destination).DataOffsetAndReserved |= 1;
         return length;
     }
 
-    /// <summary>As the form for a segment, from its single fields: what builds a segment for the wire need not build the value first.</summary>
+    /// <summary>
+    /// As the form for a segment, from its single fields: what builds a segment for the wire need not build the value first. Gives the
+    /// header's sum as well, for <see cref="WriteChecksum(Span{byte}, in IpAddress, in IpAddress, uint, int)"/>.
+    /// </summary>
     /// <returns>Bytes of header and options.</returns>
     public static int Write(
         Span<byte> destination,
@@ -84,6 +88,7 @@ public struct TcpHeader
         UnscaledWindow window,
         ushort urgentPointer,
         in TcpOptions options,
+        out uint sum,
         ReadOnlySpan<byte> fastOpenCookie = default)
     {
         ref TcpHeader header = ref Overlay.OnWritable<TcpHeader>(destination);
@@ -97,6 +102,16 @@ public struct TcpHeader
         header.Window = window.Value;
         header.Checksum = default;
         header.UrgentPointer = urgentPointer;
+        if (length > Length + TcpOptions.TimestampsLength || (length > Length && options.Flags != TcpOptionFlags.Timestamps))
+        {
+            sum = InternetChecksum.Sum(destination[..length]);
+            return length;
+        }
+
+        // From the values rather than from memory: reading back in words what was just written in bytes waits for the stores.
+        ulong words = ((ulong)sourcePort << 16 | destinationPort) + seq.Value + ack.Value + ((uint)length << 26 | (uint)flags << 16 | window.Value) + urgentPointer;
+        if (length > Length) words += 0x0101_080AUL + options.TsVal + options.TsEcr;
+        sum = InternetChecksum.FromWords(words);
         return length;
     }
 
@@ -106,14 +121,12 @@ public struct TcpHeader
     /// <param name="header">Exactly the header, options included, with a checksum of zero.</param>
     /// <param name="source">Source address.</param>
     /// <param name="destination">Destination address.</param>
-    /// <param name="payloadSum">Sum of the payload from <see cref="InternetChecksum.Sum"/> or the copying form.</param>
+    /// <param name="sum">Sums of header and payload, added up: from <see cref="Write(Span{byte}, ushort, ushort, SeqNumber, SeqNumber, TcpFlags, UnscaledWindow, ushort, in TcpOptions, out uint, ReadOnlySpan{byte})"/>, and from <see cref="InternetChecksum.Sum"/> or its copying form.</param>
     /// <param name="payloadLength">Bytes of payload.</param>
     // RFC 9293 MUST-2
-    public static void WriteChecksum(Span<byte> header, in IpAddress source, in IpAddress destination, uint payloadSum, int payloadLength)
-    {
-        uint sum = payloadSum + InternetChecksum.PseudoHeader(source, destination, IpProtocol.Tcp, header.Length + payloadLength);
-        InternetChecksum.Store(header[ChecksumOffset..], InternetChecksum.Sum(header, sum));
-    }
+    public static void WriteChecksum(Span<byte> header, in IpAddress source, in IpAddress destination, uint sum, int payloadLength) =>
+        InternetChecksum.Store(
+            header[ChecksumOffset..], sum + InternetChecksum.PseudoHeader(source, destination, IpProtocol.Tcp, header.Length + payloadLength));
 }
 
 /// <summary>A TCP header with its options and payload, whose lengths have been checked; nothing else has.</summary>
