@@ -23,6 +23,7 @@ public sealed class NetworkStack : IDisposable
     private readonly MemoryRegion _region;
     private readonly ReceivedPacket[] _staged = new ReceivedPacket[StageSize];
     private readonly ulong[] _hashes = new ulong[StageSize];
+    private readonly uint[] _candidates = new uint[StageSize];
     private readonly Frame[] _looped = new Frame[StageSize];
     private readonly TcpMerge _merge;
     private bool _morePolls;
@@ -198,7 +199,8 @@ public sealed class NetworkStack : IDisposable
         }
         if (count > 1)
         {
-            for (var i = 0; i < count; i++) Tcp.Receiver.Prefetch(_hashes[i]);
+            for (var i = 0; i < count; i++) _candidates[i] = Tcp.Receiver.Prefetch(_hashes[i]);
+            for (var i = 0; i < count; i++) Tcp.Receiver.PrefetchReferred(_candidates[i]);
         }
         for (var i = 0; i < count; i++)
         {

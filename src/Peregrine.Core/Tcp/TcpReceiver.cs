@@ -1,9 +1,10 @@
 // From a received packet to the mechanism that takes it: header and checksum, demux, options. In stages over a burst, so that the memory
-// that one segment needs is loading while others are worked on: first every hash, then every TCB, then the work.
+// that one segment needs is loading while others are worked on: first every hash, then every TCB, then what it points to, then the work.
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
+using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -37,19 +38,28 @@ internal sealed unsafe class TcpReceiver
     }
 
     /// <summary>Second stage: the TCB that is probably meant starts to load.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void Prefetch(ulong hash)
+    /// <returns>Its index for the third stage, or <see cref="TcbTable.None"/>.</returns>
+    internal uint Prefetch(ulong hash)
     {
-        if (!_x.Demux.TryFindCandidate(hash, out var kind, out var index) || kind != DemuxKind.Tcb) return;
-        var hot = (byte*)_x.Tcbs.HotAddress(index);
-        _prefetcher.Touch(hot);
-        _prefetcher.Touch(hot + 64);
-        _prefetcher.Touch(hot + 128);
-        _prefetcher.Touch(_x.Tcbs.ColdAddress(index));
-        _prefetcher.Touch((byte*)_x.Tcbs.ColdAddress(index) + 64);
+        if (!_x.Demux.TryFindCandidate(hash, out var kind, out var index) || kind != DemuxKind.Tcb) return TcbTable.None;
+        byte* hot = (byte*)_x.Tcbs.HotAddress(index), cold = (byte*)_x.Tcbs.ColdAddress(index);
+        for (var line = 0; line < sizeof(Tcb); line += 64) _prefetcher.Touch(hot + line);
+        for (var line = 0; line < sizeof(TcbCold); line += 64) _prefetcher.Touch(cold + line);
+        return index;
     }
 
-    /// <summary>Third stage: the segment. The caller keeps the frame.</summary>
+    /// <summary>Third stage: what the TCB points to and this segment probably needs: the oldest record in flight, the block it lies in, the timer.</summary>
+    internal void PrefetchReferred(uint index)
+    {
+        if (index == TcbTable.None) return;
+        var t = _x.Tcbs.Get(index);
+        _prefetcher.Touch(_x.Wheel.AddressOf(index));
+        if (t.C.SendQueue.Length == 0) return;
+        _prefetcher.Touch(Unsafe.AsPointer(ref _x.Blocks.Note(t.C.SendQueue.Head)));
+        if (t.K.Recovery.Head != RecordPool.None) _prefetcher.Touch(Unsafe.AsPointer(ref _x.Recovery.Board[t.K.Recovery.Head]));
+    }
+
+    /// <summary>Last stage: the segment. The caller keeps the frame.</summary>
     internal void OnPacket(in ReceivedPacket packet, ulong hash, Instant now)
     {
         if (!TryParse(packet, out var s)) return;

@@ -316,6 +316,10 @@ internal sealed unsafe class TimerWheel
 
     private static void ThrowOutOfBlocks() => throw new InvalidOperationException("The timer wheel's blocks ran out, which its sizing excludes.");
 
+    /// <summary>Where an id's entry lies, for prefetching.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void* AddressOf(uint id) => _entries + id;
+
     private struct Entry
     {
         /// <summary>When the entry comes; unset when the id has none.</summary>

@@ -11,6 +11,9 @@ namespace Peregrine.Sockets;
 /// <summary>A core's engine: everything that sockets need from the loop that runs a stack.</summary>
 public abstract class SocketEngine
 {
+    /// <summary>Events that are worked on in stages together.</summary>
+    private const int StageSize = 32;
+
     private readonly Queue<IEngineWork> _deferred = new(64);
     private readonly WorkSlots _work = new(1024);
     private readonly List<TcpConnection> _batched = new(64);
@@ -18,7 +21,9 @@ public abstract class SocketEngine
     private readonly SocketTable<ITcpHandler> _handlers = new();
     private readonly SocketTable<TcpListener> _listeners = new();
     private readonly SocketTable<UdpSocket> _datagramSockets = new();
+    private readonly TcpEvent[] _staged = new TcpEvent[StageSize];
     private int _threadId = -1;
+    private int _touched;
 
     /// <summary>Makes the engine of a stack.</summary>
     /// <param name="stack">The stack that the loop runs.</param>
@@ -113,7 +118,13 @@ public abstract class SocketEngine
         Now = now;
         // Only what was there at the start: work that makes work waits for the next turn.
         for (var left = _deferred.Count; left > 0; left--) RunWork(_deferred.Dequeue());
-        for (var left = EventCountMax; left > 0 && Tcp.TryNextEvent(out var e); left--) Deliver(e);
+        for (var left = EventCountMax; left > 0;)
+        {
+            var count = TakeEvents(Math.Min(left, StageSize));
+            if (count == 0) break;
+            for (var i = 0; i < count; i++) Deliver(_staged[i]);
+            left -= count;
+        }
         for (var left = EventCountMax; left > 0 && Udp.TryNextEvent(out var e); left--) Deliver(e);
         if (_batched.Count > 0) EndBatch();
         Running = null;
@@ -243,6 +254,23 @@ public abstract class SocketEngine
                 Find(command.Index, command.Generation)?.Execute(command);
                 break;
         }
+    }
+
+    /// <summary>Takes events in a stage, and has the objects that they concern load together rather than one after the other.</summary>
+    private int TakeEvents(int countMax)
+    {
+        var count = 0;
+        while (count < countMax && Tcp.TryNextEvent(out _staged[count])) count++;
+        if (count > 1) _touched += TouchObjects(count);
+        return count;
+    }
+
+    private int TouchObjects(int count)
+    {
+        var sum = 0;
+        // Loads that do not depend on each other overlap; the sum keeps the compiler from dropping them.
+        for (var i = 0; i < count; i++) sum += (int)(_connections.Get(_staged[i].Connection.Index)?.Handle.Generation ?? 0);
+        return sum;
     }
 
     private void RunWork(IEngineWork work)
