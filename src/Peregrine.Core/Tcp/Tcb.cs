@@ -159,9 +159,6 @@ internal struct Tcb
     // First: state, send and receive variables, what decides the fast path.
     internal TcbFlags Flags;
     internal uint Generation;
-
-    /// <summary>The connection's place in the table.</summary>
-    internal uint Index;
     internal SendVariables Snd;
     internal ReceiveVariables Rcv;
     internal uint TsRecent;

@@ -27,9 +27,8 @@ internal readonly unsafe ref struct TcbRef(Tcb* hot, TcbCold* cold)
         get => ref *_cold;
     }
 
-    internal uint Index => _hot->Index;
-
-    internal TcpHandle Handle => new(_hot->Index, _hot->Generation);
+    /// <summary>Where the hot part lies.</summary>
+    internal Tcb* Hot => _hot;
 }
 
 /// <summary>All TCBs of a stack.</summary>
@@ -77,7 +76,6 @@ internal sealed unsafe class TcbTable
         _hot[index] = default;
         _cold[index] = default;
         _hot[index].Generation = generation == 0 ? 1 : generation;
-        _hot[index].Index = index;
         _hot[index].ReadyNext = None;
         _hot[index].EventNext = None;
         Count++;
@@ -102,6 +100,12 @@ internal sealed unsafe class TcbTable
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal TcbRef Get(uint index) => new(_hot + index, _cold + index);
+
+    /// <summary>The connection's place in the table.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal uint IndexOf(TcbRef t) => (uint)(t.Hot - _hot);
+
+    internal TcpHandle HandleOf(TcbRef t) => new(IndexOf(t), t.C.Generation);
 
     /// <summary>Whether the handle names a live connection.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

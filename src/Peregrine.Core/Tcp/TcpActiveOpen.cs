@@ -59,7 +59,7 @@ internal sealed class TcpActiveOpen
         t.K.LastReceived = Deadline.At(now);
         _x.Counters.ActiveOpens++;
         _x.MarkReady(t);
-        connection = t.Handle;
+        connection = _x.Tcbs.HandleOf(t);
         return SocketError.Success;
     }
 

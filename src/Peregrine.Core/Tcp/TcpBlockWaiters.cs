@@ -8,11 +8,11 @@ internal sealed class TcpBlockWaiters
 
     internal bool IsEmpty => _waiting.Count == 0;
 
-    internal void Add(TcbRef t)
+    internal void Add(TcbTable tcbs, TcbRef t)
     {
         if ((t.C.Flags & TcbFlags.WaitsForBlocks) != 0) return;
         t.C.Flags |= TcbFlags.WaitsForBlocks;
-        _waiting.Enqueue(t.Handle);
+        _waiting.Enqueue(tcbs.HandleOf(t));
     }
 
     /// <summary>Tells as many waiters as there are free blocks for, a few blocks each.</summary>

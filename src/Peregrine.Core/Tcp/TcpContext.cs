@@ -76,7 +76,7 @@ internal sealed class TcpContext
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Arm(TcbRef t, Deadline at)
     {
-        if (at.IsSet) Wheel.Arm(t.Index, at);
+        if (at.IsSet) Wheel.Arm(Tcbs.IndexOf(t), at);
     }
 
     /// <summary>The connection's settings.</summary>
@@ -98,7 +98,7 @@ internal sealed class TcpContext
         if ((c.Flags & TcbFlags.Finished) != 0) return;
         if (c.State is not (TcpState.TimeWait or TcpState.Closed))
         {
-            Demux.Remove(Demux.Hash(c.Local, c.LocalPort, c.Remote, c.RemotePort), DemuxKind.Tcb, t.Index);
+            Demux.Remove(Demux.Hash(c.Local, c.LocalPort, c.Remote, c.RemotePort), DemuxKind.Tcb, Tcbs.IndexOf(t));
             CountEnd(c, error);
             TcpStates.Move(ref c.State, TcpState.Closed);
         }
@@ -133,7 +133,7 @@ internal sealed class TcpContext
             TsOffset = c.TsOffset,
             Hash = hash,
         };
-        Demux.Remove(hash, DemuxKind.Tcb, t.Index);
+        Demux.Remove(hash, DemuxKind.Tcb, Tcbs.IndexOf(t));
         if (TimeWaits.IsFull) Counters.TimeWaitEvicted++;
         TimeWaits.MakeRoom(Demux);
         if (TimeWaits.TryAdd(record, now, out var index) && !Demux.TryAdd(hash, DemuxKind.TimeWait, index)) TimeWaits.Remove(index);
@@ -147,7 +147,7 @@ internal sealed class TcpContext
         ReceiveQueue.Release(ref c.ReceiveQueue);
         SendQueue.Release(ref c.SendQueue);
         Settings.Release(t.K.Settings);
-        Tcbs.Retire(t.Index);
+        Tcbs.Retire(Tcbs.IndexOf(t));
         c.Flags |= TcbFlags.FreePending;
         FreeIfUnlisted(t);
     }
@@ -156,13 +156,13 @@ internal sealed class TcpContext
     internal void FreeIfUnlisted(TcbRef t)
     {
         const TcbFlags listed = TcbFlags.Ready | TcbFlags.EventQueued;
-        if ((t.C.Flags & (TcbFlags.FreePending | listed)) == TcbFlags.FreePending) Tcbs.Free(t.Index);
+        if ((t.C.Flags & (TcbFlags.FreePending | listed)) == TcbFlags.FreePending) Tcbs.Free(Tcbs.IndexOf(t));
     }
 
     private void ReleaseSending(TcbRef t)
     {
         ref var c = ref t.C;
-        Wheel.Cancel(t.Index);
+        Wheel.Cancel(Tcbs.IndexOf(t));
         Recovery.Release(ref c, ref t.K);
         // A reserved block is the application's to write until it commits or lets go.
         if (c.SendQueue.ReservedLength == 0) SendQueue.Release(ref c.SendQueue);

@@ -296,7 +296,7 @@ public sealed class TcpLayer
         if ((uint)slot >= _x.Tcbs.UsedSlots) return false;
         var t = _x.Tcbs.Get((uint)slot);
         if (t.C.State == TcpState.Closed) return false;
-        connection = t.Handle;
+        connection = _x.Tcbs.HandleOf(t);
         return true;
     }
 
@@ -336,7 +336,7 @@ public sealed class TcpLayer
             var t = _x.Tcbs.Get(index);
             _x.FreeIfUnlisted(t);
             if ((t.C.Flags & (TcbFlags.Orphan | TcbFlags.FreePending)) != 0 || events == TcpEvents.None) continue;
-            next = new TcpEvent(t.Handle, default, events, (SocketError)t.K.Error);
+            next = new TcpEvent(_x.Tcbs.HandleOf(t), default, events, (SocketError)t.K.Error);
             return true;
         }
         return false;
@@ -372,7 +372,7 @@ public sealed class TcpLayer
     private void WaitForRoom(TcbRef t)
     {
         t.C.Flags |= TcbFlags.WantWritable;
-        if (t.C.SendQueue.Length == 0) _x.BlockWaiters.Add(t);
+        if (t.C.SendQueue.Length == 0) _x.BlockWaiters.Add(_x.Tcbs, t);
     }
 
     private void OnRead(TcbRef t, int count, Instant now)

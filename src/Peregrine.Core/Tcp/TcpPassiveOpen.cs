@@ -258,7 +258,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if ((record.Flags & SynFlags.Retransmitted) != 0) c.Backoff = 1;
         else t.K.RoundStart = Deadline.At(record.FirstSent);
         _x.Counters.PassiveOpens++;
-        entry.Enqueue(t.Handle);
+        entry.Enqueue(_x.Tcbs.HandleOf(t));
         _x.Listeners.Raise(record.Listener);
         // From here on the segment is like any other: its data and FIN count (RFC 9293 §3.10.7.4, fifth).
         _input.OnSegment(t, ref s, packet, now);

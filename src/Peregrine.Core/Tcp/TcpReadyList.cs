@@ -16,9 +16,9 @@ internal sealed class TcpReadyList
     {
         t.C.Flags |= TcbFlags.Ready;
         t.C.ReadyNext = TcbTable.None;
-        if (_head == TcbTable.None) _head = t.Index;
-        else tcbs.Get(_tail).C.ReadyNext = t.Index;
-        _tail = t.Index;
+        if (_head == TcbTable.None) _head = tcbs.IndexOf(t);
+        else tcbs.Get(_tail).C.ReadyNext = tcbs.IndexOf(t);
+        _tail = tcbs.IndexOf(t);
     }
 
     /// <summary>Takes the head off.</summary>
@@ -44,9 +44,9 @@ internal sealed class TcpEventQueue
     {
         t.C.Flags |= TcbFlags.EventQueued;
         t.C.EventNext = TcbTable.None;
-        if (_head == TcbTable.None) _head = t.Index;
-        else tcbs.Get(_tail).C.EventNext = t.Index;
-        _tail = t.Index;
+        if (_head == TcbTable.None) _head = tcbs.IndexOf(t);
+        else tcbs.Get(_tail).C.EventNext = tcbs.IndexOf(t);
+        _tail = tcbs.IndexOf(t);
     }
 
     /// <summary>Takes the first connection and its events.</summary>
