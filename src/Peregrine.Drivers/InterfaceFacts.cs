@@ -39,6 +39,12 @@ public sealed record InterfaceFacts
     /// <summary>Transmit queues.</summary>
     public int TransmitQueueCount { get; init; } = 1;
 
+    /// <summary>Frames that the kernel has received on it, as <c>ip -s link</c> shows them.</summary>
+    public long ReceivedFrames { get; init; }
+
+    /// <summary>Frames that the kernel has sent on it.</summary>
+    public long SentFrames { get; init; }
+
     /// <summary>Whether an XDP program is attached.</summary>
     public bool HasXdpProgram { get; init; }
 }

@@ -66,4 +66,21 @@ public sealed class LinkFactoryTests
         Assert.Throws<ArgumentException>(() => TapLink.Open("tap0", new TapOptions { Mtu = 67 }));
         Assert.Throws<ArgumentException>(() => TapLink.Open("tap0", new TapOptions { QueueCount = 65 }));
     }
+
+    [Fact]
+    public void PairIsAWireBetweenTwoNamespaces()
+    {
+        using var tap = new TapFixture();
+        using var other = NetworkNamespace.Create();
+        tap.Space.Run(() =>
+        {
+            KernelInterface.AddPair("one0", "two0", other, queueCount: 3);
+            KernelInterface.SetUp("one0");
+            var one = MachineFacts.Read().Interfaces.Single(static i => i.Name == "one0");
+            Assert.Equal(("veth", 3, 3, true, false), (one.Kind, one.ReceiveQueueCount, one.TransmitQueueCount, one.IsUp, one.IsRunning));
+            Assert.Contains("'one0'", Assert.Throws<IOException>(() => KernelInterface.AddPair("one0", "three0")).Message, StringComparison.Ordinal);
+        });
+        other.Run(() => KernelInterface.SetUp("two0"));
+        Assert.True(tap.Space.Run(() => MachineFacts.Read().Interfaces.Single(static i => i.Name == "one0").IsRunning));
+    }
 }

@@ -10,9 +10,9 @@ internal static class InterfaceDump
     private const int MessageHeader = 16, LinkHeader = 16, RoundsMax = 1024;
     private const ushort Error = 2, Done = 3, NewLink = 16, GetLink = 18;
     private const ushort RequestDump = 0x301;
-    private const ushort Address = 1, Name = 3, Mtu = 4, LinkKind = 18, TransmitQueues = 31, ReceiveQueues = 32, Xdp = 43;
+    private const ushort Address = 1, Name = 3, Mtu = 4, LinkKind = 18, Statistics = 23, TransmitQueues = 31, ReceiveQueues = 32, Carrier = 33, Xdp = 43;
     private const ushort LinkKindName = 1, XdpAttached = 2;
-    private const uint FlagUp = 1, FlagLoopback = 8, FlagRunning = 0x40;
+    private const uint FlagUp = 1, FlagLoopback = 8;
     private const ushort TypeEthernet = 1;
     private const ushort AttributeMask = 0x3FFF;
 
@@ -74,9 +74,13 @@ internal static class InterfaceDump
             IsLoopback = (flags & FlagLoopback) != 0,
             IsEthernet = MemoryMarshal.Read<ushort>(message[2..]) == TypeEthernet,
             IsUp = (flags & FlagUp) != 0,
-            IsRunning = (flags & (FlagUp | FlagRunning)) == (FlagUp | FlagRunning),
+            // The flag IFF_RUNNING follows the carrier late, by a work queue.
+            IsRunning = (flags & FlagUp) != 0 && Find(attributes, Carrier) is [not 0, ..],
             ReceiveQueueCount = (int)Number(Find(attributes, ReceiveQueues), 1),
             TransmitQueueCount = (int)Number(Find(attributes, TransmitQueues), 1),
+            // struct rtnl_link_stats64 begins with frames received and sent.
+            ReceivedFrames = Counter(Find(attributes, Statistics), 0),
+            SentFrames = Counter(Find(attributes, Statistics), 8),
             HasXdpProgram = Find(Find(attributes, Xdp), XdpAttached) is [not 0, ..],
         };
     }
@@ -94,6 +98,8 @@ internal static class InterfaceDump
     }
 
     private static uint Number(ReadOnlySpan<byte> value, uint missing) => value.Length >= 4 ? MemoryMarshal.Read<uint>(value) : missing;
+
+    private static long Counter(ReadOnlySpan<byte> value, int offset) => value.Length >= offset + 8 ? MemoryMarshal.Read<long>(value[offset..]) : 0;
 
     private static string Text(ReadOnlySpan<byte> value) => Encoding.UTF8.GetString(value.TrimEnd((byte)0));
 }

@@ -95,6 +95,21 @@ internal static unsafe partial class LibC
 
     [LibraryImport(Library, EntryPoint = "recv", SetLastError = true)]
     public static partial nint Receive(int descriptor, void* buffer, nuint length, int flags);
+
+    [LibraryImport(Library, EntryPoint = "bind", SetLastError = true)]
+    public static partial int Bind(int descriptor, void* address, uint length);
+
+    [LibraryImport(Library, EntryPoint = "setsockopt", SetLastError = true)]
+    public static partial int SetSocketOption(int descriptor, int level, int option, void* value, uint length);
+
+    [LibraryImport(Library, EntryPoint = "getsockopt", SetLastError = true)]
+    public static partial int GetSocketOption(int descriptor, int level, int option, void* value, uint* length);
+
+    [LibraryImport(Library, EntryPoint = "recvmmsg", SetLastError = true)]
+    public static partial int ReceiveMessages(int descriptor, MultiMessage* messages, uint count, int flags, TimeSpecification* timeout);
+
+    [LibraryImport(Library, EntryPoint = "sendmmsg", SetLastError = true)]
+    public static partial int SendMessages(int descriptor, MultiMessage* messages, uint count, int flags);
 }
 
 /// <summary>struct iovec.</summary>
@@ -103,6 +118,14 @@ internal unsafe struct IoVector
 {
     public void* Base;
     public nuint Length;
+}
+
+/// <summary>struct mmsghdr.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct MultiMessage
+{
+    public MessageHeader Header;
+    public uint Length;
 }
 
 /// <summary>struct pollfd.</summary>

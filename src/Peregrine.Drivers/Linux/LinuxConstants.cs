@@ -36,8 +36,10 @@ internal static class LinuxConstants
     /// <summary>eventfd(2) takes the same bits as open(2).</summary>
     public const int EventNonBlocking = OpenFlags.NonBlocking, EventCloseOnExec = OpenFlags.CloseOnExec;
 
-    public const int FamilyInet = 2, FamilyInet6 = 10, FamilyNetlink = 16;
-    public const int SocketDatagram = 2, SocketRaw = 3, SocketCloseOnExec = OpenFlags.CloseOnExec;
+    public const int FamilyInet = 2, FamilyInet6 = 10, FamilyNetlink = 16, FamilyPacket = 17;
+    public const int SocketDatagram = 2, SocketRaw = 3, SocketCloseOnExec = OpenFlags.CloseOnExec, SocketNonBlocking = OpenFlags.NonBlocking;
+    public const int LevelSocket = 1, LevelPacket = 263, ReceiveBufferForce = 33, SendBufferForce = 32, AttachFilter = 26;
+    public const int MessageDoNotWait = 0x40;
 
     public const int NewNetworkNamespace = 0x4000_0000;
 
@@ -68,6 +70,28 @@ internal static class InterfaceControl
     public const short Tun = 0x1, Tap = 0x2, MultiQueue = 0x100, NoPacketInformation = 0x1000, VnetHeader = 0x4000;
 
     public const uint OffloadChecksum = 0x01, OffloadTcp4 = 0x02, OffloadTcp6 = 0x04, OffloadTcpEcn = 0x08;
+}
+
+/// <summary>Options of a packet socket (<c>linux/if_packet.h</c>).</summary>
+internal static class PacketOption
+{
+    public const int AddMembership = 1, ReceiveRing = 5, Statistics = 6, AuxiliaryData = 8, Version = 10, TransmitRing = 13, VnetHeader = 15;
+    public const int Fanout = 18, QdiscBypass = 20, IgnoreOutgoing = 23;
+
+    public const ushort MembershipPromiscuous = 1, FanoutHash = 0, FanoutFlagDefragment = 0x8000, FanoutFlagUnique = 0x2000;
+}
+
+/// <summary>struct sockaddr_ll. The protocol is in network order.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct PacketAddress
+{
+    public ushort Family;
+    public ushort Protocol;
+    public int Index;
+    public ushort HardwareType;
+    public byte PacketType;
+    public byte AddressLength;
+    public fixed byte Address[8];
 }
 
 /// <summary>struct ifreq: the name, then a union of which only the first bytes are needed here. 40 bytes on 64-bit machines.</summary>

@@ -139,6 +139,26 @@ internal static unsafe class Posix
         fixed (byte* first = bytes) return PosixResult.From(LibC.Receive(descriptor, first, (nuint)bytes.Length, 0));
     }
 
+    public static PosixResult Bind(int descriptor, void* address, int length) => PosixResult.From(LibC.Bind(descriptor, address, (uint)length));
+
+    public static PosixResult SetSocketOption(int descriptor, int level, int option, void* value, int length) =>
+        PosixResult.From(LibC.SetSocketOption(descriptor, level, option, value, (uint)length));
+
+    /// <summary>Sets an option that is a whole number.</summary>
+    public static PosixResult SetSocketOption(int descriptor, int level, int option, int value) => SetSocketOption(descriptor, level, option, &value, sizeof(int));
+
+    public static PosixResult GetSocketOption(int descriptor, int level, int option, void* value, int length)
+    {
+        var size = (uint)length;
+        return PosixResult.From(LibC.GetSocketOption(descriptor, level, option, value, &size));
+    }
+
+    public static PosixResult ReceiveMessages(int descriptor, MultiMessage* messages, int count) =>
+        PosixResult.From(LibC.ReceiveMessages(descriptor, messages, (uint)count, LinuxConstants.MessageDoNotWait, null));
+
+    public static PosixResult SendMessages(int descriptor, MultiMessage* messages, int count) =>
+        PosixResult.From(LibC.SendMessages(descriptor, messages, (uint)count, LinuxConstants.MessageDoNotWait));
+
     private static byte[] NullTerminated(string text)
     {
         var bytes = new byte[Encoding.UTF8.GetByteCount(text) + 1];
