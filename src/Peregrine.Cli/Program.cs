@@ -13,6 +13,7 @@ internal static class Program
         var root = new Command("peregrine", "A user-space TCP/IP stack for .NET, to try out.\n\n"
             + "  peregrine demo                    shows a web site on the stack being fetched by curl, and what went over the wire\n"
             + "  peregrine serve ./site            serves a folder on a TAP link\n"
+            + "  peregrine links                   shows which links this machine offers\n"
             + "  peregrine ping 192.0.2.1          asks another host from the stack\n"
             + "  peregrine iperf3 -s               measures throughput, with iperf3 at the other end\n"
             + "  peregrine dump capture.pcapng     prints frames\n"
@@ -22,6 +23,7 @@ internal static class Program
         };
         root.Subcommands.Add(DemoCommand.Create());
         root.Subcommands.Add(ServeCommand.Create());
+        root.Subcommands.Add(LinksCommand.Create());
         root.Subcommands.Add(PingCommand.Create());
         root.Subcommands.Add(Iperf3Command.Create());
         root.Subcommands.Add(DumpCommand.Create());

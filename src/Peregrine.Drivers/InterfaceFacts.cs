@@ -45,6 +45,9 @@ public sealed record InterfaceFacts
     /// <summary>Frames that the kernel has sent on it.</summary>
     public long SentFrames { get; init; }
 
+    /// <summary>Whether the kernel has addresses on it, link-local ones aside.</summary>
+    public bool HasAddress { get; init; }
+
     /// <summary>Whether an XDP program is attached.</summary>
     public bool HasXdpProgram { get; init; }
 }

@@ -9,11 +9,17 @@ internal static unsafe class TapDevice
 {
     public const string DevicePath = "/dev/net/tun";
 
-    public static void Check(string name, TapOptions options)
+    /// <summary>Refuses what cannot be an interface's name, before the kernel sees it.</summary>
+    public static void CheckName(string name)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         if (name.Length >= InterfaceRequest.NameSize || name is "." or ".." || !name.All(c => c is > ' ' and <= '~' and not ('/' or ':')))
             throw new ArgumentException($"'{name}' is not the name of an interface: 1 to 15 letters, digits, '-', '_' or '.'.", nameof(name));
+    }
+
+    public static void Check(string name, TapOptions options)
+    {
+        CheckName(name);
         if (options.Mtu is < 68 or > 65_521) throw new ArgumentException($"The MTU {options.Mtu} is not in the range 68 to 65521.", nameof(options));
         if (options.QueueCount is < 1 or > 64) throw new ArgumentException($"{options.QueueCount} queues are not in the range 1 to 64.", nameof(options));
     }

@@ -28,6 +28,7 @@ internal class VethSetup : LinkSetup
             KernelInterface.AddPair(Near, Far, queueCount: queueCount);
             KernelInterface.SetUp(Far);
             KernelInterface.SetUp(Near);
+            KernelFixture.WaitUntilCarrying(Near, Far);
             return (new PacketPeer(Far), LinkFactory.Open(line));
         });
     }

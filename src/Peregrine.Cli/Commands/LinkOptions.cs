@@ -59,7 +59,7 @@ internal sealed class LinkOptions
         var kernel = parsed.GetValue(KernelAddress)!.Where(static a => a != "none").Select(static a => IpPrefix.TryParse(a, out var prefix)
             ? prefix
             : throw new ArgumentException($"--kernel-address is \"{a}\"; it must be an address with its prefix length, like 192.0.2.1/24.")).ToList();
-        var settings = new LinkSettings { KernelAddresses = kernel, BringUp = kernel.Count > 0, NetworkNamespace = parsed.GetValue(Namespace) };
+        var settings = new LinkSettings { KernelAddresses = kernel, BringUp = kernel.Count > 0, NetworkNamespace = parsed.GetValue(Namespace), Chosen = Announce };
         var link = LinkFactory.Open(parsed.GetValue(Link)!, settings);
         if (!parsed.GetValue(Print) && parsed.GetValue(Write) is null) return (link, null);
         try
@@ -73,6 +73,8 @@ internal sealed class LinkOptions
             throw;
         }
     }
+
+    private static void Announce(LinkOffer offer) => Console.Error.WriteLine($"link: {offer.Line} ({offer.Mode})");
 
     internal PeregrineOptions Network(ParseResult parsed, string name) => new()
     {

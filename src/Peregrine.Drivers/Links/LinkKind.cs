@@ -66,6 +66,9 @@ public sealed record LinkSettings
 
     /// <summary>The MTU in bytes that is wanted, or null for what the link has.</summary>
     public int? Mtu { get; init; }
+
+    /// <summary>Is told which offer <c>auto</c> took, once it is open.</summary>
+    public Action<LinkOffer>? Chosen { get; init; }
 }
 
 /// <summary>What a machine offers: a link that can be opened, or the reason why it cannot.</summary>
@@ -94,6 +97,9 @@ public sealed record LinkOffer
 
     /// <summary>What the link does by itself.</summary>
     public LinkOffloads Offloads { get; init; }
+
+    /// <summary>Whether the kernel has addresses on that interface, so that it carries the machine's own traffic: <c>auto</c> without a name leaves it alone.</summary>
+    public bool IsKernels { get; init; }
 
     /// <summary>
     /// How good it is, for <c>auto</c>: higher is better, 0 is never taken by itself. Of one interface: 40 DPDK, 30 AF_XDP native, 20 AF_PACKET,

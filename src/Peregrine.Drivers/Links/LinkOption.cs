@@ -65,5 +65,13 @@ public sealed record LinkOption
     public static LinkOption Prefix(string name, string help) =>
         new(name, "ADDRESS/LENGTH", "an address with its prefix length, like 192.0.2.1/24", help, static value => IpPrefix.TryParse(value, out _));
 
+    /// <summary>A text that a function checks.</summary>
+    /// <param name="name">The option's name.</param>
+    /// <param name="value">What the text is, for help: "PORT[-PORT]".</param>
+    /// <param name="must">What it must be, for errors: "a port or a range like 8000-8999".</param>
+    /// <param name="help">What it does, in a line.</param>
+    /// <param name="isGood">Whether a value will do.</param>
+    public static LinkOption Of(string name, string value, string must, string help, Func<string, bool> isGood) => new(name, value, must, help, isGood);
+
     internal bool IsGood(string value) => _isGood(value);
 }

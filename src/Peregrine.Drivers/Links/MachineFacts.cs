@@ -1,5 +1,6 @@
 // What this machine and this process are, as far as links depend on it: capabilities, interfaces, huge pages. Read once; a picture of a moment.
 using System.Globalization;
+using System.Net.NetworkInformation;
 using Peregrine.Drivers.Linux;
 
 namespace Peregrine.Drivers;
@@ -58,13 +59,19 @@ public sealed class MachineFacts
         return 0;
     }
 
+    private static HashSet<string> ReadAddressed() =>
+        [.. NetworkInterface.GetAllNetworkInterfaces()
+            .Where(static one => one.GetIPProperties().UnicastAddresses.Any(static a => !a.Address.IsIPv6LinkLocal))
+            .Select(static one => one.Name)];
+
     private static IReadOnlyList<InterfaceFacts> ReadInterfaces()
     {
         try
         {
-            return InterfaceDump.Read();
+            var addressed = ReadAddressed();
+            return [.. InterfaceDump.Read().Select(one => addressed.Contains(one.Name) ? one with { HasAddress = true } : one)];
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or NetworkInformationException)
         {
             return [];
         }

@@ -31,7 +31,7 @@ internal static class TapKind
             LinkOption.Prefix("kernel", "An address for the kernel's side, which is then set up as well") with { IsRepeatable = true },
         ],
         Open = static (line, settings) => Open(line, settings, LinkMedium.Ethernet),
-        Probe = static facts => [Offer(facts, "tap")],
+        Probe = static facts => Offers(facts, "tap"),
     };
 
     public static LinkKind Tun { get; } = new()
@@ -41,7 +41,7 @@ internal static class TapKind
         Help = "IP without Ethernet to this machine's kernel, over a TUN device; made when it is not there.",
         Options = [.. s_options, LinkOption.Prefix("kernel", "An address for the kernel's side, which is then set up as well") with { IsRepeatable = true }],
         Open = static (line, settings) => Open(line, settings, LinkMedium.Ip),
-        Probe = static facts => [Offer(facts, "tun")],
+        Probe = static facts => Offers(facts, "tun"),
     };
 
     private static TapLink Open(LinkSpecification line, LinkSettings settings, LinkMedium medium)
@@ -61,14 +61,18 @@ internal static class TapKind
         });
     }
 
-    private static LinkOffer Offer(MachineFacts facts, string kind)
+    /// <summary>A device of our own, and those that are there and wait for a program.</summary>
+    private static IEnumerable<LinkOffer> Offers(MachineFacts facts, string kind)
     {
+        var isTap = kind == "tap";
         var (reason, remedy) = Obstacle(facts);
-        return new LinkOffer
+        var own = new LinkOffer
         {
-            Kind = kind, Line = kind + ":peregrine0", Mode = "virtio header", QueueCountMax = 64, Offloads = All, Reason = reason, Remedy = remedy,
-            Rank = kind == "tap" ? 5 : 4,
+            Kind = kind, Line = kind + ":peregrine0", Mode = "virtio header", QueueCountMax = 64, Offloads = All, Reason = reason, Remedy = remedy, Rank = isTap ? 5 : 4,
         };
+        // A device that waits has no carrier yet. Its kernel's side has addresses when somebody has prepared it, which is no reason to leave it alone.
+        var waiting = facts.Interfaces.Where(one => one.Kind == "tun" && one.IsEthernet == isTap && !one.IsRunning && one.Name != "peregrine0");
+        return [.. waiting.Select(one => own with { Line = $"{kind}:{one.Name}", Rank = isTap ? 15 : 14 }), own];
     }
 
     private static (string? Reason, string? Remedy) Obstacle(MachineFacts facts)

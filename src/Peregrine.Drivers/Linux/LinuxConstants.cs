@@ -37,8 +37,8 @@ internal static class LinuxConstants
     public const int EventNonBlocking = OpenFlags.NonBlocking, EventCloseOnExec = OpenFlags.CloseOnExec;
 
     public const int FamilyInet = 2, FamilyInet6 = 10, FamilyNetlink = 16, FamilyPacket = 17;
-    public const int SocketDatagram = 2, SocketRaw = 3, SocketCloseOnExec = OpenFlags.CloseOnExec, SocketNonBlocking = OpenFlags.NonBlocking;
-    public const int LevelSocket = 1, LevelPacket = 263, ReceiveBufferForce = 33, SendBufferForce = 32, AttachFilter = 26;
+    public const int SocketStream = 1, SocketDatagram = 2, SocketRaw = 3, SocketCloseOnExec = OpenFlags.CloseOnExec, SocketNonBlocking = OpenFlags.NonBlocking;
+    public const int LevelSocket = 1, LevelPacket = 263, SendBuffer = 7, ReceiveBuffer = 8, SendBufferForce = 32, ReceiveBufferForce = 33, AttachFilter = 26;
     public const int MessageDoNotWait = 0x40;
 
     public const int NewNetworkNamespace = 0x4000_0000;

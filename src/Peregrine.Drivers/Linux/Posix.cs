@@ -141,6 +141,8 @@ internal static unsafe class Posix
 
     public static PosixResult Bind(int descriptor, void* address, int length) => PosixResult.From(LibC.Bind(descriptor, address, (uint)length));
 
+    public static PosixResult Listen(int descriptor, int backlog) => PosixResult.From(LibC.Listen(descriptor, backlog));
+
     public static PosixResult SetSocketOption(int descriptor, int level, int option, void* value, int length) =>
         PosixResult.From(LibC.SetSocketOption(descriptor, level, option, value, (uint)length));
 

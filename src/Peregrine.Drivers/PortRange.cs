@@ -1,0 +1,22 @@
+// A range of ports, as options name them. A value, no behaviour.
+namespace Peregrine.Drivers;
+
+/// <summary>Ports from <paramref name="First"/> to <paramref name="Last"/>, both included.</summary>
+/// <param name="First">The first port.</param>
+/// <param name="Last">The last port, not below the first.</param>
+public readonly record struct PortRange(ushort First, ushort Last)
+{
+    /// <summary>Reads "443" or "61000-65535".</summary>
+    public static bool TryParse(string text, out PortRange range)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        range = default;
+        var parts = text.Split('-');
+        if (parts.Length > 2 || !ushort.TryParse(parts[0], out var first) || !ushort.TryParse(parts[^1], out var last) || first == 0 || first > last) return false;
+        range = new PortRange(first, last);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => First == Last ? $"{First}" : $"{First}-{Last}";
+}
