@@ -12,8 +12,13 @@ internal static class DemoCommand
 
     internal static Command Create()
     {
-        var scenario = new Argument<string>("scenario") { Description = "What to show: web, or iperf3 (throughput between our iperf3 and the installed one, in every pairing)", DefaultValueFactory = static _ => "web" };
-        scenario.AcceptOnlyFromAmong("web", "iperf3");
+        var scenario = new Argument<string>("scenario")
+        {
+            Description = "What to show: web (a site and what goes over the wire), links (a page over every kind of link that this machine has), or iperf3 "
+                + "(throughput between our iperf3 and the installed one, in every pairing)",
+            DefaultValueFactory = static _ => "web",
+        };
+        scenario.AcceptOnlyFromAmong("web", "links", "iperf3");
         var stay = new Option<bool>("--stay") { Description = "Keep the site up afterwards and print how to reach it; Ctrl-C ends it" };
         var link = new Option<string>("--link") { Description = "auto (a TAP device where that is permitted, else memory), tap or memory", DefaultValueFactory = static _ => "auto" };
         link.AcceptOnlyFromAmong("auto", "tap", "memory");
@@ -25,7 +30,12 @@ internal static class DemoCommand
         {
             scenario, stay, link, write,
         };
-        command.SetAction((parsed, cancel) => parsed.GetValue(scenario) == "iperf3" ? RunIperf3Async(cancel) : RunAsync(parsed.GetValue(stay), parsed.GetValue(link)!, parsed.GetValue(write), cancel));
+        command.SetAction((parsed, cancel) => parsed.GetValue(scenario) switch
+        {
+            "links" => RunLinksAsync(cancel),
+            "iperf3" => RunIperf3Async(cancel),
+            _ => RunAsync(parsed.GetValue(stay), parsed.GetValue(link)!, parsed.GetValue(write), cancel),
+        });
         return command;
     }
 
@@ -51,6 +61,14 @@ internal static class DemoCommand
         {
             return await matrix.RunAsync(cancel).ConfigureAwait(false);
         }
+    }
+
+    private static async Task<int> RunLinksAsync(CancellationToken cancel)
+    {
+        var inside = Environment.GetEnvironmentVariable(InsideVariable) == "1";
+        if (!Environment.IsPrivilegedProcess && !inside && await CanBeRootInUserNamespaceAsync(cancel).ConfigureAwait(false))
+            return await RunInsideAsync(cancel).ConfigureAwait(false);
+        return await LinksDemonstration.RunAsync(cancel).ConfigureAwait(false);
     }
 
     private static DemoWorld? TryKernel(bool inside, bool required)

@@ -44,7 +44,7 @@ internal sealed class LinkOptions
         DefaultValueFactory = static _ => "",
     };
 
-    internal Option<FileInfo?> Write { get; } = new("--write") { Description = "Write all frames to this pcapng file" };
+    internal Option<FileInfo?> Write { get; } = new("--capture", "--write") { Description = "Write all frames, both directions, to this pcapng file" };
 
     internal Option<bool> Print { get; } = new("--dump") { Description = "Print each frame as it passes" };
 
