@@ -183,3 +183,5 @@ public sealed class KernelClientOverTapTests(TapSite site) : KernelClientTests(s
 
 /// <summary>The same over AF_XDP.</summary>
 public sealed class KernelClientOverXdpTests(XdpSite site) : KernelClientTests(site), IClassFixture<XdpSite>;
+
+public sealed class KernelClientOverPacketTests(PacketSite site) : KernelClientTests(site), IClassFixture<PacketSite>;

@@ -170,3 +170,5 @@ public sealed class KernelServerOverTapTests(TapSite site) : KernelServerTests(s
 
 /// <summary>The same over AF_XDP.</summary>
 public sealed class KernelServerOverXdpTests(XdpSite site) : KernelServerTests(site), IClassFixture<XdpSite>;
+
+public sealed class KernelServerOverPacketTests(PacketSite site) : KernelServerTests(site), IClassFixture<PacketSite>;

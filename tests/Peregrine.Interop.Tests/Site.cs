@@ -17,6 +17,7 @@ public enum LinkUnderTest
 {
     Tap,
     Xdp,
+    Packet,
 }
 
 /// <summary>A site on TAP.</summary>
@@ -24,6 +25,9 @@ public sealed class TapSite() : Site(LinkUnderTest.Tap);
 
 /// <summary>A site on AF_XDP at one end of a veth pair.</summary>
 public sealed class XdpSite() : Site(LinkUnderTest.Xdp);
+
+/// <summary>A site on AF_PACKET at one end of a veth pair.</summary>
+public sealed class PacketSite() : Site(LinkUnderTest.Packet);
 
 public abstract class Site(LinkUnderTest kind) : IAsyncLifetime
 {
@@ -79,7 +83,7 @@ public abstract class Site(LinkUnderTest kind) : IAsyncLifetime
         _space = NetworkNamespace.Create();
         var name = string.Create(CultureInfo.InvariantCulture, $"pi{Environment.ProcessId % 1_000_000}x{Interlocked.Increment(ref s_made)}");
         InterfaceName = name;
-        _link = kind == LinkUnderTest.Tap ? OpenTap(name) : OpenXdp(name);
+        _link = kind == LinkUnderTest.Tap ? OpenTap(name) : OpenOnPair(name);
         var options = new PeregrineOptions
         {
             Name = name,
@@ -162,7 +166,7 @@ public abstract class Site(LinkUnderTest kind) : IAsyncLifetime
     private TapLink OpenTap(string name) =>
         TapLink.Open(name, new TapOptions { NetworkNamespace = Space.Path, BringUp = true, KernelAddresses = KernelAddresses });
 
-    private XdpLink OpenXdp(string name)
+    private ILink OpenOnPair(string name)
     {
         const string ours = "ours0";
         _ourSpace = NetworkNamespace.Create();
@@ -173,6 +177,7 @@ public abstract class Site(LinkUnderTest kind) : IAsyncLifetime
             foreach (var address in KernelAddresses) KernelInterface.AddAddress(name, address);
         });
         _ourSpace.Run(() => KernelInterface.SetUp(ours));
+        if (kind == LinkUnderTest.Packet) return LinkFactory.Open("packet:" + ours, new LinkSettings { NetworkNamespace = _ourSpace.Path });
         return XdpLink.Open(ours, new XdpOptions { NetworkNamespace = _ourSpace.Path, Traffic = new XdpTraffic { All = true } });
     }
 

@@ -13,6 +13,7 @@ internal sealed record LinkShow(string Kind, string Line, Func<LinkPlaces, strin
     internal static IReadOnlyList<LinkShow> All { get; } =
     [
         new("packet", $"packet:{LinkPlaces.Near}", static (places, line) => (places.Site.Run(() => LinkFactory.Open(line)), null)),
+        new("xdp", $"xdp:{LinkPlaces.Near}", static (places, line) => (places.Site.Run(() => LinkFactory.Open(line)), null)),
         new("tap", $"tap:show0,kernel={DemoWorld.TheirIPv4}/24", static (places, line) => (places.TapSite.Run(() => LinkFactory.Open(line)), null)) { IsTap = true },
         new("tun", $"tun:show1,kernel={DemoWorld.TheirIPv4}/24", static (places, line) => (places.TapSite.Run(() => LinkFactory.Open(line)), null)) { IsTap = true },
         new("memif", "memif:SOCKET,server", static (places, _) => Pair($"memif:{places.Folder}/show.sock,server", $"memif:{places.Folder}/show.sock")),

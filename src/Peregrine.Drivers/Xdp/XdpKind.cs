@@ -73,6 +73,7 @@ internal static class XdpKind
             yield return new LinkOffer
             {
                 Kind = "xdp",
+                IsKernels = one.HasAddress,
                 Line = "xdp:" + one.Name,
                 // Only attaching tells whether the driver takes a program, and that would disturb the interface.
                 Mode = one.Kind is "" or "veth" or "tun" ? "native where the driver can, else generic" : "generic",
