@@ -82,8 +82,8 @@ public sealed class LinkSpecificationTests
     }
 
     [Theory]
-    [InlineData("nothing:0", "packet:INTERFACE, tap:NAME, tun:NAME")]
-    [InlineData("", "packet:INTERFACE, tap:NAME, tun:NAME")]
+    [InlineData("nothing:0", "tap:NAME, tun:NAME, packet:INTERFACE")]
+    [InlineData("", "tap:NAME, tun:NAME, packet:INTERFACE")]
     [InlineData("tap", "the name is missing: tap:NAME")]
     [InlineData("tun:", "the name is missing: tun:NAME")]
     [InlineData("memory:x", "'memory' takes no name")]

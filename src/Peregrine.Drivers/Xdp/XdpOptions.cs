@@ -119,28 +119,3 @@ public sealed record XdpTraffic
     /// <summary>Turns the meaning of the ports around: those listed stay the kernel's, and all others are ours.</summary>
     public bool AllBut { get; init; }
 }
-
-/// <summary>Ports from <paramref name="First"/> to <paramref name="Last"/>, both included.</summary>
-/// <param name="First">The first port.</param>
-/// <param name="Last">The last port, not below the first.</param>
-public readonly record struct PortRange(ushort First, ushort Last)
-{
-    /// <summary>A single port.</summary>
-    public PortRange(ushort port)
-        : this(port, port)
-    {
-    }
-
-    /// <summary>Reads "443" or "61000-65535".</summary>
-    /// <exception cref="FormatException">It is neither.</exception>
-    public static PortRange Parse(string text)
-    {
-        ArgumentNullException.ThrowIfNull(text);
-        var parts = text.Split('-');
-        if (parts.Length <= 2 && ushort.TryParse(parts[0], out var first) && ushort.TryParse(parts[^1], out var last) && first <= last) return new(first, last);
-        throw new FormatException($"'{text}' is no port and no range of ports: write 443 or 61000-65535.");
-    }
-
-    /// <inheritdoc/>
-    public override string ToString() => First == Last ? $"{First}" : $"{First}-{Last}";
-}
