@@ -23,6 +23,7 @@ internal sealed class TcpAckInput(TcpContext context)
         var isNews = s.Ack.IsAfter(una) || isDuplicate || s.Options.SackBlockCount > 0;
         if (isNews) wait = _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now).ReorderingWait;
         if (c.Snd.Una != una) OnProgress(t, una, now);
+        if ((s.Flags & TcpFlags.Ece) != 0 && !s.IsSyn) _x.Recovery.OnEcnEcho(ref c, ref t.K);
         if (isNews) TcpLossTimer.OnAck(_x, t, wait, now);
         if ((c.Flags & TcbFlags.Persisting) != 0) OnPersistAnswer(t);
         if (WantsOutput(t)) _x.MarkReady(t);
@@ -64,7 +65,7 @@ internal sealed class TcpAckInput(TcpContext context)
         if (TcpContext.HasOutstanding(c))
         {
             // RFC 6298 §5.3: new data were acknowledged: the timer starts anew.
-            k.Retransmission = Deadline.At(now + _x.Recovery.Rto(k));
+            k.Retransmission = Deadline.At(now + _x.Recovery.RtoAtRestart(c, k, now));
             k.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs));
             _x.Arm(t, k.Retransmission);
         }

@@ -50,6 +50,18 @@ public struct TcpExtCounters
     /// <summary>Time-outs undone, for whatever reason.</summary>
     public long TCPLossUndo;
 
+    /// <summary>Slow starts that HyStart++ ended (RFC 9406).</summary>
+    public long TCPHystartDelayDetect;
+
+    /// <summary>The sum of their windows then, in segments.</summary>
+    public long TCPHystartDelayCwnd;
+
+    /// <summary>Data segments received with a congestion mark (RFC 3168), as IpExtInCEPkts.</summary>
+    public long InCEPkts;
+
+    /// <summary>Reductions in answer to echoed marks (RFC 3168 §6.1.2).</summary>
+    public long TCPEcnReductions;
+
     /// <summary>Time-outs that F-RTO found spurious (RFC 5682).</summary>
     public long TCPSpuriousRTOs;
 }

@@ -23,6 +23,12 @@ public readonly record struct TcpInfo
     /// <summary>Whether selective acknowledgments are in use (RFC 2018).</summary>
     public bool Sack { get; init; }
 
+    /// <summary>Whether explicit congestion notification is in use (RFC 3168).</summary>
+    public bool Ecn { get; init; }
+
+    /// <summary>Whether our segments are known to be reordered on their way (RFC 8985 §6.2).</summary>
+    public bool ReorderingSeen { get; init; }
+
     /// <summary>The peer's window scale, 0 to 14.</summary>
     public int SendScale { get; init; }
 

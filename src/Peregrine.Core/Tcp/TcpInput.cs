@@ -299,6 +299,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
             return;
         }
         TcpHandshake.TakeSyn(_x, t, s, now);
+        if (ackAcceptable) TcpEcn.OnSynAck(t, _x.SettingsOf(t), s);
         _x.Counters.SegmentsAccepted++;
         if (!ackAcceptable)
         {

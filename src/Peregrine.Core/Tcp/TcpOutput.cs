@@ -171,11 +171,14 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         // RFC 9293 MUST-60, MUST-61, SHLD-27: the last of what is queued is pushed, and nothing is held back for want of a PSH.
         if (dataLength > 0 && seq + dataLength == c.Snd.QueueEnd) plan.Flags |= TcpFlags.Psh;
         if ((c.Flags & TcbFlags.UrgentToSend) != 0) MarkUrgent(t, ref plan);
+        var isCapable = (t.K.Recovery.Flags & RecoveryFlags.EcnAgreed) != 0 && !isRetransmission && dataLength > 0;
+        if (isCapable) TcpEcn.OnData(ref t.K, ref plan);
         if (!_writer.TrySend(t, plan, (uint)(seq - DataStart(c)), (int)dataLength, now))
         {
             _x.Counters.OutputNoFrame++;
             return false;
         }
+        if (isCapable) t.K.Recovery.Flags &= ~RecoveryFlags.EcnReduced;
         var sent = dataLength + (fin ? 1u : 0);
         _x.Recovery.OnTransmit(ref c, ref t.K, seq, sent, isRetransmission, now);
         OnSent(t, seq, sent, dataLength, fin, isRetransmission, now);
@@ -252,6 +255,8 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         plan.Ack = c.Rcv.Nxt;
         plan.Flags = flags;
         plan.Window = TcpWindow.Advertise(ref c);
+        // RFC 3168 §6.1.3.
+        if ((t.K.Recovery.Flags & RecoveryFlags.EcnEchoing) != 0) plan.Flags |= TcpFlags.Ece;
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
         if ((c.Flags & TcbFlags.Sack) != 0 && (t.K.OutOfOrder.HasIntervals || t.K.DsackStart != t.K.DsackEnd)) AddSackBlocks(t, ref plan);
     }
@@ -285,6 +290,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
             Flags = answer ? TcpFlags.Syn | TcpFlags.Ack : TcpFlags.Syn,
             Window = (ushort)Math.Min(c.ReceiveBuffer, ushort.MaxValue),
         };
+        if (!answer) plan.Flags |= TcpEcn.SynBits(settings, c.Backoff > 0);
         // RFC 9293 SHLD-5, MAY-3, MUST-65: the MSS option goes on every SYN and on nothing else.
         plan.Options.Mss = TcpHandshake.AnnouncedMss(c.Local, c.Path, settings);
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);

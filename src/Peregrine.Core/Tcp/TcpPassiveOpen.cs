@@ -60,6 +60,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         };
         if (settings.Timestamps && s.Options.HasTimestamps) record.Flags |= SynFlags.Timestamps;
         if (settings.SelectiveAcknowledgments && s.Options.SackPermitted) record.Flags |= SynFlags.Sack;
+        if (TcpEcn.IsGranted(settings, s, packet)) record.Flags |= SynFlags.Ecn;
         if (settings.WindowScaling && s.Options.HasWindowScale)
         {
             record.Flags |= SynFlags.WindowScale;
@@ -108,13 +109,13 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         var stamp = 0u;
         if ((record.Flags & SynFlags.Timestamps) != 0)
         {
-            var options = new CookieOptions((record.Flags & SynFlags.WindowScale) != 0, record.SndScale, (record.Flags & SynFlags.Sack) != 0, false);
+            var options = new CookieOptions((record.Flags & SynFlags.WindowScale) != 0, record.SndScale, (record.Flags & SynFlags.Sack) != 0, (record.Flags & SynFlags.Ecn) != 0);
             stamp = SynCookies.EncodeTimestamp((uint)(now.Nanoseconds / 1_000_000), record.TsOffset, options);
         }
         else
         {
             // Without a timestamp there is nowhere to keep them.
-            record.Flags &= ~(SynFlags.WindowScale | SynFlags.Sack);
+            record.Flags &= ~(SynFlags.WindowScale | SynFlags.Sack | SynFlags.Ecn);
         }
         SendSynAck(ref record, stamp, settings, now);
     }
@@ -255,6 +256,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if ((record.Flags & SynFlags.WindowScale) != 0) syn.Options.WindowScale = new WindowScale(record.SndScale);
         syn.Options.Mss = record.PeerMss;
         TcpHandshake.TakeSyn(_x, t, syn, now);
+        if ((record.Flags & SynFlags.Ecn) != 0) t.K.Recovery.Flags |= Recovery.RecoveryFlags.EcnAgreed;
         if ((record.Flags & SynFlags.Retransmitted) != 0) c.Backoff = 1;
         else t.K.RoundStart = Deadline.At(record.FirstSent);
         _x.Counters.PassiveOpens++;
@@ -320,6 +322,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         record.Flags |= SynFlags.Timestamps;
         var carried = SynCookies.DecodeTimestamp(s.Options.TsEcr, record.TsOffset);
         if (carried.SackPermitted) record.Flags |= SynFlags.Sack;
+        if (carried.Ecn) record.Flags |= SynFlags.Ecn;
         if (!carried.HasWindowScale) return;
         record.Flags |= SynFlags.WindowScale;
         record.SndScale = carried.WindowScale;
@@ -342,6 +345,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             Flags = TcpFlags.Syn | TcpFlags.Ack,
             Window = (ushort)Math.Min(settings.ReceiveBufferBytes, ushort.MaxValue),
         };
+        // RFC 3168 §6.1.1.
+        if ((record.Flags & SynFlags.Ecn) != 0) plan.Flags |= TcpFlags.Ece;
         plan.Options.Mss = TcpHandshake.AnnouncedMss(record.Local, record.Path, settings);
         if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(stamp, record.TsRecent);
         if ((record.Flags & SynFlags.Sack) != 0) plan.Options.SackPermitted = true;

@@ -30,6 +30,8 @@ internal static class TcpReport
             State = c.State,
             Timestamps = (c.Flags & TcbFlags.Timestamps) != 0,
             Sack = (c.Flags & TcbFlags.Sack) != 0,
+            Ecn = (k.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0,
+            ReorderingSeen = (k.Recovery.Flags & Recovery.RecoveryFlags.ReorderingSeen) != 0,
             SendScale = c.SndScale,
             ReceiveScale = c.RcvScale,
             Rto = x.Recovery.Rto(k),

@@ -18,6 +18,9 @@ internal struct SegmentPlan
     internal TcpFlags Flags;
     internal ushort Window;
     internal ushort UrgentPointer;
+
+    /// <summary>The ECN bits of the IP header.</summary>
+    internal byte Ecn;
     internal TcpOptions Options;
 }
 
@@ -72,7 +75,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         t.K.SegmentsOut++;
         _x.Counters.SegmentsSent++;
         var settings = _x.SettingsOf(t);
-        Describe(c.Local, c.Remote, settings.TrafficClass, settings.HopLimit, out var how);
+        Describe(c.Local, c.Remote, settings.TrafficClass | plan.Ecn, settings.HopLimit, out var how);
         _x.Ip.Output(ref frame, how, c.Path, now);
         return true;
     }

@@ -61,7 +61,7 @@ public sealed record TcpSettings
     /// <summary>How long an abandoned connection may stay in FIN-WAIT-2, in milliseconds, 1,000 to 120,000. Default 60,000.</summary>
     public int FinWait2TimeoutMs { get; init; } = 60_000;
 
-    /// <summary>The congestion control's name: "cubic" (default) or "newreno".</summary>
+    /// <summary>The congestion control's name: "cubic" (default) or "reno".</summary>
     public string CongestionControl { get; init; } = "cubic";
 
     /// <summary>tcp_recovery: losses are found by time (RACK, RFC 8985 §6) rather than by counting (RFC 6675). Needs SACK. Default true.</summary>
@@ -84,6 +84,21 @@ public sealed record TcpSettings
 
     /// <summary>A reduction is undone when every retransmission was reported as a duplicate (RFC 3708). Default true.</summary>
     public bool DsackUndo { get; init; } = true;
+
+    /// <summary>HyStart++ ends CUBIC's first slow start before the path's queue overruns (RFC 9406). Default true.</summary>
+    public bool HyStart { get; init; } = true;
+
+    /// <summary>Segments that one ACK opens the window by in slow start at most (RFC 3465: L), 1 to 65,535. Default 2.</summary>
+    public int SlowStartSegmentsPerAck { get; init; } = 2;
+
+    /// <summary>tcp_slow_start_after_idle: the window restarts after a time-out without sending (RFC 5681 §4.1). Default true.</summary>
+    public bool SlowStartAfterIdle { get; init; } = true;
+
+    /// <summary>RTO restart (RFC 7765): with few segments in flight the timer runs from when they were sent. Default false.</summary>
+    public bool RtoRestart { get; init; }
+
+    /// <summary>tcp_ecn: explicit congestion notification (RFC 3168). Default <see cref="TcpEcnMode.Accept"/>.</summary>
+    public TcpEcnMode Ecn { get; init; } = TcpEcnMode.Accept;
 
     /// <summary>RFC 7323 timestamps are offered and accepted. Default true.</summary>
     public bool Timestamps { get; init; } = true;
@@ -118,13 +133,15 @@ public sealed record TcpSettings
         Range(nameof(KeepAliveIntervalSeconds), KeepAliveIntervalSeconds, 1, 32_767);
         Range(nameof(KeepAliveRetryCount), KeepAliveRetryCount, 1, 127);
         Range(nameof(FinWait2TimeoutMs), FinWait2TimeoutMs, 1_000, 120_000);
+        Range(nameof(SlowStartSegmentsPerAck), SlowStartSegmentsPerAck, 1, 65_535);
+        if (!Enum.IsDefined(Ecn)) throw new ArgumentOutOfRangeException(nameof(Ecn), Ecn, "Ecn must be one of: Off, On, Accept.");
         Range(nameof(ProbeAckDelayMs), ProbeAckDelayMs, 0, 500);
         Range(nameof(HopLimit), HopLimit, 1, 255);
         Range(nameof(TrafficClass), TrafficClass, 0, 252);
         if ((TrafficClass & 3) != 0)
             throw new ArgumentOutOfRangeException(nameof(TrafficClass), TrafficClass, "TrafficClass must leave its two ECN bits zero: a multiple of 4.");
         if (!Congestion.CongestionControl.TryParse(CongestionControl, out _))
-            throw new ArgumentOutOfRangeException(nameof(CongestionControl), CongestionControl, "CongestionControl must be one of: cubic, newreno.");
+            throw new ArgumentOutOfRangeException(nameof(CongestionControl), CongestionControl, "CongestionControl must be one of: cubic, reno.");
     }
 
     internal Duration FinWait2Timeout => Duration.FromMilliseconds(FinWait2TimeoutMs);

@@ -26,6 +26,7 @@ internal sealed class TcpTextInput(TcpContext context)
             _x.Finish(t, SocketError.ConnectionAborted);
             return false;
         }
+        if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0) TcpEcn.OnText(t, s, packet, ref _x.Recovery.Counters);
         NoteSegmentSize(ref c, s);
         if (s.Seq == c.Rcv.Nxt) TakeInOrder(t, ref s, packet, now);
         else TakeOutOfOrder(t, ref s, packet);

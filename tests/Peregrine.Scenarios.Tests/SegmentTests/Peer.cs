@@ -21,6 +21,9 @@ public sealed record Answer(Instant At, TcpSegment Segment, byte[] Payload, usho
 
     public int Window => Segment.Window.Value;
 
+    /// <summary>The ECN bits of the IP header.</summary>
+    public int Ecn { get; init; }
+
     public SackBlock[] Sacks => Segment.OptionsRef.SackBlocks.ToArray();
 }
 
@@ -73,6 +76,9 @@ public sealed class Peer : IDisposable
 
     public uint TsEcr { get; set; }
 
+    /// <summary>ECN bits of the IP header of what the peer sends.</summary>
+    public byte Ecn { get; set; }
+
     public TcpListenerHandle Listener { get; private set; }
 
     public Queue<Answer> Inbox { get; } = [];
@@ -97,7 +103,7 @@ public sealed class Peer : IDisposable
         };
         var payload = new byte[length];
         for (var i = 0; i < length; i++) payload[i] = Byte(start + (uint)i);
-        Raw(RawTcp.Packet(Address, Port, to ?? HostAddress, HostPortOf, segment, payload), reachesTcp);
+        Raw(RawTcp.Packet(Address, Port, to ?? HostAddress, HostPortOf, segment, payload, Ecn), reachesTcp);
     }
 
     /// <summary>The next segment in the peer's order: sent, and counted as sent.</summary>
@@ -159,7 +165,7 @@ public sealed class Peer : IDisposable
             var busy = Host.Turn(Now, _wire);
             while (_wire.TryReceive(Now, out var packet))
             {
-                if (RawTcp.TryRead(packet, out var from, out var to, out var segment, out var payload)) Inbox.Enqueue(new Answer(Now, segment, payload, from, to));
+                if (RawTcp.TryRead(packet, out var from, out var to, out var segment, out var payload)) Inbox.Enqueue(new Answer(Now, segment, payload, from, to) { Ecn = (packet[0] >> 4 == 4 ? packet[1] : packet[1] >> 4) & 3 });
                 else Others.Enqueue(packet);
             }
             if (!busy && !Host.Stack.HasWork) return;

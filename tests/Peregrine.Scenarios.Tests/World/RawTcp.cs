@@ -7,7 +7,7 @@ namespace Peregrine.Scenarios.Tests.World;
 public static class RawTcp
 {
     /// <summary>A TCP segment in an IPv4 or IPv6 packet, by the family of the addresses; checksums good.</summary>
-    public static byte[] Packet(in IpAddress from, ushort fromPort, in IpAddress to, ushort toPort, in TcpSegment segment, ReadOnlySpan<byte> payload)
+    public static byte[] Packet(in IpAddress from, ushort fromPort, in IpAddress to, ushort toPort, in TcpSegment segment, ReadOnlySpan<byte> payload, byte ecn = 0)
     {
         var ip = from.IsIPv4 ? 20 : 40;
         Span<byte> header = stackalloc byte[TcpHeader.LengthMax];
@@ -15,7 +15,7 @@ public static class RawTcp
         var packet = new byte[ip + length + payload.Length];
         header[..length].CopyTo(packet.AsSpan(ip));
         payload.CopyTo(packet.AsSpan(ip + length));
-        WriteIp(packet, from, to, IpProtocol.Tcp);
+        WriteIp(packet, from, to, IpProtocol.Tcp, ecn);
         FixChecksum(packet);
         return packet;
     }
@@ -68,11 +68,11 @@ public static class RawTcp
         return true;
     }
 
-    private static void WriteIp(byte[] packet, in IpAddress from, in IpAddress to, byte protocol)
+    private static void WriteIp(byte[] packet, in IpAddress from, in IpAddress to, byte protocol, byte ecn = 0)
     {
         if (from.IsIPv4)
         {
-            packet[0] = 0x45;
+            (packet[0], packet[1]) = (0x45, ecn);
             BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(2), (ushort)packet.Length);
             (packet[6], packet[8], packet[9]) = (0x40, 64, protocol);
             from.WriteTo(packet.AsSpan(12));
@@ -80,7 +80,7 @@ public static class RawTcp
             InternetChecksum.Store(packet.AsSpan(10), InternetChecksum.Sum(packet.AsSpan(0, 20)));
             return;
         }
-        packet[0] = 0x60;
+        (packet[0], packet[1]) = (0x60, (byte)(ecn << 4));
         BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(4), (ushort)(packet.Length - 40));
         (packet[6], packet[7]) = (protocol, 64);
         from.WriteTo(packet.AsSpan(8));

@@ -30,7 +30,8 @@ internal abstract class CongestionControl
     {
         for (var i = 0; i < s_all.Length; i++)
         {
-            if (s_all[i].Name != name) continue;
+            // "newreno" is what it was called here before it had Linux's name.
+            if (s_all[i].Name != (name == "newreno" ? "reno" : name)) continue;
             algorithm = (CongestionAlgorithm)i;
             return true;
         }
@@ -71,10 +72,10 @@ internal abstract class CongestionControl
 
     // RFC 5681 §3.1 and RFC 3465 §2.2: bytes are counted, not ACKs, so that a peer that divides its ACKs gains nothing; and one ACK
     // opens the window by at most L segments, one of them in the slow start after a time-out (RFC 3465 §2.3).
-    private protected static void SlowStart(ref Tcb c, in TcbCold k, uint acked, RecoverySettings settings)
+    private protected static uint SlowStartGrowth(in Tcb c, in TcbCold k, uint acked, RecoverySettings settings)
     {
         var segments = k.Recovery.Phase == RecoveryPhase.Loss ? 1 : settings.SlowStartSegmentsPerAck;
-        Grow(ref c, Math.Min(acked, segments * c.Mss), settings);
+        return Math.Min(acked, segments * c.Mss);
     }
 
     private protected static void Grow(ref Tcb c, uint bytes, RecoverySettings settings)

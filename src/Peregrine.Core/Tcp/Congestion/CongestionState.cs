@@ -25,5 +25,29 @@ internal struct CongestionState
     /// <summary>CUBIC: the window before ssthresh was last set.</summary>
     internal uint CwndPrior;
 
+    /// <summary>HyStart++: the shortest round trip of the round before, in microseconds; 0 for none. CUBIC's K comes later.</summary>
+    internal uint LastRoundRtt
+    {
+        readonly get => K;
+        set => K = value;
+    }
+
+    /// <summary>HyStart++: the shortest round trip of this round.</summary>
+    internal uint RoundRtt
+    {
+        readonly get => West;
+        set => West = value;
+    }
+
+    /// <summary>HyStart++: the round trip at which conservative slow start began.</summary>
+    internal uint BaselineRtt
+    {
+        readonly get => CwndPrior;
+        set => CwndPrior = value;
+    }
+
+    /// <summary>Forgets what HyStart++ kept: CUBIC finds its fields as at the start.</summary>
+    internal void ClearSlowStart() => (AckedBytes, K, West, CwndPrior) = (0, 0, 0, 0);
+
     internal const uint NoEpoch = uint.MaxValue;
 }

@@ -1,4 +1,5 @@
-// CUBIC (RFC 9438), in integers only so that every machine computes the same window. Slow start is RFC 5681's; HyStart++ is not here.
+// CUBIC (RFC 9438), in integers only so that every machine computes the same window. Slow start is RFC 5681's, its
+// end HyStart's.
 // Time in the cubic function counts in units of 2^20 ns (about a millisecond): its cube fits in 64 bits for 18 minutes.
 using Peregrine.Core.Tcp.Recovery;
 
@@ -27,7 +28,9 @@ internal sealed class Cubic : CongestionControl
         if (c.Cwnd < c.Ssthresh)
         {
             // RFC 9438 §4.10.
-            SlowStart(ref c, k, sample.AckedBytes, settings);
+            var growth = SlowStartGrowth(c, k, sample.AckedBytes, settings);
+            if (settings.HyStart && c.Ssthresh == uint.MaxValue) growth = HyStart.OnAck(ref c, ref k.Congestion, sample, growth);
+            Grow(ref c, growth, settings);
             return;
         }
         ref var s = ref k.Congestion;
@@ -72,6 +75,7 @@ internal sealed class Cubic : CongestionControl
     // RFC 9438 §4.9: Wmax as it was; a new epoch begins, whose K follows from it and the window given back.
     internal override void OnUndo(ref Tcb c, ref TcbCold k, uint priorWmax)
     {
+        if (c.Ssthresh == uint.MaxValue) k.Congestion.ClearSlowStart();
         k.Congestion.Wmax = priorWmax;
         k.Congestion.Elapsed = CongestionState.NoEpoch;
     }

@@ -6,7 +6,7 @@ namespace Peregrine.Core.Tcp.Congestion;
 
 internal sealed class NewReno : CongestionControl
 {
-    internal override string Name => "newreno";
+    internal override string Name => "reno";
 
     internal override void Initialize(ref CongestionState state) => state = default;
 
@@ -15,7 +15,7 @@ internal sealed class NewReno : CongestionControl
         if (!isCwndLimited) return;
         if (c.Cwnd < c.Ssthresh)
         {
-            SlowStart(ref c, k, sample.AckedBytes, settings);
+            Grow(ref c, SlowStartGrowth(c, k, sample.AckedBytes, settings), settings);
             return;
         }
         // RFC 5681 §3.1: one segment more each time a window of bytes has been acknowledged, and not more than one.

@@ -13,6 +13,9 @@ internal sealed class LossRecovery
     /// <summary>Steps that one ACK may spend on finding places in the scoreboard.</summary>
     internal const int StepsPerAckMax = 1024;
 
+    /// <summary>RFC 7765 §4 rrthresh: segments with which fast retransmit can work.</summary>
+    private const int RestartThreshold = 4;
+
     private readonly RecordPool _pool;
     private readonly Scoreboard _board;
     private readonly RetransmissionChoice _choice;
@@ -83,7 +86,7 @@ internal sealed class LossRecovery
     internal void OnEstablished(ref Tcb c, ref TcbCold k, Duration rtt, bool synRetransmitted, Instant now)
     {
         ref var r = ref k.Recovery;
-        r.Flags = RecoveryFlags.Established;
+        r.Flags = (r.Flags & RecoveryFlags.EcnAgreed) | RecoveryFlags.Established;
         r.Phase = RecoveryPhase.Open;
         r.Backoff = 0;
         c.DupAcks = 0;
@@ -252,7 +255,7 @@ internal sealed class LossRecovery
         r.RecoveryPoint = c.Snd.Max;
         r.Phase = RecoveryPhase.Loss;
         r.Flags &= ~(RecoveryFlags.RetransmitHead | RecoveryFlags.RescueOffered | RecoveryFlags.MtuRepair | RecoveryFlags.PartialAckSeen
-            | RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending | RecoveryFlags.ProportionalReduction);
+            | RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending | RecoveryFlags.ProportionalReduction | RecoveryFlags.EcnResponded);
         r.Flags |= RecoveryFlags.TimedOut | RecoveryFlags.RecoveryPointSet;
         // RFC 6298 §5.4: the first segment goes, whatever may still be in flight.
         if (Pipe(c, k) > 0) r.Flags |= RecoveryFlags.RetransmitHead;
@@ -263,6 +266,30 @@ internal sealed class LossRecovery
     /// <summary>RACK's reordering window has passed without an ACK: looks for losses again.</summary>
     /// <returns>When to ask once more; zero for never.</returns>
     internal Duration OnReorderingTimeout(ref Tcb c, ref TcbCold k, Instant now) => _phases.OnReorderingTimeout(ref c, ref k, now);
+
+    /// <summary>RFC 3168 §6.1.2: the peer echoed a mark: reduces the window, once a round trip, and not within a recovery.</summary>
+    internal void OnEcnEcho(ref Tcb c, ref TcbCold k)
+    {
+        ref var r = ref k.Recovery;
+        if ((r.Flags & RecoveryFlags.EcnAgreed) == 0 || r.Phase >= RecoveryPhase.Recovery || r.Head == RecordPool.None) return;
+        if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
+        CongestionControl.Of(r.Algorithm).OnEcnEcho(ref c, ref k, FlightAtLoss(c));
+        r.RecoveryPoint = c.Snd.Max;
+        r.Flags |= RecoveryFlags.EcnResponded | RecoveryFlags.EcnReduced;
+        Counters.TCPEcnReductions++;
+    }
+
+    /// <summary>RFC 7765 §4: the time-out to restart the timer with: with few segments in flight and nothing to send, less what has passed.</summary>
+    internal Duration RtoAtRestart(in Tcb c, in TcbCold k, Instant now)
+    {
+        var rto = Rto(k);
+        if (!SettingsOf(k).RtoRestart || k.Recovery.Head == RecordPool.None || c.Snd.QueueEnd.IsAfter(c.Snd.Nxt)) return rto;
+        var segments = 0;
+        for (var index = k.Recovery.Head; index != RecordPool.None && segments < RestartThreshold; index = _board[index].Next)
+            segments += (int)((_board[index].Length + c.Mss - 1) / c.Mss);
+        var left = rto - (now - _board[k.Recovery.Head].SentAt);
+        return segments < RestartThreshold && left > Duration.Zero ? left : rto;
+    }
 
     /// <summary>When the time-out comes of what was sent longest ago: not before now.</summary>
     internal Deadline TimeoutAt(in TcbCold k, Instant now)

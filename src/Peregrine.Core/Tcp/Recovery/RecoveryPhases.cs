@@ -156,7 +156,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         else Counters.TCPRenoRecovery++;
         CongestionControl.Of(r.Algorithm).OnLoss(ref c, ref k, LossRecovery.FlightAtLoss(c));
         FastRecovery.Begin(ref c, ref r, _board[r.Head], isSack, _recovery.IsRack(c, k));
-        r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending);
+        r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending | RecoveryFlags.EcnResponded);
         if (!isSack || !hasEpisode) return;
         ref var e = ref _pool.Episode(r.Episode);
         // RFC 6675 §5 step 4.3: no rescue before the first retransmission is acknowledged.
@@ -189,6 +189,12 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         var isLimited = (r.Flags & (RecoveryFlags.LimitedThisRound | RecoveryFlags.LimitedLastRound)) != 0
             || r.Phase == RecoveryPhase.Loss
             || (c.Cwnd < c.Ssthresh && c.Cwnd / 2 < sample.InFlightBefore);
+        // RFC 3168 §6.1.2: no growth while marks are being answered.
+        if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
+        var isFirst = c.Ssthresh == uint.MaxValue;
         CongestionControl.Of(r.Algorithm).OnAck(ref c, ref k, sample, isLimited, _recovery.SettingsOf(k));
+        if (!isFirst || c.Ssthresh == uint.MaxValue) return;
+        Counters.TCPHystartDelayDetect++;
+        Counters.TCPHystartDelayCwnd += c.Cwnd / c.Mss;
     }
 }

@@ -21,6 +21,12 @@ internal sealed record RecoverySettings
     /// <summary>Most segments that one ACK opens the window by in slow start (RFC 3465 §2.2: L).</summary>
     internal uint SlowStartSegmentsPerAck { get; init; } = 2;
 
+    /// <summary>RFC 9406: HyStart++ ends CUBIC's first slow start.</summary>
+    internal bool HyStart { get; init; } = true;
+
+    /// <summary>RFC 7765: the timer restarts with what is left of the time-out.</summary>
+    internal bool RtoRestart { get; init; }
+
     /// <summary>RFC 5681 §4.1: start again from the restart window after an RTO without sending.</summary>
     internal bool RestartAfterIdle { get; init; } = true;
 
@@ -60,7 +66,10 @@ internal sealed record RecoverySettings
         RtoMin = Duration.FromMilliseconds(stack.RtoMsMin),
         RtoMax = Duration.FromMilliseconds(stack.RtoMsMax),
         InitialWindowSegments = (uint)stack.InitialWindowSegments,
-        RestartAfterIdle = stack.RestartAfterIdle,
+        RestartAfterIdle = stack.RestartAfterIdle && connection.SlowStartAfterIdle,
+        SlowStartSegmentsPerAck = (uint)connection.SlowStartSegmentsPerAck,
+        HyStart = connection.HyStart,
+        RtoRestart = connection.RtoRestart,
         Rack = connection.Rack,
         TailLossProbe = connection.TailLossProbe,
         ProbeAckDelayMax = Duration.FromMilliseconds(connection.ProbeAckDelayMs),

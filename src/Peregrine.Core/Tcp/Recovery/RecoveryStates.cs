@@ -96,6 +96,18 @@ internal enum RecoveryFlags : uint
     /// <summary>A round trip has passed since the recovery that <see cref="UndoPossible"/> speaks of.</summary>
     UndoAged = 0x40_0000,
 
+    /// <summary>RFC 3168: both sides agreed on ECN.</summary>
+    EcnAgreed = 0x100_0000,
+
+    /// <summary>A mark came and the sender has not said CWR yet: our ACKs echo it.</summary>
+    EcnEchoing = 0x200_0000,
+
+    /// <summary>The window was reduced for a mark: the next new data say so.</summary>
+    EcnReduced = 0x400_0000,
+
+    /// <summary>Echoes are answered until RecoveryPoint is acknowledged.</summary>
+    EcnResponded = 0x800_0000,
+
     /// <summary>Proportional rate reduction governs this recovery.</summary>
     ProportionalReduction = 0x20_0000,
 }

@@ -1,0 +1,60 @@
+// Explicit congestion notification (RFC 3168): what SYNs agree on, what data segments carry, and the echo of marks until the sender says
+// that it has heard. What an echo makes of the window is LossRecovery's and the congestion control's.
+using Peregrine.Core.Ip;
+using Peregrine.Core.Tcp.Recovery;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+/// <summary>tcp_ecn: who asks for explicit congestion notification (RFC 3168).</summary>
+public enum TcpEcnMode
+{
+    /// <summary>Not used.</summary>
+    Off = 0,
+
+    /// <summary>Asked for by connections that we open, granted to those that ask.</summary>
+    On = 1,
+
+    /// <summary>Granted to those that ask. The default.</summary>
+    Accept = 2,
+}
+
+internal static class TcpEcn
+{
+    /// <summary>ECT(0) in the traffic class (RFC 3168 §5).</summary>
+    internal const byte Ect0 = 2;
+
+    private const byte Mask = 3;
+    private const byte Ce = 3;
+    private const TcpFlags Setup = TcpFlags.Ece | TcpFlags.Cwr;
+
+    /// <summary>RFC 3168 §6.1.1: the bits of our SYN. A SYN that is repeated asks for nothing: a path may drop those that do (§6.1.1.1).</summary>
+    internal static TcpFlags SynBits(TcpSettings settings, bool isRepeated) => settings.Ecn == TcpEcnMode.On && !isRepeated ? Setup : TcpFlags.None;
+
+    /// <summary>RFC 3168 §6.1.1: whether a SYN asks for ECN and may have it. A SYN that is marked itself comes from something else.</summary>
+    internal static bool IsGranted(TcpSettings settings, in SegmentArrival syn, in ReceivedPacket packet) =>
+        settings.Ecn != TcpEcnMode.Off && (syn.Flags & Setup) == Setup && (packet.TrafficClass & Mask) == 0;
+
+    /// <summary>RFC 3168 §6.1.1: the SYN-ACK grants it by ECE alone; both bits are an echo by something that knows no ECN.</summary>
+    internal static void OnSynAck(TcbRef t, TcpSettings settings, in SegmentArrival s)
+    {
+        if (settings.Ecn == TcpEcnMode.On && t.C.Backoff == 0 && (s.Flags & Setup) == TcpFlags.Ece) t.K.Recovery.Flags |= RecoveryFlags.EcnAgreed;
+    }
+
+    /// <summary>RFC 3168 §6.1.3: a data segment's mark is echoed on every ACK until the sender says CWR.</summary>
+    internal static void OnText(TcbRef t, in SegmentArrival s, in ReceivedPacket packet, ref TcpExtCounters counters)
+    {
+        ref var flags = ref t.K.Recovery.Flags;
+        if ((s.Flags & TcpFlags.Cwr) != 0) flags &= ~RecoveryFlags.EcnEchoing;
+        if ((packet.TrafficClass & Mask) != Ce) return;
+        counters.InCEPkts++;
+        flags |= RecoveryFlags.EcnEchoing;
+    }
+
+    /// <summary>RFC 3168 §6.1.2, §6.1.5: new data are ECN-capable, retransmissions are not; the first after a reduction says so.</summary>
+    internal static void OnData(ref TcbCold k, ref SegmentPlan plan)
+    {
+        plan.Ecn = Ect0;
+        if ((k.Recovery.Flags & RecoveryFlags.EcnReduced) != 0) plan.Flags |= TcpFlags.Cwr;
+    }
+}
