@@ -32,6 +32,8 @@ public sealed class RfcTableTests
     [Theory]
     [InlineData(Tcp)]
     [InlineData(Hosts)]
+    [InlineData("docs/rfc/8985.md")]
+    [InlineData("docs/rfc/3168.md")]
     public void RowsAreTrueToTheSources(string path)
     {
         var rfc = Path.GetFileNameWithoutExtension(path);

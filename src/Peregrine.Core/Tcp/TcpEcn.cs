@@ -28,7 +28,7 @@ internal static class TcpEcn
     private const byte Ce = 3;
     private const TcpFlags Setup = TcpFlags.Ece | TcpFlags.Cwr;
 
-    /// <summary>RFC 3168 §6.1.1: the bits of our SYN. A SYN that is repeated asks for nothing: a path may drop those that do (§6.1.1.1).</summary>
+    /// <summary>RFC 3168 §6.1.1: the bits of our SYN. A SYN that is repeated asks for nothing (RFC 3168 §6.1.1.1): a path may drop those that do.</summary>
     internal static TcpFlags SynBits(TcpSettings settings, bool isRepeated) => settings.Ecn == TcpEcnMode.On && !isRepeated ? Setup : TcpFlags.None;
 
     /// <summary>RFC 3168 §6.1.1: whether a SYN asks for ECN and may have it. A SYN that is marked itself comes from something else.</summary>
@@ -51,7 +51,7 @@ internal static class TcpEcn
         flags |= RecoveryFlags.EcnEchoing;
     }
 
-    /// <summary>RFC 3168 §6.1.2, §6.1.5: new data are ECN-capable, retransmissions are not; the first after a reduction says so.</summary>
+    /// <summary>RFC 3168 §6.1.2, RFC 3168 §6.1.5: new data are ECN-capable, retransmissions are not; the first after a reduction says so.</summary>
     internal static void OnData(ref TcbCold k, ref SegmentPlan plan)
     {
         plan.Ecn = Ect0;

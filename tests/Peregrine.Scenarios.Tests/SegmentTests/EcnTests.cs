@@ -128,7 +128,8 @@ public sealed class EcnTests
         p.Ecn = 0;
         p.Next = p.Iss + 1;
         synAck = p.Take();
-        p.Send(Peer.Ack);
+        p.Send(Peer.Ack, ack: synAck.Seq + 1);
+        p.HostNext = synAck.Seq + 1;
         Assert.True(p.Tcp.TryAccept(p.Listener, out var connection));
         return connection;
     }

@@ -31,7 +31,8 @@ public sealed class HyStartTests
         Assert.Equal([1000u, 1000, 1000, 1000, 1000, 1000, 1000, 250, 250, 250], growth);
         for (var i = 0; i < 4; i++) Assert.All(Round(113), g => Assert.Equal(250u, g));
         Assert.Equal(uint.MaxValue, _c.Ssthresh);
-        Round(113);
+        // Its first ACK ends slow start; CUBIC asks no more.
+        HyStart.OnAck(ref _c, ref _s, new AckSample { Rtt = Duration.FromMilliseconds(113), IsRoundStart = true }, 1000);
         Assert.Equal(_c.Cwnd, _c.Ssthresh);
         Assert.Equal((0u, 0u, 0u, 0u), (_s.AckedBytes, _s.K, _s.West, _s.CwndPrior));
     }
