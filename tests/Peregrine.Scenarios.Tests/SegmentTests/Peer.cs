@@ -165,7 +165,8 @@ public sealed class Peer : IDisposable
             var busy = Host.Turn(Now, _wire);
             while (_wire.TryReceive(Now, out var packet))
             {
-                if (RawTcp.TryRead(packet, out var from, out var to, out var segment, out var payload)) Inbox.Enqueue(new Answer(Now, segment, payload, from, to) { Ecn = (packet[0] >> 4 == 4 ? packet[1] : packet[1] >> 4) & 3 });
+                if (RawTcp.TryRead(packet, out var from, out var to, out var segment, out var payload))
+                    Inbox.Enqueue(new Answer(Now, segment, payload, from, to) { Ecn = (packet[0] >> 4 == 4 ? packet[1] : packet[1] >> 4) & 3 });
                 else Others.Enqueue(packet);
             }
             if (!busy && !Host.Stack.HasWork) return;
