@@ -17,7 +17,8 @@ internal static class Program
             + "  peregrine ping 192.0.2.1          asks another host from the stack\n"
             + "  peregrine iperf3 -s               measures throughput, with iperf3 at the other end\n"
             + "  peregrine dump capture.pcapng     prints frames\n"
-            + "  peregrine stats                   prints the counters of a running network")
+            + "  peregrine stats                   prints the counters of a running network\n"
+            + "  peregrine simulate --seeds 1000   runs networks with faults in virtual time, each from a seed")
         {
             new HelpOption(), new VersionOption(),
         };
@@ -28,6 +29,7 @@ internal static class Program
         root.Subcommands.Add(Iperf3Command.Create());
         root.Subcommands.Add(DumpCommand.Create());
         root.Subcommands.Add(StatsCommand.Create());
+        root.Subcommands.Add(SimulateCommand.Create());
         var parsed = root.Parse(Iperf3Command.Arrange(args));
         try
         {

@@ -18,11 +18,15 @@ internal readonly struct IsnGenerator
     /// <summary>Takes its keys from the stack's secrets.</summary>
     public IsnGenerator(in StackSecrets secrets) => (_isnKey, _timestampKey) = (secrets.IsnKey, secrets.TimestampKey);
 
+    /// <summary>For simulations only: connections begin near this number, so that numbers wrap while they last.</summary>
+    internal SeqNumber? Near { get; init; }
+
     /// <summary>The initial sequence number of a connection that begins now.</summary>
     public SeqNumber Next(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, Instant now)
     {
         // RFC 9293 MUST-8
         var clock = (uint)(now.Nanoseconds / NanosecondsPerStep);
+        if (Near is { } near) return near + clock;
         // RFC 6528 §3: ISN = M + F(localip, localport, remoteip, remoteport, secretkey).
         // RFC 9293 MUST-9, SHLD-1
         return new SeqNumber(clock + (uint)SipHash.Hash24(_isnKey, local, localPort, remote, remotePort));

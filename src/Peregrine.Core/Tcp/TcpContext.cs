@@ -41,7 +41,7 @@ internal sealed class TcpContext
 
     internal required SynBacklog SynBacklog { get; init; }
 
-    internal required IsnGenerator Isn { get; init; }
+    internal required IsnGenerator Isn { get; set; }
 
     internal required StackRandom Generator { get; init; }
 

@@ -1,0 +1,142 @@
+// "peregrine simulate": the swarm from the command line: many seeds, one seed with a trace, a smaller world that still fails, shards and
+// their sum.
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using Peregrine.Core.Time;
+using Peregrine.Simulation.Links;
+using Peregrine.Simulation.Swarm;
+using Peregrine.Simulation.Trace;
+
+namespace Peregrine.Cli.Commands;
+
+internal static class SimulateCommand
+{
+    internal static Command Create()
+    {
+        var seeds = new Option<long>("--seeds") { Description = "How many seeds to run, one after the other from --first", DefaultValueFactory = static _ => 1_000 };
+        var first = new Option<ulong?>("--first") { Description = "The first seed; without it the time chooses, so that every run takes fresh ones" };
+        var seed = new Option<ulong?>("--seed") { Description = "Run only this seed" };
+        var trace = new Option<bool>("--trace") { Description = "With --seed: print every frame and what became of it" };
+        var pcap = new Option<FileInfo?>("--pcap") { Description = "With --seed: write a pcapng file with virtual times, for Wireshark" };
+        var shrink = new Option<bool>("--shrink") { Description = "With --seed: look for a smaller world that fails by the same judge" };
+        var shard = new Option<string?>("--shard") { Description = "i/n: run only the i-th of n shares of the seeds, i from 1; --first is needed, the same for all" };
+        var json = new Option<FileInfo?>("--json") { Description = "Write the result as JSON, for 'peregrine simulate merge'" };
+        var threads = new Option<int>("--threads") { Description = "Worlds that run side by side", DefaultValueFactory = static _ => Environment.ProcessorCount };
+        var without = new Option<SwarmFaults>("--without") { Description = "Kinds of faults to leave out, separated by commas: " + string.Join(", ", Enum.GetNames<SwarmFaults>()[1..^1]) };
+        var hosts = new Option<int>("--hosts") { Description = "Hosts at most, 2 to 6", DefaultValueFactory = static _ => 6 };
+        var flows = new Option<int>("--flows") { Description = "Conversations before faults stop; 0 for twenty or more", DefaultValueFactory = static _ => 0 };
+        var bytes = new Option<int>("--bytes") { Description = "Bytes of a conversation at most", DefaultValueFactory = static _ => 200_000 };
+        var command = new Command("simulate",
+            "Runs whole networks in virtual time, each from a seed: hosts with real stacks, links with faults, and judges that watch every turn. A seed that\n"
+            + "fails always fails, here and on any other machine.\n\nExamples:\n"
+            + "  peregrine simulate --seeds 1000                    a thousand fresh worlds\n"
+            + "  peregrine simulate --seed 42 --trace | less        one world, frame by frame\n"
+            + "  peregrine simulate --seed 42 --pcap 42.pcapng      the same for Wireshark\n"
+            + "  peregrine simulate --seed 42 --shrink              a smaller world that still fails, when 42 does\n"
+            + "  parallel peregrine simulate --first 1 --seeds 100000 --shard {}/8 --json part-{}.json ::: $(seq 8)\n"
+            + "  peregrine simulate merge part-*.json")
+        {
+            seeds, first, seed, trace, pcap, shrink, shard, json, threads, without, hosts, flows, bytes,
+        };
+        command.Subcommands.Add(CreateMerge());
+        command.SetAction((parsed, cancel) =>
+        {
+            var options = new SwarmOptions
+            {
+                Faults = SwarmFaults.All & ~parsed.GetValue(without), HostCountMax = Math.Clamp(parsed.GetValue(hosts), 2, 6),
+                FlowCountMax = Math.Max(0, parsed.GetValue(flows)), BytesMax = Math.Clamp(parsed.GetValue(bytes), 1, 10_000_000),
+            };
+            if (parsed.GetValue(seed) is { } one) return Task.FromResult(One(one, options, parsed.GetValue(trace), parsed.GetValue(pcap), parsed.GetValue(shrink), cancel));
+            var (index, count) = ParseShard(parsed.GetValue(shard), parsed.GetValue(first));
+            var range = new SwarmRange
+            {
+                First = parsed.GetValue(first) ?? (ulong)DateTime.UtcNow.Ticks, Count = parsed.GetValue(seeds), ShardCount = count, ShardIndex = index,
+                ThreadCount = Math.Clamp(parsed.GetValue(threads), 1, 1_024), Options = options,
+            };
+            return Task.FromResult(Many(range, parsed.GetValue(json), cancel));
+        });
+        return command;
+    }
+
+    private static Command CreateMerge()
+    {
+        var files = new Argument<FileInfo[]>("files") { Description = "Results that --json wrote", Arity = ArgumentArity.OneOrMore };
+        var merge = new Command("merge", "Adds up the results of shards and prints the sum. Fails when a shard found something.") { files };
+        merge.SetAction(parsed =>
+        {
+            var sum = new SwarmReport();
+            foreach (var file in parsed.GetValue(files)!) sum.Add(SwarmJson.Read(File.ReadAllText(file.FullName), file.Name));
+            SimulateOutput.Print(sum, new SwarmOptions());
+            return sum.Failures.Count == 0 ? 0 : 1;
+        });
+        return merge;
+    }
+
+    private static (int Index, int Count) ParseShard(string? text, ulong? first)
+    {
+        if (text is null) return (0, 1);
+        var parts = text.Split('/');
+        if (parts.Length != 2 || !int.TryParse(parts[0], CultureInfo.InvariantCulture, out var index) || !int.TryParse(parts[1], CultureInfo.InvariantCulture, out var count)
+            || count < 1 || index < 1 || index > count)
+            throw new ArgumentException($"--shard is '{text}'; it must be i/n with i from 1 to n, such as 3/8.");
+        if (first is null) throw new ArgumentException("--shard needs --first, the same for all shards: else each would take seeds of its own.");
+        return (index - 1, count);
+    }
+
+    private static int Many(SwarmRange range, FileInfo? json, CancellationToken cancel)
+    {
+        var shown = Stopwatch.GetTimestamp();
+        var isTerminal = !Console.IsErrorRedirected;
+        var share = (range.Count + range.ShardCount - 1 - range.ShardIndex) / range.ShardCount;
+        Console.Error.WriteLine($"seeds {range.First} to {range.First + (ulong)range.Count - 1}, {share} of them here, on {range.ThreadCount} threads; Ctrl-C ends it");
+        var report = SwarmRunner.Run(range, cancel, soFar =>
+        {
+            if (Stopwatch.GetElapsedTime(shown).TotalSeconds < (isTerminal ? 0.5 : 10)) return;
+            shown = Stopwatch.GetTimestamp();
+            var line = string.Create(CultureInfo.InvariantCulture, $"{soFar.Done} of {share} seeds, {soFar.Done / soFar.Seconds:F0} a second, {soFar.Failures.Count} failed");
+            Console.Error.Write(isTerminal ? "\r" + line.PadRight(70) : line + "\n");
+        });
+        if (isTerminal) Console.Error.Write("\r" + new string(' ', 70) + "\r");
+        if (json is not null) File.WriteAllText(json.FullName, SwarmJson.Write(report));
+        SimulateOutput.Print(report, range.Options);
+        if (cancel.IsCancellationRequested) return 130;
+        return report.Failures.Count == 0 ? 0 : 1;
+    }
+
+    private static int One(ulong seed, SwarmOptions options, bool trace, FileInfo? pcap, bool shrink, CancellationToken cancel)
+    {
+        using var capture = pcap is null ? null : new FrameCapture(pcap.Create(), $"peregrine simulate --seed {seed}{options.CommandLine}");
+        var counters = new SortedDictionary<string, long>(StringComparer.Ordinal);
+        var watch = new Watch(trace, capture, cancel);
+        var result = SwarmRun.Run(seed, options, counters: counters, observer: trace || capture is not null ? watch : null);
+        cancel.ThrowIfCancellationRequested();
+        if (result.Failure is not { } failure)
+        {
+            if (!trace) SimulateOutput.PrintCounters(counters);
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"seed {seed} is clean; trace hash {result.Hash:x16}"));
+            return 0;
+        }
+        if (!trace) Console.WriteLine(SwarmRun.LastFrames(seed, options));
+        Console.WriteLine(failure.Message);
+        if (shrink)
+        {
+            var smaller = SwarmRun.Shrink(seed, options, failure.Judge, static step => Console.Error.WriteLine("still fails " + step), cancel);
+            cancel.ThrowIfCancellationRequested();
+            Console.WriteLine($"the smallest that was found: peregrine simulate --seed {seed}{smaller.CommandLine} --trace");
+            Console.WriteLine(SwarmRun.Run(seed, smaller).Failure?.Message);
+        }
+        return 1;
+    }
+
+    /// <summary>Prints and captures frames, and ends the run when the user wants it.</summary>
+    private sealed class Watch(bool trace, FrameCapture? capture, CancellationToken cancel) : IFrameObserver
+    {
+        public void OnFrame(Instant time, LinkLane lane, ReadOnlySpan<byte> frame, FrameFate fate)
+        {
+            cancel.ThrowIfCancellationRequested();
+            capture?.OnFrame(time, lane, frame, fate);
+            if (trace) Console.WriteLine(FrameLog.Line(time, lane, frame, fate));
+        }
+    }
+}

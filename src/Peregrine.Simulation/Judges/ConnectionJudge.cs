@@ -1,0 +1,202 @@
+// What must hold of every connection whenever its stack rests: sequence numbers in order, windows kept, timers armed exactly when something
+// depends on them, states that agree with what was sent and received.
+using Peregrine.Core.Tcp;
+using Peregrine.Core.Tcp.Recovery;
+using Peregrine.Core.Time;
+using Peregrine.Simulation.Hosts;
+using Peregrine.Wire;
+
+namespace Peregrine.Simulation.Judges;
+
+internal sealed class ConnectionJudge(SimulatedHost host)
+{
+    // All connections of a small host in each turn; of a large one a few, in rounds.
+    private const int ConnectionsPerTurnMax = 64;
+
+    // What may fly beyond the window: limited transmit's two segments and rounding to whole ones (RFC 3042, RFC 6675 §5).
+    private const uint SegmentsBeyondCwnd = 3;
+
+    private readonly TcpContext _x = host.Stack.Tcp.Context;
+    private Seen[] _seen = new Seen[64];
+    private uint _next;
+    private int _turns;
+
+    private struct Seen
+    {
+        public SeqNumber Iss;
+        public ushort RemotePort;
+        public TcpState State;
+        public bool HasWindow;
+        public SeqNumber Una, Max, RcvNxt, Edge, PeerEdge;
+        public uint Cwnd;
+    }
+
+    /// <summary>Peers that do not keep the rules: what they cause is not held against the stack's windows.</summary>
+    public HashSet<IpAddress> Rogues { get; } = [];
+
+    /// <summary>A segment of this host, not a reset.</summary>
+    public void OnSent(in SegmentView view)
+    {
+        if (_x.Tcbs.UsedSlots > ConnectionsPerTurnMax || (view.Flags & (TcpFlags.Syn | TcpFlags.Ack)) != TcpFlags.Ack) return;
+        if (!TryFind(view, out var slot)) return;
+        var t = _x.Tcbs.Get(slot);
+        ref var c = ref t.C;
+        ref var seen = ref At(slot);
+        if (!seen.HasWindow || seen.Iss != c.Snd.Iss || seen.RemotePort != c.RemotePort || seen.State <= TcpState.SynReceived) return;
+        if (view.Ack.IsAfter(c.Rcv.Nxt) || view.Ack.IsBefore(seen.RcvNxt))
+            throw Failure("segments sent", t, $"acknowledges {view.Ack}, but RCV.NXT is {c.Rcv.Nxt} and was {seen.RcvNxt} before the turn");
+        if ((view.Seq + (uint)view.DataLength).IsAfter(c.Snd.Max) || view.Seq.IsBefore(seen.Una - 1))
+            throw Failure("segments sent", t, $"sends {view.Seq}+{view.DataLength}, but SND.UNA is {c.Snd.Una} and SND.MAX {c.Snd.Max}");
+        // RFC 9293 SHLD-14, RFC 7323 §2.3: the window that the peer computes ends where we think.
+        var edge = view.Ack + ((uint)view.Window << c.RcvScale);
+        if (edge.IsAfter(c.Rcv.Edge)) throw Failure("window kept", t, $"offers up to {edge}, but RCV's edge is {c.Rcv.Edge}");
+        var isCapped = view.Window == ushort.MaxValue;
+        if (!isCapped && edge.IsBefore(seen.Edge)) throw Failure("window kept", t, $"offers up to {edge} after it has offered {seen.Edge}");
+    }
+
+    public void AfterTurn()
+    {
+        _turns++;
+        var used = _x.Tcbs.UsedSlots;
+        var most = Math.Min(used, ConnectionsPerTurnMax);
+        for (uint i = 0; i < most; i++)
+        {
+            if (_next >= used) _next = 0;
+            Check(_x.Tcbs.Get(_next++));
+        }
+    }
+
+    private void Check(TcbRef t)
+    {
+        ref var c = ref t.C;
+        ref var seen = ref At(t.Index);
+        // A finished connection stays in CLOSED or, with its identity in a record, in TIME-WAIT.
+        if (c.State is TcpState.Closed or TcpState.TimeWait || (c.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) != 0)
+        {
+            seen = default;
+            return;
+        }
+        host.World.Judged.Connections++;
+        // A slot that has another connection since the last look. (The generation also changes when a handle is let go.)
+        if (seen.Iss != c.Snd.Iss || seen.RemotePort != c.RemotePort) seen = default;
+        CheckSequence(t, ref seen);
+        CheckState(t);
+        CheckSending(t, ref seen);
+        if ((c.Flags & TcbFlags.Ready) == 0) CheckTimers(t);
+        if (((_turns + t.Index) & 15) == 0 && c.State >= TcpState.Established && c.Snd.Max == c.Snd.Nxt)
+        {
+            host.World.Judged.Scoreboards++;
+            if (!_x.Recovery.Check(c, t.K)) throw Failure("scoreboard", t, "the scoreboard's sums and records do not agree");
+        }
+        seen = new Seen
+        {
+            Iss = c.Snd.Iss, RemotePort = c.RemotePort, State = c.State, HasWindow = true, Una = c.Snd.Una, Max = c.Snd.Max, RcvNxt = c.Rcv.Nxt, Edge = c.Rcv.Edge,
+            PeerEdge = seen.HasWindow ? SeqNumber.Max(seen.PeerEdge, c.Snd.Una + c.Snd.Wnd) : c.Snd.Una + c.Snd.Wnd, Cwnd = c.Cwnd,
+        };
+    }
+
+    private void CheckSequence(TcbRef t, ref Seen seen)
+    {
+        ref var c = ref t.C;
+        if (c.Snd.Una.IsAfter(c.Snd.Nxt) || c.Snd.Nxt.IsAfter(c.Snd.Max))
+            throw Failure("Una <= Nxt <= Max", t, $"SND.UNA {c.Snd.Una}, SND.NXT {c.Snd.Nxt}, SND.MAX {c.Snd.Max}");
+        if (c.Cwnd == 0 || c.Mss < 48) throw Failure("sending", t, $"cwnd {c.Cwnd}, MSS {c.Mss}");
+        if ((int)LossRecovery.Pipe(c, t.K) < 0) throw Failure("pipe", t, $"the pipe is {(int)LossRecovery.Pipe(c, t.K)}");
+        if (c.State > TcpState.SynSent && c.Snd.Una.IsBeforeOrEqual(c.Snd.QueueEnd))
+        {
+            var first = c.Snd.Una == c.Snd.Iss ? c.Snd.Iss + 1 : c.Snd.Una;
+            if ((uint)(c.Snd.QueueEnd - first) != c.SendQueue.Length)
+                throw Failure("send queue", t, $"{c.SendQueue.Length} bytes are queued for {first} to {c.Snd.QueueEnd}");
+        }
+        if (!seen.HasWindow || seen.State <= TcpState.SynReceived) return;
+        if (c.Snd.Una.IsBefore(seen.Una) || c.Rcv.Nxt.IsBefore(seen.RcvNxt)) throw Failure("never back", t, "SND.UNA or RCV.NXT went back");
+        if (c.Rcv.Edge.IsBefore(seen.Edge)) throw Failure("window kept", t, $"the window's edge went back from {seen.Edge} to {c.Rcv.Edge}");
+        if (c.Rcv.Nxt.IsAfter(c.Rcv.Edge + 1)) throw Failure("window kept", t, $"RCV.NXT {c.Rcv.Nxt} is beyond the window's edge {c.Rcv.Edge}");
+    }
+
+    // RFC 9293 §3.3.2: a state is what was sent and received; one that was skipped to does not agree with it.
+    private void CheckState(TcbRef t)
+    {
+        ref var c = ref t.C;
+        bool finQueued = (c.Flags & TcbFlags.FinQueued) != 0, finReceived = (c.Flags & TcbFlags.FinReceived) != 0;
+        var finAcked = (c.Flags & TcbFlags.FinSent) != 0 && c.Snd.Una.IsAfter(c.Snd.QueueEnd);
+        var synAcked = c.Snd.Una != c.Snd.Iss;
+        var good = c.State switch
+        {
+            TcpState.SynSent => !synAcked && !finReceived,
+            TcpState.SynReceived => !synAcked,
+            TcpState.Established => synAcked && !finReceived && !finQueued,
+            TcpState.FinWait1 => synAcked && finQueued && !finAcked && !finReceived,
+            TcpState.FinWait2 => finQueued && finAcked && !finReceived,
+            TcpState.CloseWait => synAcked && finReceived && !finQueued,
+            TcpState.Closing => finQueued && finReceived && !finAcked,
+            TcpState.LastAck => finQueued && finReceived && !finAcked,
+            _ => false,
+        };
+        if (!good) throw Failure("states", t, $"is in {c.State} with FIN queued {finQueued}, acknowledged {finAcked}, received {finReceived}, SYN acknowledged {synAcked}");
+    }
+
+    private void CheckSending(TcbRef t, ref Seen seen)
+    {
+        ref var c = ref t.C;
+        if (!seen.HasWindow || seen.State <= TcpState.SynReceived || !c.Snd.Max.IsAfter(seen.Max) || Rogues.Contains(c.Remote)) return;
+        var pipe = LossRecovery.Pipe(c, t.K);
+        var cwnd = Math.Max(c.Cwnd, seen.Cwnd) + (SegmentsBeyondCwnd * c.Mss);
+        if (pipe > cwnd) throw Failure("flight within cwnd", t, $"{pipe} bytes are in flight with a congestion window of {c.Cwnd}, before {seen.Cwnd}");
+        // One byte beyond is a window probe, and a FIN takes a number.
+        var edge = SeqNumber.Max(seen.PeerEdge, c.Snd.Una + c.Snd.Wnd);
+        if (c.Snd.Max.IsAfter(edge + 2)) throw Failure("flight within window", t, $"sent up to {c.Snd.Max}, the peer's window ends at {edge}");
+    }
+
+    // RFC 6298 §5.1, §5.2, RFC 9293 §3.8.6.1: a timer runs exactly while something depends on it.
+    private void CheckTimers(TcbRef t)
+    {
+        ref var c = ref t.C;
+        ref var k = ref t.K;
+        var now = host.LocalNow;
+        var outstanding = c.Snd.Una != c.Snd.Nxt;
+        var isOpen = c.State >= TcpState.Established;
+        var finWaits = (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued;
+        var waits = isOpen && (c.Snd.QueueEnd.IsAfter(c.Snd.Nxt) || finWaits);
+        if ((outstanding || waits || c.State == TcpState.SynSent) && !k.Retransmission.IsSet)
+            throw Failure("timers", t, $"{(outstanding ? "data are outstanding" : "data wait")} and no retransmission or persist timer runs");
+        if (isOpen && !outstanding && !waits && k.Retransmission.IsSet) throw Failure("timers", t, "the retransmission timer runs for nothing");
+        if (k.Retransmission.IsSet && k.Retransmission.ToInstant(now) - now > _x.Recovery.Settings.RtoMax + Duration.FromSeconds(1))
+            throw Failure("timers", t, $"the retransmission timer is {k.Retransmission.ToInstant(now) - now} away");
+        if ((c.Flags & TcbFlags.AckDelayed) != 0)
+        {
+            // RFC 9293 MUST-40.
+            if (!k.DelayedAck.IsSet) throw Failure("timers", t, "an ACK is owed and its timer does not run");
+            if (k.DelayedAck.ToInstant(now) - now > Duration.FromMilliseconds(500)) throw Failure("timers", t, "an ACK is delayed by more than half a second");
+        }
+        if ((c.Flags & TcbFlags.AckNow) != 0 && isOpen) throw Failure("timers", t, "an ACK is due and the connection is not asked for it");
+        var earliest = Deadline.Min(Deadline.Min(k.Retransmission, k.DelayedAck), Deadline.Min(k.Keepalive, k.UserTimeout));
+        if (!earliest.IsSet) return;
+        var armed = _x.Wheel.DeadlineOf(t.Index);
+        if (!armed.IsSet || earliest.IsBefore(armed)) throw Failure("timers", t, "a deadline comes before what the wheel knows of");
+    }
+
+    private bool TryFind(in SegmentView view, out uint slot)
+    {
+        ushort local = view.SourcePort, remote = view.DestinationPort;
+        for (slot = 0; slot < _x.Tcbs.UsedSlots; slot++)
+        {
+            ref var c = ref _x.Tcbs.Get(slot).C;
+            if (c.LocalPort != local || c.RemotePort != remote || c.State is TcpState.Closed or TcpState.TimeWait) continue;
+            if ((c.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) == 0 && c.Remote == view.Destination && c.Local == view.Source) return true;
+        }
+        return false;
+    }
+
+    private ref Seen At(uint slot)
+    {
+        if (slot >= _seen.Length) Array.Resize(ref _seen, (int)Math.Max(slot + 1, (uint)_seen.Length * 2));
+        return ref _seen[slot];
+    }
+
+    private SimulationFailureException Failure(string judge, TcbRef t, string what)
+    {
+        ref var c = ref t.C;
+        return host.World.Failure(judge, $"{host.Name} {c.LocalPort}>{c.Remote}:{c.RemotePort} ({c.State})", what);
+    }
+}

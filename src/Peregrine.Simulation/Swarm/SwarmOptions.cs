@@ -1,0 +1,37 @@
+// What the swarm's worlds are to be like. Everything else follows from the seed.
+namespace Peregrine.Simulation.Swarm;
+
+internal sealed record SwarmOptions
+{
+    /// <summary>Faults that may be chosen.</summary>
+    public SwarmFaults Faults { get; init; } = SwarmFaults.All;
+
+    /// <summary>Hosts at most.</summary>
+    public int HostCountMax { get; init; } = 6;
+
+    /// <summary>Conversations at most; 0 for as many as a world is worth its seed with.</summary>
+    public int FlowCountMax { get; init; }
+
+    /// <summary>Frames that hosts have sent before faults stop.</summary>
+    public int FrameCountMin { get; init; } = 5_000;
+
+    /// <summary>Conversations before faults stop.</summary>
+    public int FlowCountMin { get; init; } = 20;
+
+    /// <summary>Bytes of a conversation at most, in each direction.</summary>
+    public int BytesMax { get; init; } = 200_000;
+
+    /// <summary>Text of the options that differ from the defaults, as the command line takes them.</summary>
+    public string CommandLine
+    {
+        get
+        {
+            var text = "";
+            if (Faults != SwarmFaults.All) text += " --without " + (SwarmFaults.All & ~Faults).ToString().Replace(" ", "", StringComparison.Ordinal);
+            if (HostCountMax != 6) text += $" --hosts {HostCountMax}";
+            if (FlowCountMax != 0) text += $" --flows {FlowCountMax}";
+            if (BytesMax != 200_000) text += $" --bytes {BytesMax}";
+            return text;
+        }
+    }
+}
