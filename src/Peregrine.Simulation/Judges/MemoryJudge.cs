@@ -24,7 +24,7 @@ internal sealed class MemoryJudge(SimulatedHost host)
             if (c.SendQueue.Length > 0) count += SeeChain(c.SendQueue.Head, slot, "send queue");
             if (c.SendQueue.ReservedLength > 0 && _seen[c.SendQueue.ReservedBlock] != _walk) count++;
             if (c.ReceiveQueue.Length > 0) count += SeeChain(c.ReceiveQueue.Head, slot, "receive queue");
-            if (t.K.OutOfOrder.IntervalCount > 0) count += t.K.OutOfOrder.BlocksHeld + 1;
+            if (t.K.OutOfOrder.HasIntervals) count += x.OutOfOrder.View(t.K.OutOfOrder).Header.BlocksHeld + 1;
             if (!x.SendQueue.Check(c.SendQueue)) throw Failure($"connection {slot}: its send queue does not hang together");
             if (!x.ReceiveQueue.Check(c.ReceiveQueue)) throw Failure($"connection {slot}: its receive queue does not hang together");
             if (!x.OutOfOrder.Check(ref t.K.OutOfOrder)) throw Failure($"connection {slot}: its out-of-order queue does not hang together");
