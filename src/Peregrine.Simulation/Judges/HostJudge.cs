@@ -32,8 +32,10 @@ internal sealed class HostJudge
         _memory = new MemoryJudge(host);
         _resetsBefore = _stack.Tcp.Counters.ResetsSent;
         var options = _stack.Options;
-        _strangers = new RateJudge(options.TcpRepliesPerSecond, options.TcpReplyBurst);
-        _icmpErrors = new RateJudge(options.Ip.IcmpErrorsPerSecond, options.Ip.IcmpErrorBurst);
+        // What waited for a neighbour's address leaves later, and at once.
+        var late = options.Ip.NeighbourQueueTotalMax;
+        _strangers = new RateJudge(options.TcpRepliesPerSecond, options.TcpReplyBurst + late);
+        _icmpErrors = new RateJudge(options.Ip.IcmpErrorsPerSecond, options.Ip.IcmpErrorBurst + late);
     }
 
     public ConnectionJudge Connections => _connections;

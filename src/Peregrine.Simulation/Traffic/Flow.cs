@@ -115,6 +115,10 @@ internal sealed class Flow(TrafficState traffic, int id, FlowPlan plan)
             case SocketError.TimedOut:
                 Excuses |= Excuse.TimedOut;
                 break;
+            case SocketError.ConnectionReset when !Plan.IsCalm && ClientReceived == Plan.ServerBytes && ServerReceived == ClientTotal:
+                // All has arrived, and only the last ACK was lost: the peer's TIME-WAIT gave way to others, or its clock ran away.
+                Excuses |= Excuse.TimedOut;
+                break;
             case SocketError.ConnectionReset when before == Excuse.None && IsServerAccepted:
                 throw Failure("no error out of nothing", isClient, "the connection was reset, and nobody did it");
             case SocketError.ConnectionReset:
@@ -131,10 +135,10 @@ internal sealed class Flow(TrafficState traffic, int id, FlowPlan plan)
     }
 
     public SimulationFailureException Failure(string judge, bool isClient, string what) => traffic.World.Failure(
-        judge, $"flow {Id} {Plan.Client.Name}>{Plan.Server.Name} at the {(isClient ? "client" : "server")}", what);
+        judge, $"flow {Id} {Plan.Client.Name}>{Plan.Server.Name} at the {(isClient ? "client" : "server")}", $"{what} ({this})");
 
     public override string ToString() =>
         $"flow {Id} {Plan.Client.Name}>{Plan.Server.Name} {Plan.Kind}/{Plan.Ending} sent {ClientSent} and {ServerSent}, "
         + $"received {ServerReceived} and {ClientReceived} of {ClientTotal} and {Plan.ServerBytes}, "
-        + $"client done {IsClientDone}, server accepted {IsServerAccepted} done {IsServerDone}, excuses {Excuses}";
+        + $"port {Plan.LocalPort}, v6 {Plan.IsV6}, lets go {Plan.LetsGo}, client done {IsClientDone}, server accepted {IsServerAccepted} done {IsServerDone}, excuses {Excuses}";
 }
