@@ -10,6 +10,9 @@ internal sealed class FrameBuffer
 
     public int Length { get; private set; }
 
+    /// <summary>A byte was changed on the way. It happens to a frame once at most: two changes can cancel each other in a checksum.</summary>
+    public bool IsDamaged { get; set; }
+
     public Span<byte> Span => _bytes.AsSpan(0, Length);
 
     /// <summary>Makes room; what was in it is gone.</summary>
@@ -37,6 +40,7 @@ internal sealed class FrameBufferPool
         HeldCount++;
         var buffer = _free.Count > 0 ? _free.Pop() : new FrameBuffer();
         buffer.Reset(length);
+        buffer.IsDamaged = false;
         return buffer;
     }
 
@@ -44,6 +48,7 @@ internal sealed class FrameBufferPool
     {
         var copy = Rent(frame.Length);
         frame.Span.CopyTo(copy.Span);
+        copy.IsDamaged = frame.IsDamaged;
         return copy;
     }
 

@@ -136,7 +136,7 @@ public sealed class LinkLane : IEventTarget
 
     private void Travel(LinkConditions c, FrameBuffer frame, Instant departure)
     {
-        if (_random.PerMillion(c.CorruptionPerMillion)) Corrupt(frame);
+        if (_random.PerMillion(c.CorruptionPerMillion) && !frame.IsDamaged) Corrupt(frame);
         var twin = _random.PerMillion(c.DuplicationPerMillion) ? _world.Buffers.Copy(frame) : null;
         Arrive(c, frame, departure);
         if (twin is null) return;
@@ -167,6 +167,7 @@ public sealed class LinkLane : IEventTarget
         var bytes = frame.Span;
         bytes[_random.Next(bytes.Length)] ^= (byte)(1 << _random.Next(8));
         _counters.Corrupted++;
+        frame.IsDamaged = true;
         _world.OnCorrupted(this, frame);
     }
 
