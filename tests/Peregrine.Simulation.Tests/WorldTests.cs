@@ -31,11 +31,12 @@ public sealed class WorldTests
         using var world = new SimulatedWorld(7);
         var traffic = new TrafficState(world);
         var (a, b) = Pair(world, traffic, out var link);
-        link.Delay(Duration.FromMilliseconds(3), Duration.FromMilliseconds(2)).Lose(30_000).Duplicate(20_000).Corrupt(10_000).Reorder(50_000, Duration.FromMilliseconds(9));
+        link.Delay(Duration.FromMilliseconds(3), Duration.FromMilliseconds(2)).Lose(50_000).Duplicate(60_000).Corrupt(60_000).Reorder(150_000, Duration.FromMilliseconds(9));
         var flow = a.Connect(new FlowPlan { Client = a.Host, Server = b.Host, ClientBytes = 150_000, ServerBytes = 70_000 });
         Assert.True(world.RunUntil(() => flow.IsDone, Duration.FromSeconds(120)), flow.ToString());
         Assert.Equal((150_008L, 70_000L), (flow.ServerReceived, flow.ClientReceived));
-        Assert.True(link.AtoB.Counters is { Lost: > 0, Duplicated: > 0, Corrupted: > 0, Reordered: > 0 });
+        var counters = link.AtoB.Counters;
+        Assert.True(counters is { Lost: > 0, Duplicated: > 0, Corrupted: > 0, Reordered: > 0 }, $"{counters.Lost} {counters.Duplicated} {counters.Corrupted} {counters.Reordered}");
         Assert.True(a.Host.Stack.Tcp.Counters.SegmentsRetransmitted > 0);
     }
 

@@ -22,9 +22,8 @@ internal sealed class HostClock(Instant worldStart, Instant localStart)
         if (local.IsNever) return Instant.Never;
         var ahead = (local - _local).Nanoseconds;
         if (ahead <= 0) return now;
-        // The inverse is only near: step until the clock is there, so that a host is not woken for nothing.
-        var elapsed = ahead - (ahead / 1_000 * _driftPpm / 1_000);
-        var at = _world + new Duration(elapsed);
+        // The inverse is only near, by a clock's rounding: step until the clock is there, so that a host is not woken for nothing.
+        var at = _world + new Duration((long)((Int128)ahead * 1_000_000 / (1_000_000 + _driftPpm)));
         for (var i = 0; i < 64 && Local(at) < local; i++) at += new Duration(Math.Max(1, (local - Local(at)).Nanoseconds));
         return Instant.Max(at, now);
     }

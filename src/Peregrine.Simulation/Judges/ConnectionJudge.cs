@@ -66,6 +66,22 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         }
     }
 
+    /// <summary>The connections as they stand, a line each: for a failure's report.</summary>
+    public IEnumerable<string> Describe()
+    {
+        var lines = new List<string>();
+        for (uint slot = 0; slot < _x.Tcbs.UsedSlots && lines.Count < 20; slot++)
+        {
+            var t = _x.Tcbs.Get(slot);
+            ref var c = ref t.C;
+            if (c.State is TcpState.Closed or TcpState.TimeWait && c.Flags == TcbFlags.None) continue;
+            lines.Add(
+                $"{host.Name} {c.LocalPort}>{c.Remote}:{c.RemotePort} {c.State} flags {c.Flags} una {c.Snd.Una} nxt {c.Snd.Nxt} max {c.Snd.Max} queued to {c.Snd.QueueEnd} "
+                + $"window {c.Snd.Wnd} unread {c.ReceiveQueue.Length} events {c.PendingEvents} timer {t.K.Retransmission.ToInstant(host.LocalNow)}");
+        }
+        return lines;
+    }
+
     private void Check(TcbRef t)
     {
         ref var c = ref t.C;

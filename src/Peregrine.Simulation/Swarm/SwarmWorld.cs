@@ -185,6 +185,7 @@ internal sealed class SwarmWorld : IDisposable
     {
         var stuck = Traffic.Flows.Where(static f => !f.IsDone).Select(static f => f.ToString()).Take(3).ToList();
         if (stuck.Count == 0) stuck.Add("a server's end that never learnt its flow");
+        foreach (var host in World.Hosts) stuck.AddRange(host.Judge.Connections.Describe());
         return World.Failure("liveness", "world", $"{limit} after all faults had stopped: {string.Join("; ", stuck)}");
     }
 

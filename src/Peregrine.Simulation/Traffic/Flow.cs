@@ -119,6 +119,10 @@ internal sealed class Flow(TrafficState traffic, int id, FlowPlan plan)
                 // All has arrived, and only the last ACK was lost: the peer's TIME-WAIT gave way to others, or its clock ran away.
                 Excuses |= Excuse.TimedOut;
                 break;
+            case SocketError.ConnectionReset when !Plan.IsCalm && Plan.Server.Stack.Tcp.Counters.SynCookiesSent > 0:
+                // A cookie holds for the first byte only: of a client whose first segments were lost, a later one belongs nowhere.
+                Excuses |= Excuse.NeverAccepted;
+                break;
             case SocketError.ConnectionReset when before == Excuse.None && IsServerAccepted:
                 throw Failure("no error out of nothing", isClient, "the connection was reset, and nobody did it");
             case SocketError.ConnectionReset:

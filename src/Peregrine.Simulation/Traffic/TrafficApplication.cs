@@ -48,6 +48,7 @@ internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost hos
     public void OnRestart(SimulatedHost host)
     {
         foreach (var end in _ends.Values.ToArray()) end.OnRestart();
+        ExcuseUnaccepted(Excuse.Restart);
         _ends.Clear();
         _due.Clear();
         (_isListening, _isBound) = (false, false);
@@ -139,9 +140,19 @@ internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost hos
     public void StopListening()
     {
         if (!_isListening) return;
+        ExcuseUnaccepted(Excuse.Refused);
         Host.Stack.Tcp.CloseListener(_listener, Host.LocalNow);
         _isListening = false;
         Host.Wake();
+    }
+
+    // Connections that wait to be accepted go without a server's end that could say so.
+    private void ExcuseUnaccepted(Excuse excuse)
+    {
+        foreach (var flow in Traffic.Flows)
+        {
+            if (flow.Plan.Server == Host && !flow.IsDone && !flow.IsServerAccepted) flow.Excuses |= excuse;
+        }
     }
 
     public void Accept(Instant now)
