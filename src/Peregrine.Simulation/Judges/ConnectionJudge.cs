@@ -85,7 +85,8 @@ internal sealed class ConnectionJudge(SimulatedHost host)
     private void Check(TcbRef t)
     {
         ref var c = ref t.C;
-        ref var seen = ref At(t.Index);
+        var index = _x.Tcbs.IndexOf(t);
+        ref var seen = ref At(index);
         // A finished connection stays in CLOSED or, with its identity in a record, in TIME-WAIT.
         if (c.State is TcpState.Closed or TcpState.TimeWait || (c.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) != 0)
         {
@@ -99,7 +100,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         CheckState(t);
         CheckSending(t, ref seen);
         if ((c.Flags & TcbFlags.Ready) == 0) CheckTimers(t);
-        if (((_turns + t.Index) & 15) == 0 && c.State >= TcpState.Established && c.Snd.Max == c.Snd.Nxt)
+        if (((_turns + index) & 15) == 0 && c.State >= TcpState.Established && c.Snd.Max == c.Snd.Nxt)
         {
             host.World.Judged.Scoreboards++;
             if (!_x.Recovery.Check(c, t.K)) throw Failure("scoreboard", t, "the scoreboard's sums and records do not agree");
@@ -188,7 +189,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         if ((c.Flags & TcbFlags.AckNow) != 0 && isOpen) throw Failure("timers", t, "an ACK is due and the connection is not asked for it");
         var earliest = Deadline.Min(Deadline.Min(k.Retransmission, k.DelayedAck), Deadline.Min(k.Keepalive, k.UserTimeout));
         if (!earliest.IsSet) return;
-        var armed = _x.Wheel.DeadlineOf(t.Index);
+        var armed = _x.Wheel.DeadlineOf(_x.Tcbs.IndexOf(t));
         if (!armed.IsSet || earliest.IsBefore(armed)) throw Failure("timers", t, "a deadline comes before what the wheel knows of");
     }
 
