@@ -8,7 +8,7 @@ namespace Peregrine.Simulation.Judges;
 internal static class Terminals
 {
     public static long Sum(in TcpCounters c) =>
-        c.SegmentsAccepted + c.DroppedMalformed + c.DroppedChecksum + c.DroppedNotUnicast + c.DroppedNoConnection + c.DroppedPaws
+        c.SegmentsAccepted + c.SegmentsMerged + c.DroppedMalformed + c.DroppedChecksum + c.DroppedNotUnicast + c.DroppedNoConnection + c.DroppedPaws
         + c.DroppedNoTimestamp + c.DroppedOutOfWindow + c.DroppedResetNotExact + c.DroppedSynInConnection + c.DroppedNoAckBit
         + c.DroppedUnacceptableAck + c.ResetsReceived + c.DroppedSynBacklogFull + c.DroppedAcceptQueueFull + c.DroppedConnectionLimit
         + c.SynsAccepted + c.TimeWaitSegments + c.DroppedReceiverGone;
