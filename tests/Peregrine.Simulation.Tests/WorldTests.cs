@@ -40,6 +40,21 @@ public sealed class WorldTests
         Assert.True(a.Host.Stack.Tcp.Counters.SegmentsRetransmitted > 0);
     }
 
+    // The swarm's seed 10: with a clock whose stamps have their highest bit set, RACK waited for nine minutes.
+    [Fact]
+    public void LossesAreRepairedSoonWhateverTheClockShows()
+    {
+        using var world = new SimulatedWorld(10);
+        var traffic = new TrafficState(world);
+        var a = new TrafficApplication(traffic, world.AddHost("a", new HostOptions { ClockStart = new Instant(700_000_000_000) }), 16);
+        var b = new TrafficApplication(traffic, world.AddHost("b"), 16);
+        a.Host.Application = a;
+        b.Host.Application = b;
+        world.Connect(a.Host, b.Host).Lose(30_000).Reorder(100_000, Duration.FromMilliseconds(3));
+        var flow = a.Connect(new FlowPlan { Client = a.Host, Server = b.Host, ClientBytes = 400_000 });
+        Assert.True(world.RunUntil(() => flow.IsDone, Duration.FromSeconds(60)), flow.ToString());
+    }
+
     [Fact]
     public void APartitionThatHealsDelaysAndLosesNothing()
     {
