@@ -16,7 +16,8 @@ internal class VethSetup : LinkSetup
     /// <param name="chunkCount">Chunks of the pool.</param>
     /// <param name="chunkSize">Bytes a chunk.</param>
     /// <param name="queueCount">Queues of the interfaces.</param>
-    public VethSetup(string line, int chunkCount, int chunkSize, int queueCount = 1)
+    /// <param name="mtu">Their MTU.</param>
+    public VethSetup(string line, int chunkCount, int chunkSize, int queueCount = 1, int mtu = 1_500)
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "not run: a pair of interfaces needs root");
         Pool = PoolFixture.Pool(chunkCount, chunkSize);
@@ -26,6 +27,8 @@ internal class VethSetup : LinkSetup
         {
             KernelFixture.NoIPv6ByItself();
             KernelInterface.AddPair(Near, Far, queueCount: queueCount);
+            KernelInterface.SetMtu(Near, mtu);
+            KernelInterface.SetMtu(Far, mtu);
             KernelInterface.SetUp(Far);
             KernelInterface.SetUp(Near);
             KernelFixture.WaitUntilCarrying(Near, Far);
