@@ -227,6 +227,10 @@ internal sealed class SteeringProgram
         _code.Do(And, R1, 0x0F);
         _code.Do(ShiftLeft, R1, 2);
         _code.JumpIf(Less, R1, 20, "pass");
+        // A fragment that is not the first has no ports where they would be looked for.
+        _code.Load(Bits16, R5, Transport, 8 + 6);
+        _code.FromNetworkHalf(R5);
+        _code.JumpIf(AnyBit, R5, 0x1FFF, "pass");
         _code.Load(Bits8, Protocol, Transport, 8 + 9);
         _code.Do(Add, Transport, R1);
         // The quoted packet's source port stands where a received one's destination port is looked for.
@@ -240,6 +244,15 @@ internal sealed class SteeringProgram
         _code.JumpIf(Equal, R1, 0, "pass");
         _code.JumpIf(Greater, R1, 4, "pass");
         _code.Load(Bits8, Protocol, Transport, 8 + 6);
+        // What we send has no other extension header: the first fragment of a datagram.
+        _code.JumpIf(NotEqual, Protocol, Fragment, "quoted6");
+        Need(Transport, 8 + 40 + 8);
+        _code.Load(Bits16, R5, Transport, 8 + 40 + 2);
+        _code.FromNetworkHalf(R5);
+        _code.JumpIf(AnyBit, R5, 0xFFF8, "pass");
+        _code.Load(Bits8, Protocol, Transport, 8 + 40);
+        _code.Do(Add, Transport, 8);
+        _code.Label("quoted6");
         _code.Do(Add, Transport, 8 + 40 - 2);
         _code.Label("quoted-ports");
         _code.JumpIf(Equal, Protocol, Tcp, "ports");

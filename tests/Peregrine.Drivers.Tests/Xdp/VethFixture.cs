@@ -18,11 +18,19 @@ internal sealed class VethFixture : IDisposable
 
     public static readonly IpAddress Far4 = IpAddress.Parse("10.94.0.1"), Near4 = IpAddress.Parse("10.94.0.2"), Own4 = IpAddress.Parse("10.94.0.3");
 
-    public VethFixture(int mtu = 1500, int queueCount = 1)
+    /// <param name="mtu">Of both ends.</param>
+    /// <param name="queueCount">Queues of each.</param>
+    /// <param name="kernelSpeaksIPv6">False keeps the kernels from sending by themselves, so that every frame is the test's.</param>
+    public VethFixture(int mtu = 1500, int queueCount = 1, bool kernelSpeaksIPv6 = true)
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "not run: AF_XDP needs root");
         NearSpace = NetworkNamespace.Create();
         FarSpace = NetworkNamespace.Create();
+        if (!kernelSpeaksIPv6)
+        {
+            NearSpace.Run(KernelFixture.NoIPv6ByItself);
+            FarSpace.Run(KernelFixture.NoIPv6ByItself);
+        }
         MakePair(mtu, queueCount);
     }
 
