@@ -1,6 +1,7 @@
 // One interface as the IP layer keeps it: what the link is, what routers said about it, and the burst of frames that waits to be
 // transmitted. Addresses and neighbours are in tables of their own.
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
 using Peregrine.Core.Time;
@@ -20,6 +21,9 @@ internal sealed class IpInterface
         Mtu = options.Mtu;
         IPv6Mtu = options.Mtu;
         HopLimit = bounds.DefaultHopLimit;
+        Span<byte> mac = stackalloc byte[6];
+        options.MacAddress.WriteTo(mac);
+        (MacHead, MacTail) = (MemoryMarshal.Read<uint>(mac), MemoryMarshal.Read<ushort>(mac[4..]));
         _burst = new Frame[bounds.OutputBurstMax];
         _reserve = bounds.OutputReserve;
     }
@@ -31,6 +35,11 @@ internal sealed class IpInterface
     public string Name => Options.Name;
 
     public MacAddress Mac => Options.MacAddress;
+
+    /// <summary>The address as it lies in a frame, in two words.</summary>
+    public uint MacHead { get; }
+
+    public ushort MacTail { get; }
 
     public bool IsEthernet => Options.Medium == LinkMedium.Ethernet;
 

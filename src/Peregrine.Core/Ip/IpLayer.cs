@@ -58,6 +58,9 @@ public sealed class IpLayer
     /// <summary>What happened to frames and packets so far.</summary>
     public ref IpCounters Counters => ref _counters;
 
+    /// <summary>Checks what is received. For tests.</summary>
+    internal IpInput Input => _input;
+
     /// <summary>What happened to ICMP messages so far.</summary>
     public ref IcmpCounters IcmpCounters => ref _icmpCounters;
 

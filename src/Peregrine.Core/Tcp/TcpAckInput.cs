@@ -21,7 +21,11 @@ internal sealed class TcpAckInput(TcpContext context)
         var isDuplicate = outstanding && s.Ack == una && s.Length == 0 && c.Snd.Wnd == priorWindow;
         var wait = Duration.Zero;
         var isNews = s.Ack.IsAfter(una) || isDuplicate || s.Options.SackBlockCount > 0;
-        if (isNews) wait = _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now).ReorderingWait;
+        if (isNews)
+        {
+            _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now, out var sample);
+            wait = sample.ReorderingWait;
+        }
         if (c.Snd.Una != una) OnProgress(t, una, now);
         if ((s.Flags & TcpFlags.Ece) != 0 && !s.IsSyn) _x.Recovery.OnEcnEcho(ref c, ref t.K);
         if (isNews) TcpLossTimer.OnAck(_x, t, wait, now);

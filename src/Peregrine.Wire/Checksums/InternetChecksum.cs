@@ -83,7 +83,7 @@ public static class InternetChecksum
 
     /// <summary>Whether a sum over a message that includes its checksum says that the message is whole.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsValid(uint sum) => Fold(sum) == 0xFFFF;
+    public static bool IsValid(ulong sum) => Fold(sum) == 0xFFFF;
 
     /// <summary>The sum of a pseudo-header: RFC 9293 §3.1 for IPv4, RFC 8200 §8.1 for IPv6, by the family of the source.</summary>
     /// <param name="source">Source address.</param>

@@ -54,28 +54,30 @@ internal static class AckAccount
     }
 
     /// <summary>What the ACK says, for congestion control and rate estimation.</summary>
-    internal static AckSample MakeSample(ref RecoveryState r, in Delivery d, uint acked, uint inFlight, bool isRoundStart, Instant now)
+    internal static void MakeSample(ref RecoveryState r, in Delivery d, uint acked, uint inFlight, bool isRoundStart, Instant now, out AckSample sample)
     {
         var stamp = TimeStamp32.Of(now);
-        var sample = new AckSample
-        {
-            Now = now, AckedBytes = acked, SackedBytes = d.SackedBytes, LostBytes = d.LostBytes, DuplicateBytes = d.DuplicateBytes,
-            DeliveredBytes = d.Bytes, Delivered = r.Delivered, PriorDelivered = r.Delivered, InFlightBefore = inFlight, IsRoundStart = isRoundStart,
-        };
-        if (!d.HasLatest) return sample;
+        sample = default;
+        sample.Now = now;
+        sample.AckedBytes = acked;
+        sample.SackedBytes = d.SackedBytes;
+        sample.LostBytes = d.LostBytes;
+        sample.DuplicateBytes = d.DuplicateBytes;
+        sample.DeliveredBytes = d.Bytes;
+        sample.Delivered = r.Delivered;
+        sample.PriorDelivered = r.Delivered;
+        sample.InFlightBefore = inFlight;
+        sample.IsRoundStart = isRoundStart;
+        if (!d.HasLatest) return;
         var sentAt = TimeStamp32.Of(d.Latest.SentAt);
-        sample = sample with
-        {
-            PriorDelivered = d.Latest.Delivered,
-            SendElapsed = TimeStamp32.Between(d.Latest.FirstSentAt, sentAt),
-            AckElapsed = TimeStamp32.Between(d.Latest.DeliveredAt, stamp),
-            SinceLastDelivery = TimeStamp32.Between(r.DeliveredAt, stamp),
-            IsAppLimited = d.Latest.Has(RecordFlags.AppLimited),
-            Rtt = d.Latest.Has(RecordFlags.Retransmitted) ? Duration.Zero : now - d.Latest.SentAt,
-        };
+        sample.PriorDelivered = d.Latest.Delivered;
+        sample.SendElapsed = TimeStamp32.Between(d.Latest.FirstSentAt, sentAt);
+        sample.AckElapsed = TimeStamp32.Between(d.Latest.DeliveredAt, stamp);
+        sample.SinceLastDelivery = TimeStamp32.Between(r.DeliveredAt, stamp);
+        sample.IsAppLimited = d.Latest.Has(RecordFlags.AppLimited);
+        if (!d.Latest.Has(RecordFlags.Retransmitted)) sample.Rtt = now - d.Latest.SentAt;
         r.FirstSentAt = sentAt;
         r.DeliveredAt = stamp;
         if (r.AppLimitedUntil != 0 && (int)(r.Delivered - r.AppLimitedUntil) > 0) r.AppLimitedUntil = 0;
-        return sample;
     }
 }

@@ -3,68 +3,68 @@ using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Tcp.Recovery;
 
-/// <summary>The outcome of one ACK.</summary>
-internal readonly struct AckSample
+/// <summary>The outcome of one ACK. Filled in its place and passed by reference: a copy right behind the stores that made it waits for them.</summary>
+internal struct AckSample
 {
     /// <summary>When the ACK was processed.</summary>
-    internal Instant Now { get; init; }
+    internal Instant Now { get; set; }
 
     /// <summary>Sequence space that Snd.Una moved over.</summary>
-    internal uint AckedBytes { get; init; }
+    internal uint AckedBytes { get; set; }
 
     /// <summary>Bytes that SACK blocks newly reported.</summary>
-    internal uint SackedBytes { get; init; }
+    internal uint SackedBytes { get; set; }
 
     /// <summary>Bytes that had not been reported before, by SACK or cumulatively.</summary>
-    internal uint DeliveredBytes { get; init; }
+    internal uint DeliveredBytes { get; set; }
 
     /// <summary>RFC 8985 §6.2 step 5: when to look for losses again if no ACK comes before; zero for never.</summary>
-    internal Duration ReorderingWait { get; init; }
+    internal Duration ReorderingWait { get; set; }
 
     /// <summary>Bytes newly marked lost.</summary>
-    internal uint LostBytes { get; init; }
+    internal uint LostBytes { get; set; }
 
     /// <summary>Bytes that a D-SACK block reported as received twice (RFC 2883).</summary>
-    internal uint DuplicateBytes { get; init; }
+    internal uint DuplicateBytes { get; set; }
 
     /// <summary>Round-trip time of the latest record delivered, in nanoseconds; 0 when it was retransmitted or none was delivered.</summary>
-    internal Duration Rtt { get; init; }
+    internal Duration Rtt { get; set; }
 
     /// <summary>Bytes delivered in all, modulo 2³².</summary>
-    internal uint Delivered { get; init; }
+    internal uint Delivered { get; set; }
 
     /// <summary>What <see cref="Delivered"/> was when the latest record delivered was sent.</summary>
-    internal uint PriorDelivered { get; init; }
+    internal uint PriorDelivered { get; set; }
 
     /// <summary>The time over which Delivered − PriorDelivered were sent; 0 when nothing was delivered.</summary>
-    internal Duration SendElapsed { get; init; }
+    internal Duration SendElapsed { get; set; }
 
     /// <summary>The time over which they were acknowledged.</summary>
-    internal Duration AckElapsed { get; init; }
+    internal Duration AckElapsed { get; set; }
 
     /// <summary>Time since the ACK before that delivered something, time with nothing in flight left out.</summary>
-    internal Duration SinceLastDelivery { get; init; }
+    internal Duration SinceLastDelivery { get; set; }
 
     /// <summary>RFC 6675 pipe before this ACK.</summary>
-    internal uint InFlightBefore { get; init; }
+    internal uint InFlightBefore { get; set; }
 
     /// <summary>The latest record delivered was sent while the application had no more to send.</summary>
-    internal bool IsAppLimited { get; init; }
+    internal bool IsAppLimited { get; set; }
 
     /// <summary>A round trip began with this ACK.</summary>
-    internal bool IsRoundStart { get; init; }
+    internal bool IsRoundStart { get; set; }
 
     /// <summary>Restart the retransmission timer (RFC 6298 §5.3, RFC 6582 §3.2 step 3); stop it when nothing is outstanding.</summary>
-    internal bool RestartTimer { get; init; }
+    internal bool RestartTimer { get; set; }
 
     /// <summary>Fast recovery began with this ACK.</summary>
-    internal bool EnteredRecovery { get; init; }
+    internal bool EnteredRecovery { get; set; }
 
     /// <summary>Recovery, or the repair after a time-out, ended with this ACK.</summary>
-    internal bool LeftRecovery { get; init; }
+    internal bool LeftRecovery { get; set; }
 
     /// <summary>What was taken for lost was not: the window was given back.</summary>
-    internal bool Undone { get; init; }
+    internal bool Undone { get; set; }
 
     /// <summary>There is a sample of the delivery rate: divide by the longer of the two times.</summary>
     internal bool HasRate => SendElapsed.Nanoseconds > 0 || AckElapsed.Nanoseconds > 0;

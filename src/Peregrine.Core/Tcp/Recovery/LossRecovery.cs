@@ -191,13 +191,14 @@ internal sealed class LossRecovery
     /// <param name="options">The segment's options.</param>
     /// <param name="isDuplicateCandidate">RFC 5681 §2: no data, no change of the window, something is outstanding.</param>
     /// <param name="now">Now.</param>
-    internal AckSample OnAck(ref Tcb c, ref TcbCold k, SeqNumber ack, in TcpOptions options, bool isDuplicateCandidate, Instant now)
+    /// <param name="sample">What the ACK said.</param>
+    internal void OnAck(ref Tcb c, ref TcbCold k, SeqNumber ack, in TcpOptions options, bool isDuplicateCandidate, Instant now, out AckSample sample)
     {
         ref var r = ref k.Recovery;
         if (ack.IsBefore(c.Snd.Una)) (ack, isDuplicateCandidate) = (c.Snd.Una, false);
         var inFlight = Pipe(c, k);
         var acked = (uint)(ack - c.Snd.Una);
-        var d = NewDelivery(c, k, options, now);
+        NewDelivery(c, k, options, now, out var d);
         if (acked > 0)
         {
             _board.Acknowledge(ref r, ack, ref d);
@@ -214,19 +215,14 @@ internal sealed class LossRecovery
         var partialSeen = (r.Flags & RecoveryFlags.PartialAckSeen) != 0;
         if (acked > 0) AckAccount.TakeRoundTrip(c, ref k, options, d, now);
         var wait = _phases.FindLosses(c, ref k, ref d, now);
-        var sample = AckAccount.MakeSample(ref r, d, acked, inFlight, isRoundStart, now);
+        AckAccount.MakeSample(ref r, d, acked, inFlight, isRoundStart, now, out sample);
         var (entered, left, undone) = _phases.Advance(ref c, ref k, sample, d, isDuplicateCandidate && acked == 0);
         // A search that was cut off goes on with the next ACK, from the hint in there.
         if (r.Episode != RecordPool.None && d.Budget >= 0) CloseEpisodeIfOver(ref r, isRoundStart);
-        return sample with
-        {
-            EnteredRecovery = entered,
-            LeftRecovery = left,
-            Undone = undone,
-            ReorderingWait = wait,
-            // RFC 6298 §5.3; RFC 6582 §3.2 step 3: of the partial ACKs in fast recovery only the first one restarts the timer.
-            RestartTimer = acked > 0 && !(partialSeen && r.Phase == RecoveryPhase.Recovery && (c.Flags & TcbFlags.Sack) == 0),
-        };
+        (sample.EnteredRecovery, sample.LeftRecovery, sample.Undone) = (entered, left, undone);
+        sample.ReorderingWait = wait;
+        // RFC 6298 §5.3; RFC 6582 §3.2 step 3: of the partial ACKs in fast recovery only the first one restarts the timer.
+        sample.RestartTimer = acked > 0 && !(partialSeen && r.Phase == RecoveryPhase.Recovery && (c.Flags & TcbFlags.Sack) == 0);
     }
 
     /// <summary>The retransmission timer expired: RTO doubles, all that is not SACKed is to be sent again, one segment at first.</summary>
@@ -415,13 +411,16 @@ internal sealed class LossRecovery
     }
 
     // What is known before the ACK is looked at, and what its records are judged by.
-    private Delivery NewDelivery(in Tcb c, in TcbCold k, in TcpOptions options, Instant now)
+    private void NewDelivery(in Tcb c, in TcbCold k, in TcpOptions options, Instant now, out Delivery d)
     {
         ref readonly var r = ref k.Recovery;
-        var d = new Delivery { Budget = StepsPerAckMax, Now = now, RttMin = Duration.FromMicroseconds(k.Rtt.MinRtt), OriginalLimit = r.RecoveryPoint };
+        d = default;
+        d.Budget = StepsPerAckMax;
+        d.Now = now;
+        d.RttMin = Duration.FromMicroseconds(k.Rtt.MinRtt);
+        d.OriginalLimit = r.RecoveryPoint;
         if (r.TopSacked != RecordPool.None) (d.Forward, d.HasForward) = (_board[r.TopSacked].End, true);
         if ((c.Flags & TcbFlags.Timestamps) != 0 && options.HasTimestamps) (d.EchoMs, d.HasEcho) = (options.TsEcr - c.TsOffset, true);
-        return d;
     }
 
     /// <summary>Whether RACK finds this connection's losses: with SACK, by setting, and where there was a record for its state.</summary>

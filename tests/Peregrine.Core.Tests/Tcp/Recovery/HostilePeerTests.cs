@@ -139,9 +139,9 @@ public sealed class HostilePeerTests
             for (var j = 0; j < 3; j++) b.Recovery.OnTransmit(ref b.C, ref b.K, b.C.Snd.Max, 1000, false, b.Now);
             var sacked = default(Peregrine.Wire.TcpOptions);
             sacked.TryAddSackBlock(new Peregrine.Wire.SackBlock(at + 1000, at + 2000));
-            b.Recovery.OnAck(ref b.C, ref b.K, at, sacked, true, b.Now);
+            b.Recovery.OnAck(ref b.C, ref b.K, at, sacked, true, b.Now, out _);
             b.Recovery.TryNextRetransmission(ref b.C, ref b.K, out _, out _);
-            b.Recovery.OnAck(ref b.C, ref b.K, b.C.Snd.Max, options, false, b.Now);
+            b.Recovery.OnAck(ref b.C, ref b.K, b.C.Snd.Max, options, false, b.Now, out _);
         }
         _ = from;
     }

@@ -83,7 +83,7 @@ internal sealed class RecoveryBench : IDisposable
 
     internal AckSample AckOptions(uint ack, bool isDuplicateCandidate, in TcpOptions options)
     {
-        var sample = Recovery.OnAck(ref C, ref K, _first + ack, options, isDuplicateCandidate, Now);
+        Recovery.OnAck(ref C, ref K, _first + ack, options, isDuplicateCandidate, Now, out var sample);
         Assert.True(Recovery.Check(C, K), "the scoreboard does not hold together");
         return sample;
     }
