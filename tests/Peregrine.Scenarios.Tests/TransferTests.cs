@@ -15,6 +15,8 @@ public sealed class TransferTests
         { "loss of 20 %", new WireOptions { LossPerMille = 200 }, 100_000 },
         { "reordering", new WireOptions { Jitter = Duration.FromMilliseconds(20) }, 1_000_000 },
         { "duplication of 20 %", new WireOptions { DuplicationPerMille = 200 }, 1_000_000 },
+        { "every frame twice", new WireOptions { DuplicationPerMille = 1000 }, 500_000 },
+        { "every frame twice, some late, some lost", new WireOptions { DuplicationPerMille = 1000, LossPerMille = 20, Jitter = Duration.FromMilliseconds(10) }, 300_000 },
         { "corruption of 2 %", new WireOptions { CorruptionPerMille = 20 }, 500_000 },
         { "everything", new WireOptions { LossPerMille = 30, DuplicationPerMille = 30, CorruptionPerMille = 10, Jitter = Duration.FromMilliseconds(5) }, 500_000 },
         { "slow", new WireOptions { RateBitsPerSecond = 10_000_000, QueueFramesMax = 30 }, 3_000_000 },

@@ -34,6 +34,14 @@ public sealed class RfcTableTests
     [InlineData(Hosts)]
     [InlineData("docs/rfc/8985.md")]
     [InlineData("docs/rfc/3168.md")]
+    [InlineData("docs/rfc/3465.md")]
+    [InlineData("docs/rfc/3522.md")]
+    [InlineData("docs/rfc/3708.md")]
+    [InlineData("docs/rfc/4015.md")]
+    [InlineData("docs/rfc/5682.md")]
+    [InlineData("docs/rfc/7765.md")]
+    [InlineData("docs/rfc/9406.md")]
+    [InlineData("docs/rfc/9937.md")]
     public void RowsAreTrueToTheSources(string path)
     {
         var rfc = Path.GetFileNameWithoutExtension(path);

@@ -120,6 +120,33 @@ public sealed class EcnTests
         Assert.Equal(0, p.Take().Ecn);
     }
 
+    [Theory]
+    // A cookie's timestamp carries what was granted; without timestamps there is nowhere to keep it, and nothing is granted.
+    [InlineData(true, TcpEcnMode.Accept, true)]
+    [InlineData(true, TcpEcnMode.Off, false)]
+    [InlineData(false, TcpEcnMode.Accept, false)]
+    public void ACookieKeepsWhatWasGranted(bool timestamps, TcpEcnMode mode, bool granted)
+    {
+        using var p = new Peer(World.Host.SmallOptions with { SynBacklogCountMax = 1 });
+        p.Listen(TcpSettings.Default with { Ecn = mode });
+        p.SynExchange();
+        p.Port = 6_000;
+        p.Timestamps = timestamps;
+        p.Send(Peer.Syn | Ece | Cwr, p.Iss, options: Peer.Offer(timestamps));
+        p.Next = p.Iss + 1;
+        var synAck = p.Take();
+        Assert.Equal(1, p.Tcp.Counters.SynCookiesSent);
+        Assert.Equal(granted ? Ece : TcpFlags.None, synAck.Flags & (Ece | Cwr));
+        p.HostNext = synAck.Seq + 1;
+        p.TsVal++;
+        p.Send(Peer.Ack);
+        Assert.True(p.Tcp.TryAccept(p.Listener, out var t));
+        Assert.True(p.Tcp.TryGetInfo(t, p.Now, out var info));
+        Assert.Equal(granted, info.Ecn);
+        p.Write(t, 100);
+        Assert.Equal(granted ? 2 : 0, p.Take().Ecn);
+    }
+
     private static TcpHandle Accept(Peer p, TcpFlags bits, TcpEcnMode mode, byte ip, out Answer synAck)
     {
         p.Listen(TcpSettings.Default with { Ecn = mode });

@@ -28,8 +28,9 @@ internal sealed class Cubic : CongestionControl
         if (c.Cwnd < c.Ssthresh)
         {
             // RFC 9438 §4.10.
-            var growth = SlowStartGrowth(c, k, sample.AckedBytes, settings);
-            if (settings.HyStart && c.Ssthresh == uint.MaxValue) growth = HyStart.OnAck(ref c, ref k.Congestion, sample, growth);
+            var growth = settings.HyStart && c.Ssthresh == uint.MaxValue
+                ? HyStart.OnAck(ref c, ref k.Congestion, sample, HyStart.Limit(sample.AckedBytes, c.Mss, settings))
+                : SlowStartGrowth(c, k, sample.AckedBytes, settings);
             Grow(ref c, growth, settings);
             return;
         }

@@ -15,11 +15,18 @@ internal static class HyStart
     private const uint CssGrowthDivisor = 4;
     private const uint CssRoundCount = 5;
 
+    /// <summary>RFC 9406 §4.3: L without pacing.</summary>
+    private const uint SegmentsPerAck = 8;
+
     // AckedBytes holds three small numbers: samples of the round, rounds of conservative slow start, and whether it is on.
     private const uint SampleMask = 0xFF;
     private const uint RoundUnit = 0x100;
     private const uint RoundMask = 0xFF00;
     private const uint Conservative = 0x1_0000;
+
+    /// <summary>RFC 9406 §4.3: what an ACK opens the window by at most. A delayed ACK of a merged burst must not cost rounds.</summary>
+    internal static uint Limit(uint acked, uint mss, RecoverySettings settings) =>
+        (uint)Math.Min(acked, (ulong)Math.Max(settings.SlowStartSegmentsPerAck, SegmentsPerAck) * mss);
 
     /// <summary>An ACK in the first slow start (RFC 9406 §4.2): what of the growth is to be had; ends slow start by setting Ssthresh.</summary>
     internal static uint OnAck(ref Tcb c, ref CongestionState s, in AckSample sample, uint growth)

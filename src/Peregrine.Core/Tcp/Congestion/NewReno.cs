@@ -18,7 +18,7 @@ internal sealed class NewReno : CongestionControl
             Grow(ref c, SlowStartGrowth(c, k, sample.AckedBytes, settings), settings);
             return;
         }
-        // RFC 5681 §3.1: one segment more each time a window of bytes has been acknowledged, and not more than one.
+        // RFC 5681 §3.1, RFC 3465 §2.1: one segment more each time a window of bytes has been acknowledged, and not more than one.
         ref var state = ref k.Congestion;
         state.AckedBytes += sample.AckedBytes;
         if (state.AckedBytes < c.Cwnd) return;

@@ -460,6 +460,7 @@ internal sealed class LossRecovery
     private void NoteTransmission(ref RecoveryState r, uint length, bool isRetransmission, Instant now)
     {
         ref var e = ref EpisodeOf(r);
+        // RFC 9937 §6.3.
         if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) e.PrrOut += length;
         if (isRetransmission && (r.Flags & RecoveryFlags.UndoPossible) != 0) Undo.OnRetransmit(ref e, length, (uint)(now.Nanoseconds / 1_000_000));
     }

@@ -36,7 +36,7 @@ internal static class ProportionalRateReduction
         c.Cwnd = (uint)Math.Clamp(pipe + Math.Max(send, 0), c.Mss, uint.MaxValue);
     }
 
-    /// <summary>RFC 9937 §6.3: recovery ends at ssthresh.</summary>
+    /// <summary>RFC 9937 §6.4: recovery ends at ssthresh.</summary>
     internal static void End(ref Tcb c, ref RecoveryState r)
     {
         r.Flags &= ~RecoveryFlags.ProportionalReduction;

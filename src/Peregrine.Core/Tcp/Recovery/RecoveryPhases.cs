@@ -96,6 +96,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     {
         ref var r = ref k.Recovery;
         ref var e = ref _pool.Episode(r.Episode);
+        var isDsack = d.DuplicateBytes > 0 && Undo.OnDuplicate(ref r, ref e, d.DuplicateBytes);
         if (TailLossProbe.OnAck(c, ref r, e, d, isBareDuplicate) == TailLossProbe.Outcome.Repaired && r.Phase < RecoveryPhase.Recovery)
         {
             // RFC 8985 §7.4.2: the loss was repaired, and is congestion like any other.
@@ -108,7 +109,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             && ForwardRto.OnAck(ref c, ref r, sample.AckedBytes, sample.SackedBytes, isDuplicate, d.OriginalDelivered);
         if ((r.Flags & RecoveryFlags.UndoPossible) == 0) return false;
         var isEarly = settings.EifelUndo && sample.AckedBytes > 0 && r.Phase >= RecoveryPhase.Recovery && d.HasEcho && Undo.IsBeforeRetransmission(e, d.EchoMs);
-        var isDsack = d.DuplicateBytes > 0 && Undo.OnDuplicate(ref e, d.DuplicateBytes) && settings.DsackUndo;
+        isDsack &= settings.DsackUndo;
         if (!isFrto && !isEarly && !isDsack) return false;
         if (isFrto) Counters.TCPSpuriousRTOs++;
         if (r.Phase == RecoveryPhase.Loss) Counters.TCPLossUndo++;
@@ -118,6 +119,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         Undo.Restore(ref c, ref r, e);
         CongestionControl.Of(r.Algorithm).OnUndo(ref c, ref k, e.PriorWmax);
         ForwardRto.End(ref r);
+        // RFC 4015 §3.3 step 8: nothing more goes again.
         _board.UnmarkLost(ref r);
         c.DupAcks = 0;
         r.Phase = RecoveryPhase.Open;

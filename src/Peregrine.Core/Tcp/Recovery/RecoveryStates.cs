@@ -108,6 +108,9 @@ internal enum RecoveryFlags : uint
     /// <summary>Echoes are answered until RecoveryPoint is acknowledged.</summary>
     EcnResponded = 0x800_0000,
 
+    /// <summary>RFC 3708 §3 (A.4): the path duplicates by itself, so that D-SACKs prove nothing about our retransmissions.</summary>
+    PathDuplicates = 0x1000_0000,
+
     /// <summary>Proportional rate reduction governs this recovery.</summary>
     ProportionalReduction = 0x20_0000,
 }

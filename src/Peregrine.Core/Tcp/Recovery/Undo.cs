@@ -5,7 +5,7 @@ namespace Peregrine.Core.Tcp.Recovery;
 
 internal static class Undo
 {
-    /// <summary>RFC 4015 step 0: the window is about to be reduced.</summary>
+    /// <summary>RFC 4015 §3.2 step 0: the window is about to be reduced.</summary>
     internal static void Begin(in Tcb c, in TcbCold k, ref RecoveryState r, ref RecoveryEpisode e)
     {
         e.PriorWmax = k.Congestion.Wmax;
@@ -24,9 +24,16 @@ internal static class Undo
     }
 
     /// <summary>RFC 3708 §3: a D-SACK accounts for a retransmission. Whether all of them are accounted for now.</summary>
-    internal static bool OnDuplicate(ref RecoveryEpisode e, uint bytes)
+    internal static bool OnDuplicate(ref RecoveryState r, ref RecoveryEpisode e, uint bytes)
     {
-        if (e.RetransmitStamp == 0) return false;
+        const RecoveryFlags probe = RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbeIsRetransmission;
+        // RFC 3708 §3 (A.4): nothing was sent again: the network has duplicated, and may again.
+        if ((r.Flags & RecoveryFlags.UndoPossible) == 0)
+        {
+            if ((r.Flags & probe) != probe) r.Flags |= RecoveryFlags.PathDuplicates;
+            return false;
+        }
+        if (e.RetransmitStamp == 0 || (r.Flags & RecoveryFlags.PathDuplicates) != 0) return false;
         e.UndoRetransmitted -= Math.Min(e.UndoRetransmitted, bytes);
         return e.UndoRetransmitted == 0;
     }
@@ -35,7 +42,7 @@ internal static class Undo
     internal static bool IsBeforeRetransmission(in RecoveryEpisode e, uint echo) =>
         e.RetransmitStamp != 0 && (int)(echo - e.RetransmitStamp) < 0;
 
-    /// <summary>Gives back the window: never less than it is now.</summary>
+    /// <summary>RFC 4015 §3.4 step 9: gives back the window: never less than it is now.</summary>
     internal static void Restore(ref Tcb c, ref RecoveryState r, in RecoveryEpisode e)
     {
         c.Cwnd = Math.Max(c.Cwnd, e.PriorCwnd);

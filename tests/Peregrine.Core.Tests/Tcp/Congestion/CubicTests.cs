@@ -25,6 +25,20 @@ public sealed class CubicTests
     }
 
     [Theory]
+    // RFC 9406 §4.3: L is 8 in the first slow start, and more where the setting says so; without HyStart++ it is the setting.
+    [InlineData(true, 2, 18_000)]
+    [InlineData(true, 20, 30_000)]
+    [InlineData(false, 2, 12_000)]
+    public void UnderHyStartAnAckOpensTheWindowByEightSegments(bool hyStart, uint limit, uint window)
+    {
+        var c = new Tcb { Mss = 1000, Cwnd = 10_000, Ssthresh = uint.MaxValue };
+        var k = default(TcbCold);
+        s_cubic.Initialize(ref k.Congestion);
+        s_cubic.OnAck(ref c, ref k, new AckSample { AckedBytes = 60_000 }, true, s_settings with { HyStart = hyStart, SlowStartSegmentsPerAck = limit });
+        Assert.Equal(window, c.Cwnd);
+    }
+
+    [Theory]
     // RFC 9438 §4.2: the curve, in double precision, within 1 %.
     [InlineData(100, 1460, 100)]
     [InlineData(1000, 1460, 100)]

@@ -33,6 +33,31 @@ public sealed class NewRenoTests
     }
 
     [Theory]
+    // RFC 3465 §2.2: by what it acknowledges, however it is cut, and by L segments at most.
+    [InlineData(2, 700, 10_700)]
+    [InlineData(2, 2000, 12_000)]
+    [InlineData(2, 40_000, 12_000)]
+    [InlineData(8, 40_000, 18_000)]
+    public void InSlowStartAnAckOpensTheWindowByLSegmentsAtMost(uint limit, uint acked, uint window)
+    {
+        var c = new Tcb { Mss = 1000, Cwnd = 10_000, Ssthresh = uint.MaxValue };
+        var k = default(TcbCold);
+        s_reno.OnAck(ref c, ref k, new AckSample { AckedBytes = acked }, true, s_settings with { SlowStartSegmentsPerAck = limit });
+        Assert.Equal(window, c.Cwnd);
+    }
+
+    [Fact]
+    // RFC 3465 §2.3: after a time-out L is one: ACKs for what had been in flight before must not open the window in leaps.
+    public void AfterATimeoutAnAckOpensTheWindowByOneSegment()
+    {
+        var c = new Tcb { Mss = 1000, Cwnd = 1000, Ssthresh = 10_000 };
+        var k = default(TcbCold);
+        k.Recovery.Phase = RecoveryPhase.Loss;
+        s_reno.OnAck(ref c, ref k, new AckSample { AckedBytes = 5000 }, true, s_settings);
+        Assert.Equal(2000u, c.Cwnd);
+    }
+
+    [Theory]
     // RFC 5681 §3.1 equation (4).
     [InlineData(20_000, 10_000)]
     [InlineData(3000, 2000)]

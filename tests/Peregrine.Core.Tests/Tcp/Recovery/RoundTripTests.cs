@@ -170,6 +170,21 @@ public sealed class RoundTripTests
         Assert.Equal(100_000u, b.K.Rtt.MinRtt);
     }
 
+    [Theory]
+    // RFC 7765 §4: rrthresh is four segments in flight; what is not sent yet counts as well. Nothing is left below zero.
+    [InlineData(3, 0, 100, true)]
+    [InlineData(4, 0, 100, false)]
+    [InlineData(3, 1000, 100, false)]
+    [InlineData(3, 0, 5000, false)]
+    public void WithMoreInFlightOrToSendTheTimerRestartsInFull(int inFlight, uint unsent, int passedMs, bool isLess)
+    {
+        using var b = new RecoveryBench(cwnd: 100_000, settings: RecoveryBench.Classic with { RtoRestart = true });
+        b.SendMany(inFlight).Queue(unsent);
+        b.PassMs(passedMs);
+        var rto = b.Recovery.Rto(b.K);
+        Assert.Equal(isLess ? rto - Duration.FromMilliseconds(passedMs) : rto, b.Recovery.RtoAtRestart(b.C, b.K, b.Now));
+    }
+
     [Fact]
     public unsafe void StatesKeepTheirSizes()
     {
