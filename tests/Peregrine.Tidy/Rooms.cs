@@ -22,6 +22,9 @@ internal static class Rooms
         new("Peregrine.Kestrel", ["Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"], MayUseAspNetCore: true),
         // Over Sockets alone too: a measurement runs in the simulation as well as on a card.
         new("Peregrine.Iperf3", ["Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"]),
+        // POSIX's sockets over a stack that somebody else drives: the scripts' today, C programs' later.
+        new("Peregrine.Posix", ["Peregrine.Core", "Peregrine.Wire"]),
+        new("Peregrine.Scripting", ["Peregrine.Posix", "Peregrine.Core", "Peregrine.Wire"]),
         // The three that compose: host + drivers + edge. Host and drivers never know each other.
         new("Peregrine.AspNetCore",
             ["Peregrine", "Peregrine.Drivers", "Peregrine.Kestrel", "Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"],
@@ -29,7 +32,7 @@ internal static class Rooms
         new("Peregrine.Native", ["Peregrine", "Peregrine.Drivers", "Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"]),
         new("Peregrine.Cli",
             ["Peregrine.AspNetCore", "Peregrine", "Peregrine.Drivers", "Peregrine.Kestrel", "Peregrine.Iperf3", "Peregrine.Sockets", "Peregrine.Core",
-                "Peregrine.Wire", "Peregrine.Simulation"],
+                "Peregrine.Wire", "Peregrine.Scripting", "Peregrine.Simulation"],
             MayUsePackages: true, MayUseAspNetCore: true),
     ];
 

@@ -115,6 +115,9 @@ public sealed class TcpLayer
         _x.Settings.Release(entry.Settings);
     }
 
+    /// <summary>Whether a connection waits to be accepted.</summary>
+    public bool HasAcceptable(TcpListenerHandle listener) => _x.Listeners.Get(listener) is { AcceptCount: > 0 };
+
     /// <summary>Takes the next connection of a listener.</summary>
     public bool TryAccept(TcpListenerHandle listener, out TcpHandle connection)
     {

@@ -1,0 +1,43 @@
+// "peregrine script": runs packetdrill scripts against the stack, in process and in virtual time, and says one line a script.
+using System.CommandLine;
+using Peregrine.Scripting;
+
+namespace Peregrine.Cli.Commands;
+
+internal static class ScriptCommand
+{
+    internal static Command Create()
+    {
+        var paths = new Argument<string[]>("path") { Description = "Scripts (.pkt), or folders of scripts", Arity = ArgumentArity.OneOrMore };
+        var profile = new Option<string>("--profile")
+        {
+            Description = "The system that the scripts were written for: linux or freebsd. It settles defaults, option order and the names of errors",
+            DefaultValueFactory = static _ => "linux",
+        };
+        var quiet = new Option<bool>("--failed") { Description = "Print only the scripts that failed, and the sum" };
+        var command = new Command("script",
+            "Runs scripts in packetdrill's language against the stack, each against one of its own, in virtual time.\n\n"
+            + "One line a script: passed; failed, with what was expected and what was seen; or not applicable, with what is missing.\n"
+            + "Exit status: 0 when none failed, 1 when one did, 2 when none was applicable.\n\nExamples:\n"
+            + "  peregrine script handshake.pkt\n"
+            + "  peregrine script --profile freebsd --failed ./tcp-testsuite")
+        {
+            paths, profile, quiet,
+        };
+        command.SetAction(parsed => Run(parsed.GetValue(paths)!, parsed.GetValue(profile)!, parsed.GetValue(quiet)));
+        return command;
+    }
+
+    private static int Run(string[] paths, string profile, bool onlyFailed)
+    {
+        var counts = new int[3];
+        foreach (var path in paths.SelectMany(ScriptSuite.Find))
+        {
+            var result = ScriptSuite.RunFile(path, profile);
+            counts[(int)result.Outcome]++;
+            if (!onlyFailed || result.Outcome == ScriptOutcome.Failed) Console.WriteLine(result);
+        }
+        Console.WriteLine($"{counts[0]} passed, {counts[1]} failed, {counts[2]} not applicable");
+        return counts[1] > 0 ? 1 : counts[0] > 0 ? 0 : 2;
+    }
+}

@@ -1,0 +1,123 @@
+// Socket options by their names: those that decide something become TcpSettings, some are kept and reported, and an unknown one is said
+// to be unknown (null), so that the caller can tell "not there" from "refused".
+using Peregrine.Core.Tcp;
+using Peregrine.Core.Time;
+
+namespace Peregrine.Posix;
+
+internal static class PosixOptions
+{
+    // Kept and reported; nothing in this stack depends on them.
+    private static readonly HashSet<string> s_kept =
+    [
+        "SO_REUSEADDR", "SO_REUSEPORT", "SO_MARK", "SO_PRIORITY", "SO_DEBUG", "SO_DONTROUTE", "SO_BROADCAST", "SO_OOBINLINE", "IP_FREEBIND", "IPV6_V6ONLY",
+        "IP_BIND_ADDRESS_NO_PORT", "TCP_QUICKACK", "IP_RECVERR", "IPV6_RECVERR", "IPV6_USE_MIN_MTU",
+    ];
+
+    /// <summary>Sets an option; null when it is not known.</summary>
+    internal static PosixResult? Set(PosixSockets x, long fd, string name, long value, Instant now)
+    {
+        if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        if (s_kept.Contains(name))
+        {
+            s.Kept[name] = value;
+            return PosixResult.Success;
+        }
+        if (Change(x.Manners, s, name, value) is not { } settings) return name is "TCP_CONGESTION" ? PosixResult.Fail("ENOENT") : null;
+        try
+        {
+            settings.Validate();
+        }
+        catch (ArgumentOutOfRangeException)
+        {
+            return PosixResult.Fail("EINVAL");
+        }
+        s.Settings = settings;
+        return s.Connection.IsValid ? PosixResult.Of(x.Stack.Tcp.SetSettings(s.Connection, settings, now)) : PosixResult.Success;
+    }
+
+    private static TcpSettings? Change(PosixManners manners, PosixSocket s, string name, long value)
+    {
+        var t = s.Settings;
+        var number = (int)Math.Clamp(value, int.MinValue, int.MaxValue);
+        switch (name)
+        {
+            case "SO_SNDBUF":
+                var send = Math.Clamp(manners.DoublesBuffers ? value * 2 : value, manners.DoublesBuffers ? 4_608 : 2_048, 1 << 30);
+                return t with { SendBufferBytes = (int)send, SendBufferBytesMax = (int)send };
+            case "SO_RCVBUF":
+                var receive = Math.Clamp(manners.DoublesBuffers ? value * 2 : value, 2_304, 1 << 30);
+                return t with { ReceiveBufferBytes = (int)receive, ReceiveBufferBytesMax = Math.Max((int)receive, manners.DoublesBuffers ? (int)receive : t.ReceiveBufferBytesMax) };
+            case "SO_KEEPALIVE":
+                return t with { KeepAlive = value != 0 };
+            case "TCP_NODELAY":
+                return t with { NoDelay = value != 0 };
+            case "TCP_KEEPIDLE":
+                return t with { KeepAliveTimeSeconds = number };
+            case "TCP_KEEPINTVL":
+                return t with { KeepAliveIntervalSeconds = number };
+            case "TCP_KEEPCNT":
+                return t with { KeepAliveRetryCount = number };
+            case "TCP_MAXSEG":
+                return t with { MaximumSegmentSize = number };
+            case "TCP_SYNCNT":
+                return t with { SynRetryCount = number };
+            case "TCP_USER_TIMEOUT":
+                return t with { UserTimeoutMs = number == 0 ? TcpSettings.Default.UserTimeoutMs : number };
+            case "TCP_LINGER2":
+                return t with { FinWait2TimeoutMs = number * 1000 };
+            case "IP_TOS" or "IPV6_TCLASS":
+                return t with { TrafficClass = number & 0xFC };
+            case "IP_TTL" or "IPV6_UNICAST_HOPS":
+                return t with { HopLimit = number };
+            default:
+                return null;
+        }
+    }
+
+    /// <summary>Sets the congestion control.</summary>
+    internal static PosixResult SetCongestion(PosixSockets x, long fd, string algorithm, Instant now)
+    {
+        if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        var settings = s.Settings with { CongestionControl = algorithm };
+        try
+        {
+            settings.Validate();
+        }
+        catch (ArgumentOutOfRangeException)
+        {
+            return PosixResult.Fail("ENOENT");
+        }
+        s.Settings = settings;
+        return s.Connection.IsValid ? PosixResult.Of(x.Stack.Tcp.SetSettings(s.Connection, settings, now)) : PosixResult.Success;
+    }
+
+    /// <summary>Reads an option; null when it is not known.</summary>
+    internal static long? Get(PosixSockets x, PosixSocket s, string name, Instant now)
+    {
+        if (s_kept.Contains(name)) return s.Kept.GetValueOrDefault(name);
+        var t = s.Settings;
+        var hasInfo = x.Stack.Tcp.TryGetInfo(s.Connection, now, out var info);
+        return name switch
+        {
+            "SO_SNDBUF" => hasInfo ? info.SendBuffer : t.SendBufferBytes,
+            "SO_RCVBUF" => hasInfo ? info.ReceiveBuffer : t.ReceiveBufferBytes,
+            "SO_KEEPALIVE" => t.KeepAlive ? 1 : 0,
+            "SO_TYPE" => s.Kind == PosixKind.Udp ? 2 : 1,
+            "SO_ACCEPTCONN" => s.Phase == PosixPhase.Listening ? 1 : 0,
+            "TCP_NODELAY" => t.NoDelay ? 1 : 0,
+            "TCP_KEEPIDLE" => t.KeepAliveTimeSeconds,
+            "TCP_KEEPINTVL" => t.KeepAliveIntervalSeconds,
+            "TCP_KEEPCNT" => t.KeepAliveRetryCount,
+            "TCP_MAXSEG" => hasInfo ? info.SendMss : t.MaximumSegmentSize != 0 ? t.MaximumSegmentSize : 536,
+            "TCP_SYNCNT" => t.SynRetryCount,
+            "TCP_USER_TIMEOUT" => t.UserTimeoutMs == TcpSettings.Default.UserTimeoutMs ? 0 : t.UserTimeoutMs,
+            "TCP_LINGER2" => t.FinWait2TimeoutMs / 1000,
+            "IP_TOS" or "IPV6_TCLASS" => t.TrafficClass,
+            "IP_TTL" or "IPV6_UNICAST_HOPS" => t.HopLimit,
+            "SIOCINQ" or "FIONREAD" => x.Stack.Tcp.GetStatus(s.Connection).ReadableBytes,
+            "SIOCOUTQ" => x.Stack.Tcp.GetStatus(s.Connection).UnacknowledgedBytes,
+            _ => null,
+        };
+    }
+}

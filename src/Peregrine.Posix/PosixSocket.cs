@@ -1,0 +1,100 @@
+// What a descriptor names: a TCP socket before, in and after its life as listener or connection, a UDP socket, or an epoll instance.
+using Peregrine.Core.Tcp;
+using Peregrine.Core.Udp;
+using Peregrine.Wire;
+
+namespace Peregrine.Posix;
+
+internal enum PosixKind
+{
+    Tcp,
+    Udp,
+    Epoll,
+}
+
+/// <summary>Where a TCP socket stands.</summary>
+internal enum PosixPhase
+{
+    Fresh,
+    Listening,
+    Connecting,
+    Connected,
+}
+
+internal sealed class PosixSocket
+{
+    internal required PosixKind Kind { get; init; }
+
+    internal required bool IsV6 { get; init; }
+
+    internal PosixPhase Phase { get; set; }
+
+    internal bool NonBlocking { get; set; }
+
+    internal bool IsBound { get; set; }
+
+    internal bool ReadShut { get; set; }
+
+    internal bool WriteShut { get; set; }
+
+    /// <summary>Whether the error with which the connection ended has been told.</summary>
+    internal bool ErrorTaken { get; set; }
+
+    /// <summary>Whether connect has said that it succeeded.</summary>
+    internal bool ConnectTold { get; set; }
+
+    internal Endpoint Local { get; set; }
+
+    internal Endpoint Remote { get; set; }
+
+    internal TcpSettings Settings { get; set; } = TcpSettings.Default;
+
+    internal TcpHandle Connection { get; set; }
+
+    internal TcpListenerHandle Listener { get; set; }
+
+    internal UdpHandle Datagrams { get; set; }
+
+    /// <summary>Options that are kept and reported, but decide nothing here, by their names.</summary>
+    internal Dictionary<string, long> Kept { get; } = [];
+
+    /// <summary>Counts what makes a socket readable, so that an edge is seen.</summary>
+    internal int InEdges { get; set; }
+
+    /// <summary>Counts what makes a socket writable.</summary>
+    internal int OutEdges { get; set; }
+
+    /// <summary>For an epoll instance: what it watches, by descriptor.</summary>
+    internal SortedDictionary<int, PosixWatch> Watches { get; } = [];
+}
+
+/// <summary>A descriptor that an epoll instance watches.</summary>
+internal sealed class PosixWatch
+{
+    internal PosixEvents Wanted { get; set; }
+
+    internal long Data { get; set; }
+
+    internal bool EdgeTriggered { get; set; }
+
+    internal bool OneShot { get; set; }
+
+    internal bool Disarmed { get; set; }
+
+    internal PosixEvents Told { get; set; }
+
+    internal (int In, int Out) ToldAt { get; set; }
+}
+
+/// <summary>Readiness as poll and epoll report it.</summary>
+[Flags]
+internal enum PosixEvents
+{
+    None = 0,
+    In = 1,
+    Priority = 2,
+    Out = 4,
+    Error = 8,
+    HangUp = 16,
+    ReadHangUp = 0x2000,
+}

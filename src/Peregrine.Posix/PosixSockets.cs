@@ -1,0 +1,217 @@
+// The table of descriptors and the calls that make, name and end sockets. One stack, one thread: the stack's. Calls never wait; one that
+// would says so by PosixResult.Blocks and is made again after the stack's next turn.
+using System.Net.Sockets;
+using Peregrine.Core;
+using Peregrine.Core.Tcp;
+using Peregrine.Core.Time;
+using Peregrine.Core.Udp;
+using Peregrine.Wire;
+
+namespace Peregrine.Posix;
+
+internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
+{
+    private const int FirstDescriptor = 3;
+    private const int DescriptorCountMax = 1_024;
+
+    private readonly PosixSocket?[] _table = new PosixSocket?[DescriptorCountMax];
+    private readonly Dictionary<TcpHandle, PosixSocket> _connections = [];
+    private readonly Dictionary<TcpListenerHandle, PosixSocket> _listeners = [];
+
+    internal NetworkStack Stack { get; } = stack;
+
+    internal PosixManners Manners { get; } = manners;
+
+    internal PosixSocket? Get(long fd) => fd is >= 0 and < DescriptorCountMax ? _table[fd] : null;
+
+    /// <summary>Descriptors in use, with what they name.</summary>
+    internal IEnumerable<PosixSocket> All => _table.OfType<PosixSocket>();
+
+    internal PosixResult Open(PosixKind kind, bool v6, TcpSettings settings)
+    {
+        for (var fd = FirstDescriptor; fd < DescriptorCountMax; fd++)
+        {
+            if (_table[fd] is not null) continue;
+            _table[fd] = new PosixSocket { Kind = kind, IsV6 = v6, Settings = settings };
+            return new PosixResult(fd);
+        }
+        return PosixResult.Fail("EMFILE");
+    }
+
+    /// <summary>Gives a socket another number (as dup2 and close do); false when that is taken.</summary>
+    internal bool TryMove(long from, long to)
+    {
+        if (Get(from) is not { } s || to is < 0 or >= DescriptorCountMax || _table[to] is not null) return false;
+        (_table[from], _table[to]) = (null, s);
+        return true;
+    }
+
+    internal PosixResult Bind(long fd, Endpoint local)
+    {
+        if (Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        if (s.IsBound || s.Phase != PosixPhase.Fresh) return PosixResult.Fail("EINVAL");
+        if (s.Kind == PosixKind.Udp)
+        {
+            var error = Stack.Udp.Bind(new UdpBindOptions { Local = local }, out var handle);
+            if (error != SocketError.Success) return PosixResult.Of(error);
+            s.Datagrams = handle;
+        }
+        (s.Local, s.IsBound) = (local, true);
+        return PosixResult.Success;
+    }
+
+    internal PosixResult Listen(long fd, long backlog)
+    {
+        if (Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        if (s.Kind != PosixKind.Tcp) return PosixResult.Fail("EOPNOTSUPP");
+        if (s.Phase == PosixPhase.Listening) return PosixResult.Success;
+        if (s.Phase != PosixPhase.Fresh) return PosixResult.Fail("EINVAL");
+        // A queue of n holds n + 1 on both systems.
+        var options = new TcpListenOptions(s.Local, (int)Math.Clamp(backlog + 1, 1, 4_096), V6Only: false, s.Settings);
+        var error = Stack.Tcp.Listen(options, out var listener);
+        if (error != SocketError.Success) return PosixResult.Of(error);
+        (s.Phase, s.Listener) = (PosixPhase.Listening, listener);
+        _listeners[listener] = s;
+        return PosixResult.Success;
+    }
+
+    internal PosixResult Accept(long fd, out Endpoint remote)
+    {
+        remote = default;
+        if (Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        if (s.Kind != PosixKind.Tcp) return PosixResult.Fail("EOPNOTSUPP");
+        if (s.Phase != PosixPhase.Listening) return PosixResult.Fail("EINVAL");
+        if (!Stack.Tcp.TryAccept(s.Listener, out var connection)) return s.NonBlocking ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
+        var opened = Open(PosixKind.Tcp, s.IsV6, s.Settings);
+        if (opened.Errno is not null) return opened;
+        var accepted = Get(opened.Value)!;
+        (accepted.Phase, accepted.Connection, accepted.ConnectTold) = (PosixPhase.Connected, connection, true);
+        (accepted.Local, accepted.Remote) = (Stack.Tcp.LocalOf(connection), Stack.Tcp.RemoteOf(connection));
+        foreach (var (name, value) in s.Kept) accepted.Kept[name] = value;
+        _connections[connection] = accepted;
+        remote = accepted.Remote;
+        return opened;
+    }
+
+    internal PosixResult Connect(long fd, Endpoint remote, Instant now)
+    {
+        if (Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        if (s.Kind == PosixKind.Udp) return ConnectUdp(s, remote, now);
+        if (s.Kind != PosixKind.Tcp) return PosixResult.Fail("ENOTSOCK");
+        switch (s.Phase)
+        {
+            case PosixPhase.Listening:
+                return PosixResult.Fail(Manners.IsFreeBsd ? "EOPNOTSUPP" : "EISCONN");
+            case PosixPhase.Connected:
+                return PosixResult.Fail("EISCONN");
+            case PosixPhase.Connecting:
+                return ContinueConnect(s, again: true);
+        }
+        var error = Stack.Tcp.Connect(new TcpConnectOptions(remote, s.IsBound ? s.Local : default, s.Settings), now, out var connection);
+        if (error != SocketError.Success) return PosixResult.Of(error);
+        (s.Phase, s.Connection, s.Remote) = (PosixPhase.Connecting, connection, remote);
+        s.Local = Stack.Tcp.LocalOf(connection);
+        _connections[connection] = s;
+        return s.NonBlocking ? PosixResult.Fail("EINPROGRESS") : PosixResult.Waits;
+    }
+
+    /// <summary>Goes on with a connect that waited.</summary>
+    internal PosixResult FinishConnect(long fd) => Get(fd) is { } s ? ContinueConnect(s, again: false) : PosixResult.Fail("EBADF");
+
+    private PosixResult ContinueConnect(PosixSocket s, bool again)
+    {
+        var status = Stack.Tcp.GetStatus(s.Connection);
+        if (status.Error != SocketError.Success && !s.ErrorTaken)
+        {
+            s.ErrorTaken = true;
+            return PosixResult.Of(status.Error);
+        }
+        if (status.State is TcpState.SynSent or TcpState.SynReceived)
+            return s.NonBlocking ? PosixResult.Fail(again ? "EALREADY" : "EINPROGRESS") : PosixResult.Waits;
+        if (!IsUp(status.State)) return PosixResult.Fail("ECONNABORTED");
+        s.Phase = PosixPhase.Connected;
+        var told = s.ConnectTold;
+        s.ConnectTold = true;
+        return told ? PosixResult.Fail("EISCONN") : PosixResult.Success;
+    }
+
+    private static bool IsUp(TcpState state) => state is not (TcpState.Closed or TcpState.Listen or TcpState.SynSent or TcpState.SynReceived);
+
+    private PosixResult ConnectUdp(PosixSocket s, Endpoint remote, Instant now)
+    {
+        if (!s.IsBound)
+        {
+            var any = new Endpoint(remote.Address.IsIPv4 ? IpAddress.IPv4Any : IpAddress.IPv6Any, 0);
+            var bound = Stack.Udp.Bind(new UdpBindOptions { Local = any }, out var handle);
+            if (bound != SocketError.Success) return PosixResult.Of(bound);
+            (s.Datagrams, s.IsBound) = (handle, true);
+        }
+        s.Remote = remote;
+        return PosixResult.Of(Stack.Udp.Connect(s.Datagrams, remote, now));
+    }
+
+    internal PosixResult Shutdown(long fd, bool read, bool write, Instant now)
+    {
+        if (Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        if (s.Kind != PosixKind.Tcp || s.Phase is PosixPhase.Fresh or PosixPhase.Listening) return PosixResult.Fail("ENOTCONN");
+        var status = Stack.Tcp.GetStatus(s.Connection);
+        // What the other side's reset has ended is no connection any more; an orderly end on both sides is none either.
+        if (status.State is TcpState.Closed or TcpState.TimeWait) return PosixResult.Fail("ENOTCONN");
+        if (read)
+        {
+            s.ReadShut = true;
+            s.InEdges++;
+        }
+        if (!write || s.WriteShut) return PosixResult.Success;
+        s.WriteShut = true;
+        return PosixResult.Of(Stack.Tcp.Shutdown(s.Connection, now));
+    }
+
+    internal PosixResult Close(long fd, Instant now)
+    {
+        if (Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        _table[fd] = null;
+        foreach (var other in All.Where(static o => o.Kind == PosixKind.Epoll)) other.Watches.Remove((int)fd);
+        if (s.Kind == PosixKind.Udp && s.IsBound) Stack.Udp.Close(s.Datagrams);
+        if (s.Kind != PosixKind.Tcp) return PosixResult.Success;
+        if (s.Phase == PosixPhase.Listening)
+        {
+            _listeners.Remove(s.Listener);
+            Stack.Tcp.CloseListener(s.Listener, now);
+        }
+        if (!s.Connection.IsValid) return PosixResult.Success;
+        _connections.Remove(s.Connection);
+        // SO_LINGER with a time of zero: a reset instead of a FIN.
+        if (s.Kept.GetValueOrDefault("SO_LINGER.on") != 0 && s.Kept.GetValueOrDefault("SO_LINGER.time") == 0) Stack.Tcp.Abort(s.Connection, now);
+        Stack.Tcp.Close(s.Connection, now);
+        return PosixResult.Success;
+    }
+
+    /// <summary>Takes the stack's events, so that edges are known and what has ended can be freed.</summary>
+    internal void OnTurn()
+    {
+        while (Stack.Tcp.TryNextEvent(out var e))
+        {
+            if (e.Listener.IsValid)
+            {
+                if (_listeners.TryGetValue(e.Listener, out var listener)) listener.InEdges++;
+                continue;
+            }
+            if (!_connections.TryGetValue(e.Connection, out var s)) continue;
+            if ((e.Events & (TcpEvents.Readable | TcpEvents.PeerClosed | TcpEvents.Closed | TcpEvents.Urgent)) != 0) s.InEdges++;
+            if ((e.Events & (TcpEvents.Writable | TcpEvents.Connected | TcpEvents.Closed)) != 0) s.OutEdges++;
+            if ((e.Events & TcpEvents.Connected) != 0) s.Phase = PosixPhase.Connected;
+        }
+        while (Stack.Udp.TryNextEvent(out _)) { }
+    }
+}
+
+/// <summary>Where systems differ in their calls, as data.</summary>
+internal sealed record PosixManners
+{
+    /// <summary>Errors that FreeBSD names otherwise.</summary>
+    internal bool IsFreeBsd { get; init; }
+
+    /// <summary>SO_SNDBUF and SO_RCVBUF are doubled when set, for bookkeeping (socket(7)).</summary>
+    internal bool DoublesBuffers { get; init; }
+}

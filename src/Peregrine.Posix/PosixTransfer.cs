@@ -1,0 +1,98 @@
+// Reading and writing. The bytes themselves are the caller's: a script sends zeros and looks at lengths only.
+using System.Net.Sockets;
+using Peregrine.Core.Tcp;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Posix;
+
+internal static class PosixTransfer
+{
+    /// <summary>Writes; a blocking socket's call that is not finished says how much has gone in <paramref name="done"/> and blocks.</summary>
+    internal static PosixResult Write(PosixSockets x, long fd, ReadOnlySpan<byte> data, bool dontWait, ref int done, Instant now)
+    {
+        if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        if (s.Kind == PosixKind.Udp) return WriteUdp(x, s, data, default, now);
+        if (s.Kind != PosixKind.Tcp) return PosixResult.Fail("EINVAL");
+        var patient = !s.NonBlocking && !dontWait;
+        if (s.Phase == PosixPhase.Connecting && Connecting(x, s)) return patient ? PosixResult.Waits : PosixResult.Fail("EAGAIN");
+        if (!s.Connection.IsValid) return PosixResult.Fail(x.Manners.IsFreeBsd ? "ENOTCONN" : "EPIPE");
+        if (TakeError(x, s) is { } error) return done > 0 ? new PosixResult(done) : PosixResult.Fail(error);
+        if (s.WriteShut) return PosixResult.Fail("EPIPE");
+        var taken = x.Stack.Tcp.Send(s.Connection, data[done..], now);
+        if (taken < 0) return done > 0 ? new PosixResult(done) : PosixResult.Fail("EPIPE");
+        done += taken;
+        if (done == data.Length) return new PosixResult(done);
+        if (patient) return PosixResult.Waits;
+        return done > 0 ? new PosixResult(done) : PosixResult.Fail("EAGAIN");
+    }
+
+    private static bool Connecting(PosixSockets x, PosixSocket s) =>
+        x.Stack.Tcp.GetStatus(s.Connection).State is TcpState.SynSent or TcpState.SynReceived;
+
+    /// <summary>Sends a datagram to somebody.</summary>
+    internal static PosixResult WriteUdp(PosixSockets x, PosixSocket s, ReadOnlySpan<byte> data, Endpoint remote, Instant now)
+    {
+        if (!s.IsBound)
+        {
+            if (remote == default) return PosixResult.Fail("EDESTADDRREQ");
+            var any = new Endpoint(remote.Address.IsIPv4 ? IpAddress.IPv4Any : IpAddress.IPv6Any, 0);
+            var bound = x.Stack.Udp.Bind(new Core.Udp.UdpBindOptions { Local = any }, out var handle);
+            if (bound != SocketError.Success) return PosixResult.Of(bound);
+            (s.Datagrams, s.IsBound) = (handle, true);
+        }
+        if (x.Stack.Udp.TryTakeError(s.Datagrams, out var pending)) return PosixResult.Of(pending);
+        var sent = x.Stack.Udp.Send(s.Datagrams, data, remote, now, out var error);
+        if (error == SocketError.NotConnected) return PosixResult.Fail("EDESTADDRREQ");
+        return sent >= 0 ? new PosixResult(sent) : PosixResult.Of(error);
+    }
+
+    /// <summary>Reads; an end of stream is 0.</summary>
+    internal static PosixResult Read(PosixSockets x, long fd, Span<byte> into, bool peek, bool dontWait, bool waitAll, Instant now)
+    {
+        if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        if (s.Kind == PosixKind.Udp) return ReadUdp(x, s, into, dontWait);
+        if (s.Kind != PosixKind.Tcp) return PosixResult.Fail("EINVAL");
+        if (!s.Connection.IsValid || s.Phase == PosixPhase.Fresh) return PosixResult.Fail("ENOTCONN");
+        var status = x.Stack.Tcp.GetStatus(s.Connection);
+        var enough = status.ReadableBytes > 0 && (!waitAll || status.ReadableBytes >= into.Length || status.PeerClosed);
+        if (enough) return new PosixResult(peek ? Peek(x, s, into) : x.Stack.Tcp.Receive(s.Connection, into, now));
+        if (s.ReadShut || into.Length == 0) return new PosixResult(0);
+        if (status.ReadableBytes == 0 && TakeError(x, s) is { } error) return PosixResult.Fail(error);
+        if (status.PeerClosed || status.State == TcpState.Closed) return new PosixResult(0);
+        return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
+    }
+
+    private static int Peek(PosixSockets x, PosixSocket s, Span<byte> into)
+    {
+        var cursor = default(TcpReadCursor);
+        var copied = 0;
+        while (copied < into.Length && x.Stack.Tcp.TryPeek(s.Connection, ref cursor, out var bytes))
+        {
+            var n = Math.Min(bytes.Length, into.Length - copied);
+            bytes[..n].CopyTo(into[copied..]);
+            copied += n;
+        }
+        return copied;
+    }
+
+    private static PosixResult ReadUdp(PosixSockets x, PosixSocket s, Span<byte> into, bool dontWait)
+    {
+        if (!s.IsBound) return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
+        if (x.Stack.Udp.TryTakeError(s.Datagrams, out var error)) return PosixResult.Of(error);
+        var count = x.Stack.Udp.Receive(s.Datagrams, into, out _, out _, out _);
+        if (count >= 0) return new PosixResult(count);
+        return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
+    }
+
+    /// <summary>The error that ended the connection, told once (SO_ERROR, and whichever call comes first).</summary>
+    internal static string? TakeError(PosixSockets x, PosixSocket s)
+    {
+        if (s.Kind == PosixKind.Udp) return s.IsBound && x.Stack.Udp.TryTakeError(s.Datagrams, out var pending) ? PosixResult.NameOf(pending) : null;
+        if (!s.Connection.IsValid || s.ErrorTaken) return null;
+        var error = x.Stack.Tcp.GetStatus(s.Connection).Error;
+        if (error == SocketError.Success) return null;
+        s.ErrorTaken = true;
+        return PosixResult.NameOf(error);
+    }
+}

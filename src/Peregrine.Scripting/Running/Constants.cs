@@ -1,0 +1,42 @@
+// Constants in calls, where a number is needed rather than a name. What has another number elsewhere is only compared by name.
+using Peregrine.Posix;
+using static Peregrine.Scripting.Language.ScriptValue;
+
+namespace Peregrine.Scripting.Running;
+
+internal static class Constants
+{
+    internal static long NonBlock(PosixManners manners) => manners.IsFreeBsd ? 0x4 : 0x800;
+
+    internal static long ValueOf(Language.ScriptValue value) => value switch
+    {
+        Number number => number.Value,
+        Or or => or.Parts.Aggregate(0L, static (sum, part) => sum | ValueOf(part)),
+        List { Items: [var only] } => ValueOf(only),
+        Call { Function: "htons" or "htonl", Arguments: [var only] } => ValueOf(only),
+        Name name => Named(name.Value),
+        Ellipsis => throw new NotApplicableException("a number that is left open"),
+        _ => throw new NotApplicableException($"'{value}' where a number is needed"),
+    };
+
+    private static long Named(string name) => name switch
+    {
+        "NULL" or "INADDR_ANY" or "O_RDONLY" => 0,
+        "O_RDWR" => 2,
+        "O_NONBLOCK" => 0x800,
+        "POLLIN" or "EPOLLIN" => (long)PosixEvents.In,
+        "POLLPRI" or "EPOLLPRI" => (long)PosixEvents.Priority,
+        "POLLOUT" or "EPOLLOUT" => (long)PosixEvents.Out,
+        "POLLERR" or "EPOLLERR" => (long)PosixEvents.Error,
+        "POLLHUP" or "EPOLLHUP" => (long)PosixEvents.HangUp,
+        "POLLRDHUP" or "EPOLLRDHUP" => (long)PosixEvents.ReadHangUp,
+        "EPOLLET" => 1L << 31,
+        "EPOLLONESHOT" => 1L << 30,
+        // RFC 2474, RFC 4594: class selectors and the usual code points, shifted into the traffic class.
+        _ when name.StartsWith("IPTOS_DSCP_CS", StringComparison.Ordinal) && char.IsAsciiDigit(name[^1]) => (name[^1] - '0') << 5,
+        "IPTOS_LOWDELAY" => 0x10,
+        "IPTOS_THROUGHPUT" => 8,
+        "IPTOS_DSCP_EF" => 0xB8,
+        _ => throw new NotApplicableException($"the constant {name} is not understood"),
+    };
+}

@@ -1,0 +1,70 @@
+// One connection as a script sees it: its ports, and what its relative numbers are on the wire.
+using Peregrine.Wire;
+
+namespace Peregrine.Scripting.Running;
+
+/// <summary>The numbers of one connection.</summary>
+internal sealed class Flow(ushort localPort, ushort remotePort)
+{
+    private readonly Dictionary<uint, uint> _liveStamps = [];
+
+    internal ushort LocalPort { get; } = localPort;
+
+    internal ushort RemotePort { get; } = remotePort;
+
+    /// <summary>Our stack's initial sequence number, once seen.</summary>
+    internal uint? LocalIsn { get; set; }
+
+    /// <summary>What the script calls that number.</summary>
+    internal uint LocalScriptIsn { get; set; }
+
+    /// <summary>The script's initial sequence number; the same on the wire.</summary>
+    internal uint? RemoteIsn { get; set; }
+
+    /// <summary>Whether the script has acknowledged the SYN-ACK: a further SYN starts another connection where there is a listener.</summary>
+    internal bool HandshakeOver { get; set; }
+
+    internal bool IsPassive { get; init; }
+
+    internal uint LocalBase => LocalIsn ?? 0;
+
+    internal uint RemoteBase => RemoteIsn ?? 0;
+
+    /// <summary>The last segment of data, SYN or FIN that our stack sent: what an ICMP error quotes when the script does not say.</summary>
+    internal uint LastSeq { get; set; }
+
+    internal bool HasStamps => _liveStamps.Count > 0;
+
+    internal void LearnStamp(uint script, uint live) => _liveStamps[script] = live;
+
+    /// <summary>What the script's echo of a timestamp is on the wire.</summary>
+    internal uint LiveStamp(uint script) => _liveStamps.TryGetValue(script, out var live) ? live : FarStamp(script);
+
+    // An echo of a value that was never seen keeps its distance from one that was.
+    private uint FarStamp(uint script)
+    {
+        if (_liveStamps.Count == 0) return script;
+        var (known, live) = _liveStamps.First();
+        return live + (script - known);
+    }
+}
+
+/// <summary>A packet that our stack sent.</summary>
+/// <param name="AtMicroseconds">When, from the script's start.</param>
+/// <param name="Bytes">The IP packet.</param>
+internal sealed record SentPacket(long AtMicroseconds, byte[] Bytes)
+{
+    internal bool IsV4 => Bytes[0] >> 4 == 4;
+
+    internal int HeaderLength => IsV4 ? (Bytes[0] & 15) * 4 : 40;
+
+    internal int Protocol => IsV4 ? Bytes[9] : Bytes[6];
+
+    internal int TrafficClass => IsV4 ? Bytes[1] : ((Bytes[0] & 15) << 4) | (Bytes[1] >> 4);
+
+    internal int HopLimit => IsV4 ? Bytes[8] : Bytes[7];
+
+    internal ReadOnlySpan<byte> Payload => Bytes.AsSpan(HeaderLength);
+
+    internal bool IsTcp => Protocol == IpProtocol.Tcp && Payload.Length >= TcpHeader.Length;
+}

@@ -1,0 +1,79 @@
+// The fields of tcp_info by name, for Python, and the constants beside them. A field that the stack does not keep is null.
+using Peregrine.Core.Tcp;
+using Peregrine.Core.Time;
+using Peregrine.Posix;
+
+namespace Peregrine.Scripting.Running;
+
+internal static class InfoNames
+{
+    // Linux's numbering of states; scripts only compare names.
+    private static readonly Dictionary<TcpState, long> s_states = new()
+    {
+        [TcpState.Established] = 1, [TcpState.SynSent] = 2, [TcpState.SynReceived] = 3, [TcpState.FinWait1] = 4, [TcpState.FinWait2] = 5, [TcpState.TimeWait] = 6,
+        [TcpState.Closed] = 7, [TcpState.CloseWait] = 8, [TcpState.LastAck] = 9, [TcpState.Listen] = 10, [TcpState.Closing] = 11,
+    };
+
+    internal static long? LookUp(ScriptWorld world, PosixSocket? socket, string name)
+    {
+        if (Constant(name) is { } constant) return constant;
+        if (socket is null) return null;
+        if (socket.Phase == PosixPhase.Listening) return name == "tcpi_state" ? s_states[TcpState.Listen] : null;
+        if (!world.Stack.Tcp.TryGetInfo(socket.Connection, world.Now, out var info)) return name == "tcpi_state" ? s_states[TcpState.Closed] : null;
+        var mss = Math.Max(1, info.SendMss);
+        return name switch
+        {
+            "tcpi_state" => s_states[info.State],
+            "tcpi_snd_cwnd" => (info.CongestionWindow + mss - 1) / mss,
+            "tcpi_snd_ssthresh" => info.SlowStartThreshold == uint.MaxValue ? 0x7FFF_FFFF : info.SlowStartThreshold / mss,
+            "tcpi_rtt" => Microseconds(info.SmoothedRtt),
+            "tcpi_rttvar" => Microseconds(info.RttVariation),
+            "tcpi_min_rtt" => Microseconds(info.MinimumRtt),
+            "tcpi_rto" => Microseconds(info.Rto),
+            "tcpi_backoff" => info.Backoff,
+            "tcpi_snd_mss" => info.SendMss,
+            "tcpi_rcv_mss" => info.ReceiveMss,
+            "tcpi_snd_wscale" => info.SendScale,
+            "tcpi_rcv_wscale" => info.ReceiveScale,
+            "tcpi_total_retrans" => info.SegmentsRetransmitted,
+            "tcpi_segs_in" => info.SegmentsReceived,
+            "tcpi_segs_out" => info.SegmentsSent,
+            "tcpi_bytes_acked" => (long)info.BytesAcknowledged,
+            "tcpi_bytes_received" => (long)info.BytesReceived,
+            "tcpi_notsent_bytes" => info.UnsentBytes,
+            "tcpi_unacked" => (info.FlightSize + mss - 1) / mss,
+            "tcpi_options" => (info.Timestamps ? 1 : 0) | (info.Sack ? 2 : 0) | (info.SendScale > 0 || info.ReceiveScale > 0 ? 4 : 0) | (info.Ecn ? 8 : 0),
+            _ => null,
+        };
+    }
+
+    private static long Microseconds(Duration duration) => duration.Nanoseconds / 1_000;
+
+    private static long? Constant(string name) => name switch
+    {
+        "TCP_INFINITE_SSTHRESH" => 0x7FFF_FFFF,
+        "TCPI_OPT_TIMESTAMPS" => 1,
+        "TCPI_OPT_SACK" => 2,
+        "TCPI_OPT_WSCALE" => 4,
+        "TCPI_OPT_ECN" => 8,
+        "TCPI_OPT_ECN_SEEN" => 16,
+        "TCPI_OPT_SYN_DATA" => 32,
+        "TCP_CA_Open" => 0,
+        "TCP_CA_Disorder" => 1,
+        "TCP_CA_CWR" => 2,
+        "TCP_CA_Recovery" => 3,
+        "TCP_CA_Loss" => 4,
+        "TCP_ESTABLISHED" or "TCPI_ESTABLISHED" => 1,
+        "TCP_SYN_SENT" or "TCPI_SYN_SENT" => 2,
+        "TCP_SYN_RECV" or "TCPI_SYN_RECEIVED" => 3,
+        "TCP_FIN_WAIT1" or "TCPI_FIN_WAIT_1" => 4,
+        "TCP_FIN_WAIT2" or "TCPI_FIN_WAIT_2" => 5,
+        "TCP_TIME_WAIT" or "TCPI_TIME_WAIT" => 6,
+        "TCP_CLOSE" or "TCPI_CLOSED" => 7,
+        "TCP_CLOSE_WAIT" or "TCPI_CLOSE_WAIT" => 8,
+        "TCP_LAST_ACK" or "TCPI_LAST_ACK" => 9,
+        "TCP_LISTEN" or "TCPI_LISTEN" => 10,
+        "TCP_CLOSING" or "TCPI_CLOSING" => 11,
+        _ => null,
+    };
+}

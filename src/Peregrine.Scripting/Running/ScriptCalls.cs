@@ -1,0 +1,223 @@
+// The system calls that scripts make, over the Posix room: a call becomes a function that is asked until it no longer blocks, and that
+// checks by itself what it gives back by reference.
+using Peregrine.Posix;
+using Peregrine.Scripting.Language;
+using Peregrine.Wire;
+using static Peregrine.Scripting.Language.ScriptValue;
+
+namespace Peregrine.Scripting.Running;
+
+internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> defaults)
+{
+    /// <summary>The port that scripts bind where they leave it open, and connect to.</summary>
+    internal const ushort BoundPort = 8_080;
+
+    private const int BufferMax = 64 * 1024 * 1024;
+
+    private readonly PosixSockets _x = world.Sockets;
+    private readonly ScriptOptions _options = new(world);
+    private readonly ScriptPolling _polling = new(world);
+
+    /// <summary>The last descriptor of a TCP socket that was made: what tcp_info is asked of.</summary>
+    internal long LastSocket { get; private set; } = -1;
+
+    /// <summary>The port of the last socket that was bound.</summary>
+    internal ushort? LastBoundPort { get; private set; }
+
+    /// <summary>A script calls descriptors what it likes: where its number is another than ours, the socket is moved there.</summary>
+    internal PosixResult Rename(CallEvent call, PosixResult result)
+    {
+        if (call.Name is not ("socket" or "accept" or "accept4" or "epoll_create" or "epoll_create1")) return result;
+        if (result.Errno is not null || result.Value < 0 || call.Result is not Number { Value: > 2 and < 1_000 } wanted || wanted.Value == result.Value) return result;
+        if (!_x.TryMove(result.Value, wanted.Value)) return result;
+        if (LastSocket == result.Value) LastSocket = wanted.Value;
+        return new PosixResult(wanted.Value);
+    }
+
+    /// <summary>A call, ready to be tried.</summary>
+    internal Func<PosixResult> Start(CallEvent call)
+    {
+        var a = call.Arguments;
+        switch (call.Name)
+        {
+            case "socket":
+                return Once(() => Socket(a));
+            case "bind":
+                return Once(() => Bind(a));
+            case "listen":
+                return Once(() => _x.Listen(Integer(a, 0), Integer(a, 1)));
+            case "accept" or "accept4":
+                return () => Accept(a);
+            case "connect":
+                return Connect(a);
+            case "close":
+                return Once(() => _x.Close(Integer(a, 0), world.Now));
+            case "shutdown":
+                return Once(() => Shutdown(a));
+            case "read" or "recv" or "recvfrom" or "readv" or "recvmsg":
+                return Read(call.Name, a);
+            case "write" or "send" or "sendto" or "writev" or "sendmsg":
+                return Write(call.Name, a);
+            case "fcntl":
+                return Once(() => Control(a));
+            case "setsockopt":
+                return Once(() => _options.Set(a));
+            case "getsockopt":
+                return Once(() => _options.Get(a));
+            case "ioctl":
+                return Once(() => _options.Ioctl(a));
+            case "poll":
+                return _polling.Poll(a);
+            case "epoll_create" or "epoll_create1":
+                return Once(() => _x.Open(PosixKind.Epoll, false, defaults()));
+            case "epoll_ctl":
+                return Once(() => _polling.Control(a));
+            case "epoll_wait":
+                return _polling.Wait(a);
+            default:
+                throw new NotApplicableException($"the call {call.Name}() is not there");
+        }
+    }
+
+    private static Func<PosixResult> Once(Func<PosixResult> call) => call;
+
+    internal static long Integer(IReadOnlyList<ScriptValue> arguments, int index) =>
+        index < arguments.Count ? Constants.ValueOf(arguments[index]) : throw new ScriptFailedException($"argument {index + 1} is missing");
+
+    private PosixResult Socket(IReadOnlyList<ScriptValue> a)
+    {
+        var v6 = a[0] switch
+        {
+            Name { Value: "AF_INET" } => false,
+            Name { Value: "AF_INET6" } => true,
+            Ellipsis => world.Setup.IsV6Socket,
+            _ => throw new NotApplicableException($"socket() of the family {a[0]}"),
+        };
+        var types = a[1] is Or or ? or.Parts : [a[1]];
+        var type = types[0] is Name name ? name.Value : "";
+        var protocol = a.Count > 2 && a[2] is Name p ? p.Value : "";
+        if (type is not ("SOCK_STREAM" or "SOCK_DGRAM")) throw new NotApplicableException($"socket() of the type {type}");
+        if (protocol is "IPPROTO_UDP" && type == "SOCK_STREAM" || protocol is "IPPROTO_TCP" && type == "SOCK_DGRAM") return PosixResult.Fail("EPROTONOSUPPORT");
+        if (protocol is not ("" or "IPPROTO_UDP" or "IPPROTO_TCP" or "IPPROTO_IP")) throw new NotApplicableException($"socket() of the protocol {protocol}");
+        var result = _x.Open(type == "SOCK_STREAM" ? PosixKind.Tcp : PosixKind.Udp, v6, defaults());
+        if (_x.Get(result.Value) is not { } s) return result;
+        s.NonBlocking = types.Any(static t => t is Name { Value: "SOCK_NONBLOCK" });
+        if (type == "SOCK_STREAM") LastSocket = result.Value;
+        return result;
+    }
+
+    private PosixResult Bind(IReadOnlyList<ScriptValue> a)
+    {
+        var local = Address(a.Count > 1 ? a[1] : new Ellipsis(), new Endpoint(world.Setup.Local, BoundPort));
+        LastBoundPort = local.Port;
+        return _x.Bind(Integer(a, 0), local);
+    }
+
+    private PosixResult Accept(IReadOnlyList<ScriptValue> a)
+    {
+        var result = _x.Accept(Integer(a, 0), out _);
+        if (result.Value >= 0 && result.Errno is null) LastSocket = result.Value;
+        return result;
+    }
+
+    private Func<PosixResult> Connect(IReadOnlyList<ScriptValue> a)
+    {
+        var started = false;
+        return () =>
+        {
+            if (started) return _x.FinishConnect(Integer(a, 0));
+            started = true;
+            return _x.Connect(Integer(a, 0), Address(a.Count > 1 ? a[1] : new Ellipsis(), new Endpoint(world.Setup.Remote, BoundPort)), world.Now);
+        };
+    }
+
+    private PosixResult Shutdown(IReadOnlyList<ScriptValue> a)
+    {
+        var how = a[1] is Name name ? name.Value : "";
+        if (how is not ("SHUT_RD" or "SHUT_WR" or "SHUT_RDWR")) return PosixResult.Fail("EINVAL");
+        return _x.Shutdown(Integer(a, 0), how != "SHUT_WR", how != "SHUT_RD", world.Now);
+    }
+
+    private Func<PosixResult> Read(string name, IReadOnlyList<ScriptValue> a)
+    {
+        var flags = name is "recv" or "recvfrom" ? Flags(a, 3) : name == "recvmsg" ? Flags(a, 2) : [];
+        if (flags.FirstOrDefault(static f => f is not ("MSG_PEEK" or "MSG_DONTWAIT" or "MSG_WAITALL" or "MSG_NOSIGNAL" or "0")) is { } unknown)
+            throw new NotApplicableException($"{name}() with {unknown}");
+        if (name == "recvmsg" && a[1] is Struct message && message.Get("msg_control") is not null) throw new NotApplicableException("recvmsg() with control messages");
+        var length = name switch
+        {
+            "readv" => VectorLength(a[1]),
+            "recvmsg" => VectorLength(((Struct)a[1]).Get("msg_iov") ?? throw new ScriptFailedException("recvmsg() has no msg_iov")),
+            _ => Integer(a, 2),
+        };
+        var isNull = a[1] is Name { Value: "NULL" };
+        var buffer = new byte[Math.Clamp(length, 0, BufferMax)];
+        return () => isNull && length > 0 ? PosixResult.Fail("EFAULT")
+            : PosixTransfer.Read(_x, Integer(a, 0), buffer, flags.Contains("MSG_PEEK"), flags.Contains("MSG_DONTWAIT"), flags.Contains("MSG_WAITALL"), world.Now);
+    }
+
+    private Func<PosixResult> Write(string name, IReadOnlyList<ScriptValue> a)
+    {
+        var flags = name is "send" or "sendto" ? Flags(a, 3) : name == "sendmsg" ? Flags(a, 2) : [];
+        if (flags.FirstOrDefault(static f => f is not ("MSG_DONTWAIT" or "MSG_NOSIGNAL" or "MSG_EOR" or "0")) is { } unknown)
+            throw new NotApplicableException($"{name}() with {unknown}");
+        if (name == "sendmsg" && a[1] is Struct message && message.Get("msg_control") is not null) throw new NotApplicableException("sendmsg() with control messages");
+        var length = name switch
+        {
+            "writev" => VectorLength(a[1]),
+            "sendmsg" => VectorLength(((Struct)a[1]).Get("msg_iov") ?? throw new ScriptFailedException("sendmsg() has no msg_iov")),
+            _ => Integer(a, 2),
+        };
+        var isNull = a[1] is Name { Value: "NULL" };
+        var data = new byte[Math.Clamp(length, 0, BufferMax)];
+        var done = 0;
+        return () =>
+        {
+            if (isNull && length > 0) return PosixResult.Fail("EFAULT");
+            if (name != "sendto" || _x.Get(Integer(a, 0)) is not { Kind: PosixKind.Udp, Remote.Port: 0 } s)
+                return PosixTransfer.Write(_x, Integer(a, 0), data, flags.Contains("MSG_DONTWAIT"), ref done, world.Now);
+            return PosixTransfer.WriteUdp(_x, s, data, Address(a[4], new Endpoint(world.Setup.Remote, BoundPort)), world.Now);
+        };
+    }
+
+    private static long VectorLength(ScriptValue vector) => vector switch
+    {
+        List list => list.Items.Sum(static part => part is Struct { Fields: [_, var size, ..] } ? Constants.ValueOf(size.Value) : 0),
+        _ => throw new NotApplicableException("a vector of buffers that is no list"),
+    };
+
+    private static List<string> Flags(IReadOnlyList<ScriptValue> a, int index)
+    {
+        if (index >= a.Count) return [];
+        var parts = a[index] is Or or ? or.Parts : [a[index]];
+        return [.. parts.Select(static p => p switch { Name n => n.Value, Number { Value: 0 } => "0", _ => "an unknown flag" })];
+    }
+
+    private PosixResult Control(IReadOnlyList<ScriptValue> a)
+    {
+        if (_x.Get(Integer(a, 0)) is not { } s) return PosixResult.Fail("EBADF");
+        switch (a[1])
+        {
+            case Name { Value: "F_GETFL" }:
+                return new PosixResult(2 | (s.NonBlocking ? Constants.NonBlock(world.Setup.Manners) : 0));
+            case Name { Value: "F_SETFL" }:
+                s.NonBlocking = Flags(a, 2).Contains("O_NONBLOCK");
+                return PosixResult.Success;
+            default:
+                throw new NotApplicableException($"fcntl() with {a[1]}");
+        }
+    }
+
+    /// <summary>An address in a call; what is left open is the usual one.</summary>
+    private Endpoint Address(ScriptValue value, Endpoint usual)
+    {
+        if (value is Ellipsis) return usual;
+        if (value is not Struct s) throw new NotApplicableException("an address that is no structure");
+        if (s.Get("sa_family") is Name { Value: "AF_UNSPEC" }) throw new NotApplicableException("an address of no family");
+        var port = s.Get("sin_port") ?? s.Get("sin6_port");
+        var address = s.Get("sin_addr") ?? s.Get("sin6_addr");
+        var ip = address is Call { Arguments: [.., Text text] } && IpAddress.TryParse(text.Value, out var parsed) ? parsed
+            : address is Name { Value: "INADDR_ANY" } ? IpAddress.IPv4Any : usual.Address;
+        return new Endpoint(ip, port is Call { Arguments: [var number] } ? (ushort)Constants.ValueOf(number) : usual.Port);
+    }
+}

@@ -1,0 +1,70 @@
+// setsockopt, getsockopt and ioctl as scripts write them: by name, with the value in brackets, and for reads the value that is expected.
+using Peregrine.Posix;
+using Peregrine.Scripting.Language;
+using static Peregrine.Scripting.Language.ScriptValue;
+
+namespace Peregrine.Scripting.Running;
+
+internal sealed class ScriptOptions(ScriptWorld world)
+{
+    private readonly PosixSockets _x = world.Sockets;
+
+    private static string NameOf(ScriptValue value) =>
+        value is Name name ? name.Value : throw new NotApplicableException($"an option without a name ({value})");
+
+    internal PosixResult Set(IReadOnlyList<ScriptValue> a)
+    {
+        var fd = ScriptCalls.Integer(a, 0);
+        var name = NameOf(a[2]);
+        if (a[3] is Name { Value: "NULL" }) return PosixResult.Fail("EFAULT");
+        if (name == "SO_LINGER" && Inner(a[3]) is Struct linger) return SetLinger(fd, linger);
+        if (name == "TCP_CONGESTION") return Congestion(fd, a[3]);
+        // An option that does nothing when it is off needs nothing that is not there.
+        var value = Constants.ValueOf(a[3]);
+        return PosixOptions.Set(_x, fd, name, value, world.Now) ?? throw new NotApplicableException($"the socket option {name} is not there");
+    }
+
+    private static ScriptValue Inner(ScriptValue value) => value is List { Items: [var only] } ? only : value;
+
+    private PosixResult SetLinger(long fd, Struct linger)
+    {
+        if (_x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        s.Kept["SO_LINGER.on"] = Constants.ValueOf(linger.Get("onoff") ?? linger.Get("l_onoff") ?? new Number(0));
+        s.Kept["SO_LINGER.time"] = Constants.ValueOf(linger.Get("linger") ?? linger.Get("l_linger") ?? new Number(0));
+        return PosixResult.Success;
+    }
+
+    private PosixResult Congestion(long fd, ScriptValue value) =>
+        Inner(value) is Text text ? PosixOptions.SetCongestion(_x, fd, text.Value, world.Now) : throw new NotApplicableException("TCP_CONGESTION without a name");
+
+    internal PosixResult Get(IReadOnlyList<ScriptValue> a)
+    {
+        if (_x.Get(ScriptCalls.Integer(a, 0)) is not { } s) return PosixResult.Fail("EBADF");
+        var name = NameOf(a[2]);
+        var expected = Inner(a[3]);
+        if (name == "SO_ERROR")
+        {
+            var error = PosixTransfer.TakeError(_x, s) ?? "0";
+            var wanted = expected switch { Number { Value: 0 } => "0", Name e => e.Value, _ => error };
+            return error == wanted ? PosixResult.Success : throw new ScriptFailedException($"SO_ERROR is {error}, not {wanted}");
+        }
+        if (name == "TCP_CONGESTION")
+        {
+            if (expected is Text text && text.Value != s.Settings.CongestionControl) throw new ScriptFailedException($"TCP_CONGESTION is {s.Settings.CongestionControl}, not {text.Value}");
+            return PosixResult.Success;
+        }
+        if (PosixOptions.Get(_x, s, name, world.Now) is not { } value) throw new NotApplicableException($"the socket option {name} is not there");
+        if (expected is Ellipsis) return PosixResult.Success;
+        var want = Constants.ValueOf(expected);
+        return value == want ? PosixResult.Success : throw new ScriptFailedException($"{name} is {value}, not {want}");
+    }
+
+    internal PosixResult Ioctl(IReadOnlyList<ScriptValue> a)
+    {
+        if (_x.Get(ScriptCalls.Integer(a, 0)) is not { } s) return PosixResult.Fail("EBADF");
+        var name = NameOf(a[1]);
+        if (PosixOptions.Get(_x, s, name, world.Now) is not { } value) throw new NotApplicableException($"ioctl() with {name}");
+        var want = Constants.ValueOf(a[2]);
+        return value == want ? PosixResult.Success : throw new ScriptFailedException($"{name} is {value}, not {want}");
+    }
+}

@@ -1,0 +1,211 @@
+// Runs one script: walks through its events in virtual time, lets blocking calls wait while later events happen, sends what comes in and
+// compares what goes out. Ends at the first difference, with the line and what was expected and seen.
+using Peregrine.Core;
+using Peregrine.Posix;
+using Peregrine.Scripting.Language;
+using static Peregrine.Scripting.Language.ScriptValue;
+
+namespace Peregrine.Scripting.Running;
+
+internal sealed class ScriptRunner
+{
+    private readonly Script _script;
+    private readonly ScriptWorld _world;
+    private readonly ScriptCalls _calls;
+    private readonly ScriptWire _wire;
+    private StackOptions _defaults;
+    private long _previous;
+    private PendingCall? _pending;
+
+    /// <summary>A call that waits.</summary>
+    private sealed record PendingCall(CallEvent Event, Func<PosixResult> Try, long? EndMicroseconds)
+    {
+        internal PosixResult? Result { get; set; }
+
+        internal long EndedAt { get; set; }
+    }
+
+    private ScriptRunner(Script script, StackOptions options, ScriptSetup setup)
+    {
+        (_script, _defaults) = (script, options);
+        _world = new ScriptWorld(options, setup);
+        _calls = new ScriptCalls(_world, () => _defaults.Tcp);
+        _wire = new ScriptWire(_world, _calls);
+        _world.OnTurn = Retry;
+    }
+
+    /// <summary>Runs a script's text.</summary>
+    internal static ScriptResult Run(string name, string text, Profile profile)
+    {
+        try
+        {
+            var script = ScriptParser.Parse(name, Conditions.Apply(text, profile.Manners.IsFreeBsd ? "FreeBSD" : "Linux"));
+            var setup = SetupReader.Read(script, profile);
+            var runner = new ScriptRunner(script, SettingsBefore(script, profile.Options), setup);
+            using (runner._world) runner.Run();
+            return new ScriptResult(name, ScriptOutcome.Passed, "");
+        }
+        catch (NotApplicableException e)
+        {
+            return new ScriptResult(name, ScriptOutcome.NotApplicable, e.Message);
+        }
+        catch (Exception e) when (e is ScriptFailedException or ScriptSyntaxException)
+        {
+            return new ScriptResult(name, ScriptOutcome.Failed, e.Message);
+        }
+        catch (ArgumentOutOfRangeException e)
+        {
+            // A setting outside the range that ours has.
+            return new ScriptResult(name, ScriptOutcome.NotApplicable, e.Message.Split('\n')[0]);
+        }
+    }
+
+    // A stack's options are fixed when it is made: what the script sets before it uses the stack goes into them.
+    private static StackOptions SettingsBefore(Script script, StackOptions options)
+    {
+        foreach (var e in script.Events)
+        {
+            if (e is not ShellEvent shell) break;
+            if (StateCheck.Is(shell.Command)) continue;
+            foreach (var (name, value) in Sysctls.Read(shell.Command)) options = Sysctls.Apply(options, name, value);
+        }
+        return options;
+    }
+
+    private void Run()
+    {
+        for (var i = 0; i < _script.Events.Count; i++)
+        {
+            var e = _script.Events[i];
+            try
+            {
+                Step(e);
+            }
+            catch (ScriptFailedException failure) when (!failure.Message.StartsWith("line ", StringComparison.Ordinal))
+            {
+                throw new ScriptFailedException($"line {e.Line}: {failure.Message}");
+            }
+            catch (NotApplicableException reason) when (!reason.Message.StartsWith("line ", StringComparison.Ordinal))
+            {
+                throw new NotApplicableException($"line {e.Line}: {reason.Message}");
+            }
+        }
+        if (_pending is not null) AwaitPending();
+    }
+
+    private void Step(ScriptEvent e)
+    {
+        var at = e.Time.Kind == TimeKind.Absolute ? e.Time.Start : _previous + e.Time.Start;
+        var origin = e.Time.Kind == TimeKind.Absolute ? 0 : _previous;
+        var latest = e.Time.Latest is { } range ? origin + range : at;
+        if (e.Time.Kind == TimeKind.Any) (at, latest) = (_world.Microseconds, long.MaxValue);
+        if (e is PacketEvent { IsInbound: false } expected)
+        {
+            var seen = _wire.Expect(expected, at, latest);
+            _previous = e.Time.Kind == TimeKind.Any ? seen : at;
+            return;
+        }
+        // One call at a time: another waits for the one before.
+        if (e is CallEvent && _pending is not null) AwaitPending();
+        _world.AdvanceTo(at);
+        _previous = at;
+        switch (e)
+        {
+            case PacketEvent inbound:
+                _wire.Send(inbound);
+                break;
+            case CallEvent call:
+                Call(call, call.Time.End is { } end ? origin + end : null);
+                break;
+            case CodeEvent code:
+                Check(code);
+                break;
+            case ShellEvent shell:
+                Shell(shell);
+                break;
+        }
+    }
+
+    private void Call(CallEvent call, long? end)
+    {
+        _pending = new PendingCall(call, _calls.Start(call), end);
+        Retry();
+        _world.Pump();
+        if (end is null || _pending.Result is not null) AwaitPending();
+    }
+
+    // Asked after every turn of the stack, so that a call ends at the moment that it can.
+    private void Retry()
+    {
+        if (_pending is not { Result: null } pending) return;
+        var result = pending.Try();
+        if (result.Blocks) return;
+        pending.Result = _calls.Rename(pending.Event, result);
+        pending.EndedAt = _world.Microseconds;
+    }
+
+    private void AwaitPending()
+    {
+        var pending = _pending!;
+        try
+        {
+            var tolerance = _world.Setup.ToleranceMicroseconds;
+            var end = pending.EndMicroseconds ?? _world.Microseconds;
+            if (pending.Result is null) _world.AdvanceTo(end + tolerance, () => pending.Result is not null);
+            if (pending.Result is not { } result) throw new ScriptFailedException($"{pending.Event.Name}() still waits at {Seconds(_world.Microseconds)}");
+            if (pending.EndMicroseconds is { } wanted && Math.Abs(pending.EndedAt - wanted) > tolerance)
+                throw new ScriptFailedException($"{pending.Event.Name}() ended at {Seconds(pending.EndedAt)}, not at {Seconds(wanted)}");
+            Compare(pending.Event, result);
+        }
+        catch (ScriptFailedException) when (_world.Setup.CallsAreNotFatal)
+        {
+            // --non_fatal=syscall: a call that fails is no failure of the script.
+        }
+        catch (ScriptFailedException e) when (!e.Message.StartsWith("line ", StringComparison.Ordinal))
+        {
+            throw new ScriptFailedException($"line {pending.Event.Line}: {e.Message}");
+        }
+        finally
+        {
+            _pending = null;
+        }
+    }
+
+    private static void Compare(CallEvent call, PosixResult result)
+    {
+        var seen = result.Errno is { } errno ? $"{result.Value} {errno}" : $"{result.Value}";
+        if (call.Result is Ellipsis) return;
+        var value = call.Result is Number number ? number.Value : Constants.ValueOf(call.Result);
+        var wanted = call.Errno is null ? $"{value}" : $"{value} {call.Errno}";
+        if (result.Value != value || (call.Errno is { } e && !SameError(e, result.Errno))) throw new ScriptFailedException($"{call.Name}() returned {seen}, not {wanted}");
+    }
+
+    private static bool SameError(string wanted, string? seen) =>
+        wanted == seen || (wanted is "EWOULDBLOCK" && seen is "EAGAIN") || (wanted is "ENOTSUP" && seen is "EOPNOTSUPP");
+
+    private void Check(CodeEvent code)
+    {
+        var failure = Assertion.Run(code.Text, name => InfoNames.LookUp(_world, _world.Sockets.Get(_calls.LastSocket), name));
+        if (failure is not null) throw new ScriptFailedException(failure);
+    }
+
+    private void Shell(ShellEvent shell)
+    {
+        if (StateCheck.Is(shell.Command))
+        {
+            StateCheck.Run(_world, shell.Command);
+            return;
+        }
+        foreach (var (name, value) in Sysctls.Read(shell.Command))
+        {
+            var changed = Sysctls.Apply(_defaults, name, value);
+            // The stack has its options; only what sockets get can change, which is all that is wanted before the next socket.
+            if (changed with { Tcp = _defaults.Tcp } != _defaults && IsUsedAfter(shell)) throw new NotApplicableException($"{name}={value} while the stack runs");
+            _defaults = _defaults with { Tcp = changed.Tcp };
+        }
+    }
+
+    private bool IsUsedAfter(ShellEvent shell) => _script.Events.Any(e => e.Line > shell.Line && e is PacketEvent);
+
+    internal static string Seconds(long microseconds) => $"{microseconds / 1_000_000}.{microseconds % 1_000_000:d6} s";
+}

@@ -1,0 +1,213 @@
+// The script's side of the wire: which connection a packet belongs to, what comes in, and what is expected to go out. Numbers in scripts
+// count from initial sequence numbers, which are learned here as they are seen.
+using System.Buffers.Binary;
+using Peregrine.Scripting.Language;
+using Peregrine.Wire;
+
+namespace Peregrine.Scripting.Running;
+
+internal sealed class ScriptWire
+{
+    private const ushort FirstRemotePort = 50_001;
+
+    /// <summary>How long an expectation with any time waits, in microseconds.</summary>
+    private const long AnyTimeMax = 600_000_000;
+
+    private readonly ScriptWorld _world;
+    private readonly ScriptCalls _calls;
+    private readonly List<Flow> _flows = [];
+    private ushort _nextRemotePort = FirstRemotePort;
+    private Flow? _current;
+
+    internal ScriptWire(ScriptWorld world, ScriptCalls calls)
+    {
+        (_world, _calls) = (world, calls);
+        world.OnSent = Note;
+    }
+
+    // Learns of connections that our stack opens, and of its initial sequence numbers.
+    private void Note(SentPacket packet)
+    {
+        if (!packet.IsTcp)
+        {
+            if (packet.Protocol == IpProtocol.Udp && packet.Payload.Length >= 8) NoteUdp(packet);
+            return;
+        }
+        var tcp = packet.Payload;
+        var flags = tcp[13];
+        var flow = FlowOf(packet);
+        var isSyn = (flags & 2) != 0;
+        if (flow is null && isSyn && (flags & 16) == 0)
+        {
+            flow = new Flow(Local(tcp), Remote(tcp));
+            _flows.Add(flow);
+            _current = flow;
+        }
+        if (flow is null) return;
+        var seq = BinaryPrimitives.ReadUInt32BigEndian(tcp[4..]);
+        if (isSyn && flow.LocalIsn is null) flow.LocalIsn = seq;
+        if (isSyn || tcp.Length > (tcp[12] >> 4) * 4 || (flags & 1) != 0) flow.LastSeq = seq;
+    }
+
+    private void NoteUdp(SentPacket packet)
+    {
+        var udp = packet.Payload;
+        if (_current is not null && _current.LocalPort == Local(udp)) return;
+        _current = new Flow(Local(udp), Remote(udp));
+        _flows.Add(_current);
+    }
+
+    private static ushort Local(ReadOnlySpan<byte> transport) => BinaryPrimitives.ReadUInt16BigEndian(transport);
+
+    private static ushort Remote(ReadOnlySpan<byte> transport) => BinaryPrimitives.ReadUInt16BigEndian(transport[2..]);
+
+    private Flow? FlowOf(SentPacket packet)
+    {
+        var (local, remote) = (Local(packet.Payload), Remote(packet.Payload));
+        return _flows.LastOrDefault(f => f.LocalPort == local && f.RemotePort == remote);
+    }
+
+    /// <summary>Sends a packet of the script's.</summary>
+    internal void Send(PacketEvent e)
+    {
+        switch (e.Packet)
+        {
+            case TcpPacketText tcp:
+                SendTcp(tcp);
+                break;
+            case UdpPacketText udp:
+                _world.Deliver(PacketWriter.Udp(_world.Setup, _current ?? Stranger(), udp));
+                break;
+            case IcmpPacketText { HasEncapsulation: true }:
+                throw new NotApplicableException("an ICMP error about TCP over UDP");
+            case IcmpPacketText icmp:
+                _world.Deliver(PacketWriter.Icmp(_world.Setup, _current ?? Stranger(), icmp));
+                break;
+            default:
+                throw Foreign(e.Packet);
+        }
+    }
+
+    private static NotApplicableException Foreign(ScriptPacket packet) => new($"packets of the kind '{(packet as ForeignPacketText)?.What}' are not understood");
+
+    // A packet to nobody: before any connection there is.
+    private Flow Stranger()
+    {
+        _current = new Flow(_calls.LastBoundPort ?? ScriptCalls.BoundPort, _nextRemotePort++);
+        _flows.Add(_current);
+        return _current;
+    }
+
+    private void SendTcp(TcpPacketText text)
+    {
+        if (text.Encapsulation is not null) throw new NotApplicableException("TCP over UDP");
+        var isSyn = text.Flags.Contains('S', StringComparison.Ordinal);
+        var isOpening = isSyn && text.Ack is null && !text.Flags.Contains('R', StringComparison.Ordinal) && !text.Flags.Contains('F', StringComparison.Ordinal);
+        var flow = isOpening && StartsAnew(text) ? Passive() : _current ?? Stranger();
+        if (isSyn && flow.RemoteIsn is null) flow.RemoteIsn = (uint)text.Seq;
+        // Its own number again, or the answer to our SYN with another try.
+        else if (isSyn && !flow.HandshakeOver) flow.RemoteIsn = (uint)text.Seq;
+        if (!isSyn && text.Ack is not null) flow.HandshakeOver = true;
+        _world.Deliver(PacketWriter.Tcp(_world.Setup, flow, text));
+    }
+
+    private bool StartsAnew(TcpPacketText text)
+    {
+        if (_world.Stack.Tcp.ListenerCount == 0) return _current is null;
+        if (_current is null || _current.HandshakeOver) return _current is null || !IsOpen(_current);
+        return !_current.IsPassive && _current.LocalIsn is null;
+    }
+
+    // Whether somebody may still expect this connection's segments.
+    private bool IsOpen(Flow flow)
+    {
+        for (var slot = 0; slot < _world.Stack.Tcp.SlotCount; slot++)
+        {
+            if (!_world.Stack.Tcp.TryGetHandle(slot, out var handle) || !_world.Stack.Tcp.TryGetInfo(handle, _world.Now, out var info)) continue;
+            if (info.Remote.Port == flow.RemotePort && info.Local.Port == flow.LocalPort) return true;
+        }
+        return _world.Stack.Tcp.TimeWaitCount > 0;
+    }
+
+    private Flow Passive()
+    {
+        _current = new Flow(_calls.LastBoundPort ?? ScriptCalls.BoundPort, _nextRemotePort++) { IsPassive = true };
+        _flows.Add(_current);
+        return _current;
+    }
+
+    /// <summary>Waits for a packet and compares it.</summary>
+    /// <returns>When it was sent, in microseconds.</returns>
+    internal long Expect(PacketEvent e, long earliest, long latest)
+    {
+        if (e.Packet is ForeignPacketText) throw Foreign(e.Packet);
+        if (e.Packet is TcpPacketText { Encapsulation: not null }) throw new NotApplicableException("TCP over UDP");
+        var tolerance = _world.Setup.ToleranceMicroseconds;
+        var end = latest == long.MaxValue ? _world.Microseconds + AnyTimeMax : latest + tolerance;
+        if (_world.Sent.Count == 0) _world.AdvanceTo(end, () => _world.Sent.Count > 0);
+        if (_world.Sent.Count == 0)
+            throw new ScriptFailedException($"nothing was sent until {ScriptRunner.Seconds(_world.Microseconds)}\n      expected {Describe(e.Packet)}");
+        var packet = _world.Sent.Dequeue();
+        if (packet.AtMicroseconds < earliest - tolerance || packet.AtMicroseconds > end) throw Mismatch("time", e, packet, earliest);
+        if (e.Packet is TcpPacketText tcp) ExpectTcp(e, tcp, packet, earliest);
+        else ExpectOther(e, packet, earliest);
+        // A script's time never runs behind the packet that it has seen.
+        if (latest != long.MaxValue) _world.AdvanceTo(Math.Max(_world.Microseconds, Math.Min(earliest, latest)));
+        return packet.AtMicroseconds;
+    }
+
+    private void ExpectOther(PacketEvent e, SentPacket packet, long earliest)
+    {
+        if (e.Packet is UdpPacketText udp)
+        {
+            if (packet.Protocol != IpProtocol.Udp || packet.Payload.Length - 8 != udp.Length) throw Mismatch("packet", e, packet, earliest);
+        }
+        else if (e.Packet is IcmpPacketText icmp)
+        {
+            var (type, code) = IcmpText.NumbersOf(icmp, packet.IsV4);
+            if (packet.Protocol != (packet.IsV4 ? 1 : 58) || packet.Payload[0] != type || packet.Payload[1] != code) throw Mismatch("packet", e, packet, earliest);
+        }
+        if (PacketReader.CompareIp(e.Packet.Ip, packet) is { } difference) throw Mismatch(difference, e, packet, earliest);
+    }
+
+    private void ExpectTcp(PacketEvent e, TcpPacketText expected, SentPacket packet, long earliest)
+    {
+        if (!packet.IsTcp) throw Mismatch("protocol", e, packet, earliest);
+        var flow = FlowOf(packet) ?? new Flow(Local(packet.Payload), Remote(packet.Payload));
+        if (expected.Flags.Contains('S', StringComparison.Ordinal)) flow.LocalScriptIsn = (uint)expected.Seq;
+        var seen = PacketReader.Read(packet, flow);
+        var isMerged = false;
+        // A script may see several segments as one, as a card that cuts them would be given them.
+        while (seen.Length < expected.Length && _world.Sent.TryPeek(out var next) && TryMerge(ref seen, next, flow, packet.AtMicroseconds))
+        {
+            _world.Sent.Dequeue();
+            isMerged = true;
+        }
+        if (PacketReader.Compare(expected, seen, packet, flow, _world.Setup, isMerged) is { } difference) throw Mismatch(difference, e, packet, earliest, seen);
+    }
+
+    private bool TryMerge(ref SeenSegment seen, SentPacket next, Flow flow, long at)
+    {
+        if (!next.IsTcp || FlowOf(next) != flow || next.AtMicroseconds > at + _world.Setup.ToleranceMicroseconds) return false;
+        var more = PacketReader.Read(next, flow);
+        if (more.Length == 0 || more.Seq != seen.Seq + (uint)seen.Length || (more.Flags & 0x17) != (seen.Flags & 0x17) && (more.Flags & 1) == 0) return false;
+        seen = seen with { Length = seen.Length + more.Length, Flags = seen.Flags | more.Flags };
+        return true;
+    }
+
+    private ScriptFailedException Mismatch(string what, PacketEvent e, SentPacket packet, long expectedAt, SeenSegment? seen = null)
+    {
+        var actual = seen?.Format(IpMarks.None) ?? PacketReader.Describe(packet, packet.IsTcp ? FlowOf(packet) : null);
+        return new ScriptFailedException(
+            $"{what} differs\n      expected {Describe(e.Packet)} at {ScriptRunner.Seconds(expectedAt)}\n      seen     {actual} at {ScriptRunner.Seconds(packet.AtMicroseconds)}");
+    }
+
+    private static string Describe(ScriptPacket packet)
+    {
+        if (packet is not TcpPacketText tcp) return packet is IcmpPacketText icmp ? $"icmp {icmp.Type} {icmp.Code}" : packet is UdpPacketText udp ? $"udp ({udp.Length})" : "a packet";
+        var text = $"{tcp.Flags} {tcp.Seq}:{tcp.Seq + tcp.Length}({tcp.Length})";
+        if (tcp.Ack is { } ack) text += $" ack {ack}";
+        if (tcp.Window is { } window) text += $" win {window}";
+        return tcp.Options is null ? text + " <...>" : tcp.Options.Count == 0 ? text : text + $" <{string.Join(',', tcp.Options)}>";
+    }
+}

@@ -1,0 +1,167 @@
+// Shell lines that set kernel settings, mapped to ours. A setting of ours that has no such number, or a value that we cannot have, makes
+// the script not applicable, by name. Settings that only prepare a real machine (caches, queues) are passed over.
+using System.Globalization;
+using Peregrine.Core;
+using Peregrine.Core.Tcp;
+
+namespace Peregrine.Scripting.Running;
+
+internal static class Sysctls
+{
+    // What these commands do to a machine is so here already: every script has a stack of its own.
+    private static readonly string[] s_harmless =
+        ["ip tcp_metrics", "tc qdisc", "tcpdrop", "true", "sysctl_restore", "sysctl_restore_", "defaults.sh", "set_sysctls.py", "setkey -F", "kldload", "kldstat", "sleep 0"];
+
+    /// <summary>The settings that a command sets, as name and value.</summary>
+    internal static IEnumerable<(string Name, string Value)> Read(string command)
+    {
+        foreach (var raw in command.Replace("\\\n", " ", StringComparison.Ordinal).Split(['\n', ';']))
+        {
+            var line = raw.Split('#')[0].Trim();
+            if (line.Length == 0) continue;
+            if (line.StartsWith("sysctl", StringComparison.Ordinal) || line.Contains("set_sysctls.py", StringComparison.Ordinal)
+                || line.Contains("/proc/sys/", StringComparison.Ordinal))
+            {
+                foreach (var pair in Pairs(line)) yield return pair;
+                continue;
+            }
+            if (!s_harmless.Any(h => line.Contains(h, StringComparison.Ordinal))) throw new NotApplicableException($"the shell line '{line}' sets nothing that is known here");
+        }
+    }
+
+    private static IEnumerable<(string, string)> Pairs(string line)
+    {
+        var at = 0;
+        while ((at = line.IndexOf('=', at)) >= 0)
+        {
+            var start = at;
+            while (start > 0 && !char.IsWhiteSpace(line[start - 1])) start--;
+            var name = line[start..at].Replace("/proc/sys/", "", StringComparison.Ordinal).Replace('/', '.');
+            at++;
+            string value;
+            if (at < line.Length && line[at] is '"' or '\'')
+            {
+                var end = line.IndexOf(line[at], at + 1);
+                value = end < 0 ? "" : line[(at + 1)..end];
+                at = end < 0 ? line.Length : end + 1;
+            }
+            else
+            {
+                var end = at;
+                while (end < line.Length && !char.IsWhiteSpace(line[end])) end++;
+                value = line[at..end];
+                at = end;
+            }
+            yield return (name, value);
+        }
+    }
+
+    /// <summary>Options with a setting changed.</summary>
+    internal static StackOptions Apply(StackOptions options, string name, string value) =>
+        name.StartsWith("net.inet", StringComparison.Ordinal) || name.StartsWith("kern.", StringComparison.Ordinal)
+            ? ApplyFreeBsd(options, name, value)
+            : ApplyLinux(options, name.Replace("net.ipv4.", "", StringComparison.Ordinal), value);
+
+    private static StackOptions ApplyLinux(StackOptions options, string name, string value)
+    {
+        var t = options.Tcp;
+        switch (name)
+        {
+            case "tcp_timestamps":
+                return options with { Tcp = t with { Timestamps = Number(value) != 0 } };
+            case "tcp_sack":
+                return options with { Tcp = t with { SelectiveAcknowledgments = Number(value) != 0 } };
+            case "tcp_window_scaling":
+                return options with { Tcp = t with { WindowScaling = Number(value) != 0 } };
+            case "tcp_syn_retries":
+                return options with { Tcp = t with { SynRetryCount = Number(value) } };
+            case "tcp_synack_retries":
+                return options with { Tcp = t with { SynAckRetryCount = Number(value) } };
+            case "tcp_congestion_control":
+                return options with { Tcp = t with { CongestionControl = value } };
+            case "tcp_slow_start_after_idle":
+                return options with { Tcp = t with { SlowStartAfterIdle = Number(value) != 0 } };
+            case "tcp_ecn" when Number(value) is 0 or 1 or 2:
+                return options with { Tcp = t with { Ecn = Number(value) switch { 0 => TcpEcnMode.Off, 1 => TcpEcnMode.On, _ => TcpEcnMode.Accept } } };
+            case "tcp_early_retrans":
+                return options with { Tcp = t with { TailLossProbe = Number(value) != 0 } };
+            case "tcp_recovery":
+                return options with { Tcp = t with { Rack = Number(value) != 0 } };
+            case "tcp_frto":
+                return options with { Tcp = t with { ForwardRto = Number(value) != 0 } };
+            case "tcp_rmem" when Three(value) is [_, var usual, var most]:
+                return options with { Tcp = t with { ReceiveBufferBytes = usual, ReceiveBufferBytesMax = Math.Max(usual, most) } };
+            case "tcp_wmem" when Three(value) is [_, var usual, var most]:
+                return options with { Tcp = t with { SendBufferBytes = usual, SendBufferBytesMax = Math.Max(usual, most) } };
+            case "tcp_keepalive_time":
+                return options with { Tcp = t with { KeepAliveTimeSeconds = Number(value) } };
+            case "tcp_keepalive_intvl":
+                return options with { Tcp = t with { KeepAliveIntervalSeconds = Number(value) } };
+            case "tcp_keepalive_probes":
+                return options with { Tcp = t with { KeepAliveRetryCount = Number(value) } };
+            case "tcp_fin_timeout":
+                return options with { Tcp = t with { FinWait2TimeoutMs = Number(value) * 1_000 } };
+            case "tcp_syncookies":
+                return options with { SynCookies = Number(value) != 0 };
+            case "tcp_no_metrics_save" or "tcp_min_tso_segs" or "tcp_autocorking" or "tcp_limit_output_bytes" or "tcp_tso_win_divisor" or "tcp_moderate_rcvbuf"
+                or "tcp_invalid_ratelimit" or "ip_local_port_range" or "tcp_pacing_ss_ratio" or "tcp_pacing_ca_ratio":
+                return options;
+            default:
+                throw Unknown(name, value);
+        }
+    }
+
+    private static StackOptions ApplyFreeBsd(StackOptions options, string name, string value)
+    {
+        var t = options.Tcp;
+        switch (name.Replace("net.inet.tcp.", "", StringComparison.Ordinal))
+        {
+            case "rfc1323":
+                return options with { Tcp = t with { Timestamps = Number(value) != 0, WindowScaling = Number(value) != 0 } };
+            case "sack.enable":
+                return options with { Tcp = t with { SelectiveAcknowledgments = Number(value) != 0 } };
+            case "ecn.enable" when Number(value) is 0 or 1 or 2:
+                return options with { Tcp = t with { Ecn = Number(value) switch { 0 => TcpEcnMode.Off, 1 => TcpEcnMode.On, _ => TcpEcnMode.Accept } } };
+            case "recvspace":
+                return options with { Tcp = t with { ReceiveBufferBytes = Number(value), ReceiveBufferBytesMax = Math.Max(Number(value), t.ReceiveBufferBytesMax) } };
+            case "sendspace":
+                return options with { Tcp = t with { SendBufferBytes = Number(value), SendBufferBytesMax = Math.Max(Number(value), t.SendBufferBytesMax) } };
+            case "kern.ipc.maxsockbuf":
+                var most = (int)Math.Min(ulong.Parse(value, CultureInfo.InvariantCulture), 1 << 30);
+                return options with { Tcp = t with { ReceiveBufferBytesMax = Math.Max(most, t.ReceiveBufferBytes), SendBufferBytesMax = Math.Max(most, t.SendBufferBytes) } };
+            case "delacktime":
+                return options with { Tcp = t with { DelayedAckMs = Number(value) } };
+            case "keepidle" when Number(value) % 1_000 == 0:
+                return options with { Tcp = t with { KeepAliveTimeSeconds = Number(value) / 1_000 } };
+            case "keepintvl" when Number(value) % 1_000 == 0:
+                return options with { Tcp = t with { KeepAliveIntervalSeconds = Number(value) / 1_000 } };
+            case "keepcnt":
+                return options with { Tcp = t with { KeepAliveRetryCount = Number(value) } };
+            case "rexmit_slop" or "rexmit_min":
+                return options with { RtoMsMin = Math.Max(1, name.EndsWith("slop", StringComparison.Ordinal) ? 30 + Number(value) : Number(value)) };
+            case "syncookies":
+                return options with { SynCookies = Number(value) != 0 };
+            case "syncookies_only" or "blackhole" or "insecure_rst" or "insecure_syn" or "rexmit_drop_options" or "drop_synfin" or "udp_tunneling_port"
+                or "fastopen.client_enable" or "fastopen.server_enable" or "pmtud_blackhole_detection" when Number(value) == 0:
+                return options;
+            case "rexmit_initial" when Number(value) == 1_000:
+            case "keepinit" when Number(value) == 75_000:
+            case "ecn.maxretries" when Number(value) == 1:
+            case "path_mtu_discovery" or "icmp_may_rst" when Number(value) == 1:
+            case "mssdflt" when Number(value) == 536:
+            case "udp_tunneling_overhead" or "hostcache.purgenow" or "hostcache.purge" or "pmtud_blackhole_mss":
+                return options;
+            default:
+                throw Unknown(name, value);
+        }
+    }
+
+    private static NotApplicableException Unknown(string name, string value) => new($"the setting {name}={value} has none like it here");
+
+    private static int Number(string value) =>
+        value.StartsWith("0x", StringComparison.Ordinal) && int.TryParse(value.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var hex) ? hex
+            : int.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number
+            : throw new NotApplicableException($"'{value}' is no number that a setting here can have");
+
+    private static int[] Three(string value) => [.. value.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Select(Number)];
+}

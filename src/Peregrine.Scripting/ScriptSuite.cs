@@ -1,0 +1,38 @@
+// Scripts from files and folders: what the command and the tests call.
+using Peregrine.Scripting.Running;
+
+namespace Peregrine.Scripting;
+
+/// <summary>Runs packetdrill scripts, each against a stack of its own, in virtual time.</summary>
+public static class ScriptSuite
+{
+    /// <summary>Names of the profiles: the systems whose settings and calls a script may expect.</summary>
+    public static IReadOnlyList<string> Profiles { get; } = ["linux", "freebsd"];
+
+    /// <summary>The script files under a path: the file itself, or all that end in .pkt in the folder and those below, in order of their names.</summary>
+    /// <exception cref="FileNotFoundException">There is nothing there.</exception>
+    public static IReadOnlyList<string> Find(string path)
+    {
+        if (File.Exists(path)) return [path];
+        if (!Directory.Exists(path)) throw new FileNotFoundException($"There is no script and no folder '{path}'.");
+        return [.. Directory.EnumerateFiles(path, "*.pkt", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
+    }
+
+    /// <summary>Runs a script's text.</summary>
+    /// <param name="name">What to call it.</param>
+    /// <param name="text">The script.</param>
+    /// <param name="profile">One of <see cref="Profiles"/>.</param>
+    /// <exception cref="ArgumentException">There is no such profile.</exception>
+    public static ScriptResult Run(string name, string text, string profile)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        ArgumentNullException.ThrowIfNull(text);
+        ArgumentNullException.ThrowIfNull(profile);
+        var known = Profile.Find(profile) ?? throw new ArgumentException($"There is no profile '{profile}': known are {string.Join(", ", Profiles)}.");
+        return ScriptRunner.Run(name, text, known);
+    }
+
+    /// <summary>Runs the script in a file.</summary>
+    /// <inheritdoc cref="Run"/>
+    public static ScriptResult RunFile(string path, string profile) => Run(path, File.ReadAllText(path), profile);
+}
