@@ -2,6 +2,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using Peregrine.Cli.Commands;
+using Peregrine.Drivers;
 
 namespace Peregrine.Cli;
 
@@ -9,6 +10,8 @@ internal static class Program
 {
     private static async Task<int> Main(string[] args)
     {
+        // Started by another of these before it gives root up: not for people, so no command.
+        if (LinkOpener.TryRun(args)) return 0;
         // No RootCommand: that one calls itself by the assembly, and people type "peregrine".
         var root = new Command("peregrine", "A user-space TCP/IP stack for .NET, to try out.\n\n"
             + "  peregrine demo                    shows a web site on the stack being fetched by curl, and what went over the wire\n"

@@ -31,6 +31,9 @@ public sealed class LinuxPlatform : ICorePlatform
     public void DropPrivileges(string user) => Privileges.DropTo(user);
 
     /// <inheritdoc/>
+    public void GiveFile(string path, string user) => Privileges.GiveFile(path, user);
+
+    /// <inheritdoc/>
     public void FillEntropy(Span<byte> destination)
     {
         while (!destination.IsEmpty)

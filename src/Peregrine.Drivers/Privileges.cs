@@ -38,6 +38,21 @@ public static class Privileges
         Verify(userId, groupId);
     }
 
+    /// <summary>Makes a user the owner of a file, as long as the process may; not of a symbolic link's target.</summary>
+    /// <exception cref="ArgumentException">There is no such user.</exception>
+    /// <exception cref="UnauthorizedAccessException">The process may not give files away.</exception>
+    /// <exception cref="IOException">There is no such file, or its file system knows no owners.</exception>
+    public static void GiveFile(string path, string user)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentException.ThrowIfNullOrEmpty(user);
+        var (userId, groupId) = Accounts.Find(user) ?? throw new ArgumentException($"There is no user '{user}' on this machine.", nameof(user));
+        var given = Accounts.ChangeOwner(path, userId, groupId);
+        if (given.Errno == Errno.EPERM && !HasAny && ReadThread("/proc/thread-self/status").IsAll(userId, groupId)) return;
+        if (given.Errno == Errno.EPERM) throw new UnauthorizedAccessException($"cannot make '{user}' the owner of {path}: that needs root (CAP_CHOWN)");
+        given.ThrowIfError($"cannot make '{user}' the owner of {path}");
+    }
+
     /// <summary>Looks at every thread: one that the change has missed would be all that an attacker needs.</summary>
     private static void Verify(uint userId, uint groupId)
     {

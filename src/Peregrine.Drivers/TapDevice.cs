@@ -24,6 +24,50 @@ internal static unsafe class TapDevice
         if (options.QueueCount is < 1 or > 64) throw new ArgumentException($"{options.QueueCount} queues are not in the range 1 to 64.", nameof(options));
     }
 
+    /// <summary>Opens all queues of the device, making it where there is none, and configures the kernel's side.</summary>
+    public static (int[] Descriptors, short Flags) OpenAll(ref string name, TapOptions options)
+    {
+        var descriptors = new int[options.QueueCount];
+        Array.Fill(descriptors, -1);
+        try
+        {
+            short flags = 0;
+            for (var i = 0; i < descriptors.Length; i++) (descriptors[i], flags) = Open(ref name, options);
+            Configure(name, options);
+            return (descriptors, flags);
+        }
+        catch
+        {
+            foreach (var descriptor in descriptors)
+            {
+                if (descriptor >= 0) Posix.Close(descriptor);
+            }
+            throw;
+        }
+    }
+
+    /// <summary>Opens a device again that was deleted. One that somebody else had made is waited for; ours is made again.</summary>
+    public static int[] Reopen(string name, TapOptions options, bool mayMake)
+    {
+        if (options.NetworkNamespace is null) return ReopenHere(name, options, mayMake);
+        using var space = NetworkNamespace.Open(options.NetworkNamespace);
+        return space.Run(() => ReopenHere(name, options, mayMake));
+    }
+
+    private static int[] ReopenHere(string name, TapOptions options, bool mayMake)
+    {
+        if (!mayMake && !Exists(name)) throw new IOException($"the interface '{name}' was deleted and is not there again: make it ('ip tuntap add'), and the link comes back");
+        return OpenAll(ref name, options).Descriptors;
+    }
+
+    /// <summary>Whether the calling thread's namespace has an interface of that name.</summary>
+    public static bool Exists(string name)
+    {
+        var control = OpenControl(name);
+        if (control >= 0) Posix.Close(control);
+        return control >= 0;
+    }
+
     /// <summary>Opens one queue of the device, making it where there is none; <paramref name="name"/> becomes the kernel's name for it.</summary>
     public static (int Descriptor, short Flags) Open(ref string name, TapOptions options)
     {

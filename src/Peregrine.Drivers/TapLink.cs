@@ -15,15 +15,24 @@ public sealed class TapLink : ILink
 {
     private const int SuperSegmentLimit = 65_535;
 
+    // How often a deleted device is tried again.
+    private const int AskEveryMs = 250;
+
     private readonly int[] _descriptors;
     private readonly TapQueue?[] _queues;
     private readonly bool _hasVnetHeader;
+    private readonly int[] _fresh;
+    private readonly Lock _gate = new();
+    private Func<int[]>? _source;
+    private long _askAgainAt;
     private int _control;
 
     private TapLink(string name, TapOptions options, int[] descriptors, short flags)
     {
         (Name, _descriptors) = (name, descriptors);
         _queues = new TapQueue?[descriptors.Length];
+        _fresh = new int[descriptors.Length];
+        Array.Fill(_fresh, -1);
         Medium = (flags & InterfaceControl.Tap) != 0 ? LinkMedium.Ethernet : LinkMedium.Ip;
         _hasVnetHeader = (flags & InterfaceControl.VnetHeader) != 0;
         _control = TapDevice.OpenControl(name);
@@ -57,9 +66,16 @@ public sealed class TapLink : ILink
     public int QueueCount => _descriptors.Length;
 
     /// <summary>
-    /// Whether the kernel's side is up and has its carrier; asks the kernel. A device that goes down comes back by itself, a deleted one does not.
+    /// Whether the kernel's side is up and has its carrier; asks the kernel. A device that was deleted is opened again by its queues: see
+    /// docs/internals/links.md.
     /// </summary>
     public bool IsUp => _control >= 0 ? TapDevice.IsUp(_control, Name) : !Array.Exists(_queues, static queue => queue is { IsGone: true });
+
+    /// <summary>Why the device could not be opened again when that was tried last, or null.</summary>
+    public string? LastFailure { get; private set; }
+
+    /// <summary>Whether the device was not there before, so that it is ours to make again.</summary>
+    internal bool MayMake { get; private init; }
 
     /// <summary>Opens or makes a device and configures the kernel's side as the options say.</summary>
     /// <param name="name">The interface's name, 1 to 15 characters; one "%d" in it lets the kernel number it.</param>
@@ -81,18 +97,38 @@ public sealed class TapLink : ILink
     /// The kernel's side is left alone. Where the device lies in another namespace, <see cref="TapOptions.Mtu"/> must say its MTU.
     /// </summary>
     /// <exception cref="ArgumentException">The descriptor is no such device.</exception>
-    public static TapLink FromDescriptor(int descriptor, TapOptions? options = null)
+    public static TapLink FromDescriptor(int descriptor, TapOptions? options = null) => FromDescriptors([descriptor], options);
+
+    /// <summary>As <see cref="FromDescriptor"/>, with a descriptor for each queue of the device.</summary>
+    /// <exception cref="ArgumentException">A descriptor is no such device, or they are not of one.</exception>
+    public static TapLink FromDescriptors(IReadOnlyList<int> descriptors, TapOptions? options = null)
     {
+        ArgumentNullException.ThrowIfNull(descriptors);
+        if (descriptors.Count is < 1 or > 64) throw new ArgumentException($"{descriptors.Count} descriptors are not in the range 1 to 64.", nameof(descriptors));
         options ??= new TapOptions();
+        var first = Ask(descriptors[0], nameof(descriptors));
+        foreach (var descriptor in descriptors)
+        {
+            var request = Ask(descriptor, nameof(descriptors));
+            if (request.NameText() != first.NameText()) throw new ArgumentException($"Descriptor {descriptor} is of '{request.NameText()}' and the first of '{first.NameText()}'.", nameof(descriptors));
+            Posix.SetNonBlocking(descriptor).ThrowIfError("cannot make the descriptor non-blocking");
+            TapDevice.SetOffloads(descriptor, request.Flags, options.Offloads);
+        }
+        return new TapLink(first.NameText(), options, [.. descriptors], first.Flags);
+    }
+
+    private static InterfaceRequest Ask(int descriptor, string parameter)
+    {
         InterfaceRequest request = default;
         if (Posix.IoControl(descriptor, InterfaceControl.GetInterface, ref request).IsError)
-            throw new ArgumentException($"Descriptor {descriptor} is not a TAP or TUN device with TUNSETIFF done.", nameof(descriptor));
-        if ((request.Flags & InterfaceControl.NoPacketInformation) == 0)
-            throw new ArgumentException($"Descriptor {descriptor} was made without IFF_NO_PI.", nameof(descriptor));
-        Posix.SetNonBlocking(descriptor).ThrowIfError("cannot make the descriptor non-blocking");
-        TapDevice.SetOffloads(descriptor, request.Flags, options.Offloads);
-        return new TapLink(request.NameText(), options, [descriptor], request.Flags);
+            throw new ArgumentException($"Descriptor {descriptor} is not a TAP or TUN device with TUNSETIFF done.", parameter);
+        return (request.Flags & InterfaceControl.NoPacketInformation) != 0
+            ? request
+            : throw new ArgumentException($"Descriptor {descriptor} was made without IFF_NO_PI.", parameter);
     }
+
+    /// <summary>Says who opens the device again when it was deleted.</summary>
+    internal void SetSource(Func<int[]> source) => _source = source;
 
     /// <inheritdoc/>
     public ILinkQueue OpenQueue(int index, FramePool frames)
@@ -102,7 +138,7 @@ public sealed class TapLink : ILink
         ArgumentNullException.ThrowIfNull(frames);
         if (_queues[index] is not null) throw new InvalidOperationException($"Queue {index} of link '{Name}' is open already.");
         var longest = (SuperSegmentMax > 0 ? SuperSegmentLimit : Mtu) + TapQueue.LinkHeaderMax;
-        return _queues[index] = new TapQueue(_descriptors[index], frames, Medium, _hasVnetHeader, longest);
+        return _queues[index] = new TapQueue(_descriptors[index], frames, Medium, _hasVnetHeader, longest, this, index);
     }
 
     /// <summary>Closes the queues and the device; the device goes unless it is persistent. Call when its engines no longer run.</summary>
@@ -110,6 +146,9 @@ public sealed class TapLink : ILink
     {
         var control = Interlocked.Exchange(ref _control, -1);
         if (control >= 0) Posix.Close(control);
+        CloseAll(_fresh);
+        Array.Fill(_fresh, -1);
+        _source = null;
         for (var i = 0; i < _descriptors.Length; i++)
         {
             _queues[i]?.Dispose();
@@ -118,23 +157,69 @@ public sealed class TapLink : ILink
         }
     }
 
-    private static TapLink OpenHere(string name, TapOptions options)
+    /// <summary>
+    /// Gives a queue whose device was deleted its new descriptor, once there is one. Called by the queue's own thread, which looks at the old
+    /// descriptor no more; that one is closed.
+    /// </summary>
+    internal bool TryReopen(int index, out int descriptor)
     {
-        var descriptors = new int[options.QueueCount];
-        Array.Fill(descriptors, -1);
+        lock (_gate)
+        {
+            descriptor = -1;
+            if (_descriptors[index] < 0) return false;
+            if (_fresh[index] < 0 && !TryOpenAll()) return false;
+            Posix.Close(_descriptors[index]);
+            descriptor = _descriptors[index] = _fresh[index];
+            _fresh[index] = -1;
+            return true;
+        }
+    }
+
+    // The first queue that notices opens for all, and each takes its own when it has noticed too: one device's queues are opened one after the other.
+    private bool TryOpenAll()
+    {
+        if (_source is null || Environment.TickCount64 < _askAgainAt) return false;
+        _askAgainAt = Environment.TickCount64 + AskEveryMs;
         try
         {
-            short flags = 0;
-            for (var i = 0; i < descriptors.Length; i++) (descriptors[i], flags) = TapDevice.Open(ref name, options);
-            TapDevice.Configure(name, options);
-            return new TapLink(name, options, descriptors, flags);
+            var opened = _source();
+            if (opened.Length != _fresh.Length)
+            {
+                CloseAll(opened);
+                throw new IOException($"'{Name}' came back with {opened.Length} queues instead of {_fresh.Length}");
+            }
+            CloseAll(_fresh);
+            opened.CopyTo(_fresh, 0);
+            LastFailure = null;
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            LastFailure = e.Message;
+            return false;
+        }
+    }
+
+    private static void CloseAll(ReadOnlySpan<int> descriptors)
+    {
+        foreach (var descriptor in descriptors)
+        {
+            if (descriptor >= 0) Posix.Close(descriptor);
+        }
+    }
+
+    private static TapLink OpenHere(string name, TapOptions options)
+    {
+        // Asked before: afterwards there is one in any case.
+        var mayMake = !TapDevice.Exists(name);
+        var (descriptors, flags) = TapDevice.OpenAll(ref name, options);
+        try
+        {
+            return new TapLink(name, options, descriptors, flags) { MayMake = mayMake, _source = () => TapDevice.Reopen(name, options, mayMake) };
         }
         catch
         {
-            foreach (var descriptor in descriptors)
-            {
-                if (descriptor >= 0) Posix.Close(descriptor);
-            }
+            CloseAll(descriptors);
             throw;
         }
     }

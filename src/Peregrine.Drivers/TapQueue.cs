@@ -19,6 +19,8 @@ internal sealed unsafe class TapQueue : ILinkQueue
     private const int VectorCountMax = 1024;
     private const int HeaderReserve = 64;
 
+    private readonly TapLink? _link;
+    private readonly int _index;
     private readonly FramePool _frames;
     private readonly ChunkPool _chunks;
     private readonly LinkMedium _medium;
@@ -34,9 +36,9 @@ internal sealed unsafe class TapQueue : ILinkQueue
     private int _descriptor;
     private int _aheadCount;
 
-    public TapQueue(int descriptor, FramePool frames, LinkMedium medium, bool hasVnetHeader, int longest)
+    public TapQueue(int descriptor, FramePool frames, LinkMedium medium, bool hasVnetHeader, int longest, TapLink? link = null, int index = 0)
     {
-        (_descriptor, _frames, _chunks, _medium) = (descriptor, frames, frames.Chunks, medium);
+        (_descriptor, _frames, _chunks, _medium, _link, _index) = (descriptor, frames, frames.Chunks, medium, link, index);
         _headerSize = hasVnetHeader ? VnetHeader.Size : 0;
         _chunkCapacity = Math.Min(_chunks.ChunkSize, ushort.MaxValue);
         // One byte more than the longest frame, so that a read which fills everything was cut off.
@@ -49,7 +51,7 @@ internal sealed unsafe class TapQueue : ILinkQueue
         _read[0] = new IoVector { Base = _header, Length = (nuint)_headerSize };
     }
 
-    /// <summary>Whether the device was deleted: nothing comes or goes any more.</summary>
+    /// <summary>Whether the device was deleted: nothing comes or goes until there is one again.</summary>
     public bool IsGone { get; private set; }
 
     public int PollDescriptor => IsGone ? -1 : _descriptor;
@@ -59,6 +61,7 @@ internal sealed unsafe class TapQueue : ILinkQueue
     public int Receive(Span<Frame> frames)
     {
         var received = 0;
+        if (IsGone) Reopen();
         for (var reads = 0; reads < frames.Length && !IsGone; reads++)
         {
             TopUp();
@@ -128,6 +131,14 @@ internal sealed unsafe class TapQueue : ILinkQueue
         NativeMemory.AlignedFree(_header);
         _header = null;
         _read = _write = null;
+    }
+
+    // Once every turn, and the link asks only a few times a second: nothing to do for a queue whose device is gone but to wait.
+    private void Reopen()
+    {
+        if (_header == null || _link is null || !_link.TryReopen(_index, out var descriptor)) return;
+        _descriptor = descriptor;
+        IsGone = false;
     }
 
     private void OnReadError(Errno errno)

@@ -10,14 +10,18 @@ internal sealed class ControlSocket : IDisposable
     private const int RequestBytesMax = 4_096;
     private static readonly TimeSpan s_idleTime = TimeSpan.FromSeconds(60);
 
+    // Others may look and pass through, for a socket in there may be theirs: a network that gave root up has given it to its user.
+    private const UnixFileMode DirectoryMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+        | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;
+
     private readonly Socket _listener;
-    private readonly ControlAnswers _answers;
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _clients = new(ClientCountMax);
 
-    internal ControlSocket(string path, ControlAnswers answers)
+    /// <summary>Binds and listens; nobody is answered before <see cref="Serve"/>.</summary>
+    internal ControlSocket(string path)
     {
-        (Path, _answers) = (path, answers);
+        Path = path;
         var directory = System.IO.Path.GetDirectoryName(path);
         if (!string.IsNullOrEmpty(directory) && !Directory.Exists(directory)) MakeDirectory(directory);
         RemoveStale(path);
@@ -34,8 +38,10 @@ internal sealed class ControlSocket : IDisposable
             _listener.Dispose();
             throw;
         }
-        _ = ServeAsync();
     }
+
+    /// <summary>Begins to answer.</summary>
+    internal void Serve(ControlAnswers answers) => _ = ServeAsync(answers);
 
     internal string Path { get; }
 
@@ -51,13 +57,20 @@ internal sealed class ControlSocket : IDisposable
         if (_stop.IsCancellationRequested) return;
         _stop.Cancel();
         _listener.Dispose();
-        File.Delete(Path);
+        try
+        {
+            File.Delete(Path);
+        }
+        catch (UnauthorizedAccessException)
+        {
+            // Made before root was given up, in a folder of root's. The next network with this name finds nobody on it and takes it over.
+        }
     }
 
     private static void MakeDirectory(string directory)
     {
         if (OperatingSystem.IsWindows()) Directory.CreateDirectory(directory);
-        else Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        else Directory.CreateDirectory(directory, DirectoryMode);
     }
 
     /// <summary>A socket file that nobody answers on was left by a process that died; one that answers is in use.</summary>
@@ -77,7 +90,7 @@ internal sealed class ControlSocket : IDisposable
         throw new IOException("another network uses it; give this one another Name or ControlSocket.");
     }
 
-    private async Task ServeAsync()
+    private async Task ServeAsync(ControlAnswers answers)
     {
         try
         {
@@ -85,7 +98,7 @@ internal sealed class ControlSocket : IDisposable
             {
                 await _clients.WaitAsync(_stop.Token).ConfigureAwait(false);
                 var client = await _listener.AcceptAsync(_stop.Token).ConfigureAwait(false);
-                _ = TalkAsync(client);
+                _ = TalkAsync(client, answers);
             }
         }
         catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
@@ -94,7 +107,7 @@ internal sealed class ControlSocket : IDisposable
         }
     }
 
-    private async Task TalkAsync(Socket client)
+    private async Task TalkAsync(Socket client, ControlAnswers answers)
     {
         try
         {
@@ -107,7 +120,7 @@ internal sealed class ControlSocket : IDisposable
                 var end = buffer.AsSpan(0, length).IndexOf((byte)'\n');
                 if (end >= 0)
                 {
-                    await SendLineAsync(client, await _answers.AnswerAsync(buffer.AsMemory(0, end)).ConfigureAwait(false), idle.Token).ConfigureAwait(false);
+                    await SendLineAsync(client, await answers.AnswerAsync(buffer.AsMemory(0, end)).ConfigureAwait(false), idle.Token).ConfigureAwait(false);
                     buffer.AsSpan(end + 1, length - end - 1).CopyTo(buffer);
                     length -= end + 1;
                     continue;

@@ -63,11 +63,21 @@ public sealed class PeregrineNetwork : Network
         var logger = loggers?.CreateLogger("Peregrine") ?? NullLogger.Instance;
         resolver ??= new HostTable(options.ParseHosts(), options.UseSystemResolver ? new SystemNameResolver() : null);
         var engine = CreateEngine(options, link, platform, logger);
-        if (options.User.Length > 0) DropPrivileges(options.User, engine, platform);
-        engine.Start();
-        await engine.Started.ConfigureAwait(false);
-        var network = new PeregrineNetwork(options, engine, resolver, logger);
-        network.OpenControlSocket();
+        // Before root is given up, for its folder may be root's alone.
+        var control = OpenControlSocket(options, logger);
+        if (options.User.Length > 0) DropPrivileges(options.User, engine, platform, control);
+        try
+        {
+            engine.Start();
+            await engine.Started.ConfigureAwait(false);
+        }
+        catch
+        {
+            control?.Dispose();
+            throw;
+        }
+        var network = new PeregrineNetwork(options, engine, resolver, logger) { _control = control };
+        control?.Serve(new ControlAnswers(network, engine));
         HostLog.Started(logger, options.Name, link.Name, string.Join(", ", options.Addresses), engine.Run(() => engine.Stack.Memory.Kind));
         return network;
     }
@@ -115,15 +125,17 @@ public sealed class PeregrineNetwork : Network
         }
     }
 
-    private static void DropPrivileges(string user, CoreEngine engine, ICorePlatform platform)
+    private static void DropPrivileges(string user, CoreEngine engine, ICorePlatform platform, ControlSocket? control)
     {
         try
         {
+            if (control is not null) platform.GiveFile(control.Path, user);
             platform.DropPrivileges(user);
         }
         catch
         {
             engine.Abandon();
+            control?.Dispose();
             throw;
         }
     }
@@ -158,17 +170,18 @@ public sealed class PeregrineNetwork : Network
         return first;
     }
 
-    private void OpenControlSocket()
+    private static ControlSocket? OpenControlSocket(PeregrineOptions options, ILogger logger)
     {
-        if (Options.ControlSocket == "none") return;
-        var path = ControlSocket.PathFor(Options);
+        if (options.ControlSocket == "none") return null;
+        var path = ControlSocket.PathFor(options);
         try
         {
-            _control = new ControlSocket(path, new ControlAnswers(this, _engine));
+            return new ControlSocket(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.Net.Sockets.SocketException or ArgumentException)
         {
-            HostLog.NoControlSocket(_logger, path, e.Message);
+            HostLog.NoControlSocket(logger, path, e.Message);
+            return null;
         }
     }
 

@@ -84,8 +84,8 @@ public sealed class LinkSpecificationTests
     [Theory]
     [InlineData("nothing:0", "tap:NAME, tun:NAME, packet:INTERFACE")]
     [InlineData("", "tap:NAME, tun:NAME, packet:INTERFACE")]
-    [InlineData("tap", "the name is missing: tap:NAME")]
-    [InlineData("tun:", "the name is missing: tun:NAME")]
+    [InlineData("packet", "the name is missing: packet:INTERFACE")]
+    [InlineData("packet:", "the name is missing: packet:INTERFACE")]
     [InlineData("memory:x", "'memory' takes no name")]
     public void WrongKindsAndMissingNamesAreToldWithTheForm(string text, string problem) =>
         Assert.Contains(problem, Assert.Throws<ArgumentException>(() => LinkSpecification.Parse(text)).Message, StringComparison.Ordinal);

@@ -124,17 +124,49 @@ public sealed class TapLinkTests
     }
 
     [Fact]
-    public void DeletedDeviceIsDownForGoodAndAsksForNoPolling()
+    public void DeletedDeviceOfOursIsMadeAgainWithItsAddresses()
     {
         using var tap = new TapFixture();
         tap.Space.Run(() => KernelInterface.Delete(TapFixture.Name));
         Assert.Equal(0, tap.Queue.Receive(new Frame[8]));
         Assert.Equal((false, -1, 1), (tap.Link.IsUp, tap.Queue.PollDescriptor, tap.Queue.Counters.ReceiveErrors));
         tap.Send(new byte[60]);
-        Assert.Equal(0, tap.Queue.Receive(new Frame[8]));
-        Assert.Equal((1, 1), (tap.Queue.Counters.SendDroppedError, tap.Queue.Counters.ReceiveErrors));
+        Assert.Equal(1, tap.Queue.Counters.SendDroppedError);
+        tap.Queue.Receive([]);
+        Assert.True(tap.Link.IsUp);
+        Assert.InRange(tap.Queue.PollDescriptor, 0, int.MaxValue);
+        using var socket = tap.KernelSocket(SocketType.Dgram);
+        socket.SendTo([1, 2, 3], TapFixture.End(TapFixture.Ours4, 7));
+        var frame = tap.Next(bytes => tap.IsProtocol(bytes, false, Udp));
+        Assert.Equal([1, 2, 3], PoolFixture.Bytes(tap.Pool, frame)[^3..]);
+        tap.Pool.Return(frame);
         tap.Link.Dispose();
         Assert.Equal(tap.Pool.Chunks.Count, tap.Pool.Chunks.FreeCount);
+    }
+
+    [Fact]
+    public void DeletedDeviceOfSomebodyElseIsWaitedFor()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "not run: a TAP device needs root");
+        using var space = NetworkNamespace.Create();
+        var persistent = new TapOptions { Persist = true, NetworkNamespace = space.Path };
+        TapLink.Open("theirs0", persistent).Dispose();
+        using var link = TapLink.Open("theirs0", persistent with { Persist = false });
+        using var queue = link.OpenQueue(0, PoolFixture.Pool());
+        space.Run(() => KernelInterface.Delete("theirs0"));
+        queue.Receive(new Frame[1]);
+        Assert.Equal(-1, queue.PollDescriptor);
+        queue.Receive(new Frame[1]);
+        Assert.Equal(-1, queue.PollDescriptor);
+        Assert.Contains("was deleted and is not there again", link.LastFailure, StringComparison.Ordinal);
+        Assert.False(space.Run(() => TapDevice.Exists("theirs0")));
+
+        TapLink.Open("theirs0", persistent).Dispose();
+        Assert.True(SpinWait.SpinUntil(() => queue.Receive([]) == 0 && queue.PollDescriptor >= 0, 10_000), link.LastFailure);
+        Assert.Null(link.LastFailure);
+        Assert.True(space.Run(() => TapDevice.Exists("theirs0")));
+        link.Dispose();
+        space.Run(() => KernelInterface.Delete("theirs0"));
     }
 
     [Fact]

@@ -60,7 +60,7 @@ internal sealed class LinkOptions
             ? prefix
             : throw new ArgumentException($"--kernel-address is \"{a}\"; it must be an address with its prefix length, like 192.0.2.1/24.")).ToList();
         var settings = new LinkSettings { KernelAddresses = kernel, BringUp = kernel.Count > 0, NetworkNamespace = parsed.GetValue(Namespace), Chosen = Announce };
-        var link = LinkFactory.Open(parsed.GetValue(Link)!, settings);
+        var link = OpenLink(parsed.GetValue(Link)!, settings, parsed.GetValue(User)!);
         if (!parsed.GetValue(Print) && parsed.GetValue(Write) is null) return (link, null);
         try
         {
@@ -70,6 +70,28 @@ internal sealed class LinkOptions
         catch
         {
             link.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Opens the link. Where root is given up later, a process that keeps it is started before, which opens the link again if its interface
+    /// goes and comes back; it ends with this one.
+    /// </summary>
+    private static ILink OpenLink(string line, LinkSettings settings, string user)
+    {
+        if (user.Length == 0 || !Privileges.HasAny) return LinkFactory.Open(line, settings);
+        var opener = LinkOpener.Start();
+        try
+        {
+            var link = LinkFactory.Open(line, settings with { Opener = opener });
+            opener.Seal();
+            if (opener.LinkCount == 0) opener.Dispose();
+            return link;
+        }
+        catch
+        {
+            opener.Dispose();
             throw;
         }
     }

@@ -34,6 +34,15 @@ public interface ICorePlatform
     /// <exception cref="UnauthorizedAccessException">The process may not change its user; the message says what to do.</exception>
     /// <exception cref="IOException">A thread kept a privilege. The process should end.</exception>
     void DropPrivileges(string user) => throw new NotSupportedException("Only Drivers' LinuxPlatform can give privileges up: pass one to StartAsync, or leave the setting User empty.");
+
+    /// <summary>Makes another user the owner of a file, before this process becomes that user. Without a way to do that, it stays whose it is.</summary>
+    /// <param name="path">The file; it exists.</param>
+    /// <param name="user">The user's name.</param>
+    /// <exception cref="ArgumentException">There is no such user.</exception>
+    /// <exception cref="UnauthorizedAccessException">The process may not give files away.</exception>
+    void GiveFile(string path, string user)
+    {
+    }
 }
 
 /// <summary>How a core sleeps: until a descriptor is readable, until somebody wakes it, or until a deadline.</summary>

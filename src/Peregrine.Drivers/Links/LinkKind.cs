@@ -43,6 +43,12 @@ public sealed class LinkKind
     public required Func<LinkSpecification, LinkSettings, ILink> Open { get; init; }
 
     /// <summary>
+    /// Opens the descriptors of all queues anew, in order, when the interface went and came back; null where no right is needed for that. May
+    /// run in another process than the link's, so it knows nothing but what it is given.
+    /// </summary>
+    internal Func<LinkReopening, int[]>? Reopen { get; init; }
+
+    /// <summary>
     /// Asks the machine what it offers of this kind: at least one offer, which may be "not available, because". Changes nothing that lasts,
     /// throws nothing, and takes no longer than a second.
     /// </summary>
@@ -66,6 +72,9 @@ public sealed record LinkSettings
 
     /// <summary>The MTU in bytes that is wanted, or null for what the link has.</summary>
     public int? Mtu { get; init; }
+
+    /// <summary>Who opens the link's descriptors anew when its interface went and came back; null for this process itself.</summary>
+    public LinkOpener? Opener { get; init; }
 
     /// <summary>Is told which offer <c>auto</c> took, once it is open.</summary>
     public Action<LinkOffer>? Chosen { get; init; }

@@ -16,6 +16,7 @@ internal static class TapKind
         LinkOption.Flag("offloads", "Whether checksums and segmentation are left to whoever needs them; on where nothing is said"),
         LinkOption.Flag("persist", "Whether the device stays when the link is closed"),
         LinkOption.Flag("up", "Whether the kernel's side is set up"),
+        LinkOption.Text("fd", "DESCRIPTOR", "A device that is open already: a descriptor's number, or a launcher's name for it; once for each queue") with { IsRepeatable = true },
         LinkOption.Text("netns", "NAMESPACE", "The network namespace of the device: a name of 'ip netns', or a path"),
     ];
 
@@ -23,6 +24,7 @@ internal static class TapKind
     {
         Name = "tap",
         Form = "tap:NAME",
+        NameRule = LinkNameRule.Optional,
         Help = "Ethernet to this machine's kernel, over a TAP device; made when it is not there.",
         Options =
         [
@@ -31,6 +33,7 @@ internal static class TapKind
             LinkOption.Prefix("kernel", "An address for the kernel's side, which is then set up as well") with { IsRepeatable = true },
         ],
         Open = static (line, settings) => Open(line, settings, LinkMedium.Ethernet),
+        Reopen = static link => TapDevice.Reopen(link.Name, Options(link.Line, link.Settings, LinkMedium.Ethernet), link.MayMake),
         Probe = static facts => Offers(facts, "tap"),
     };
 
@@ -38,16 +41,51 @@ internal static class TapKind
     {
         Name = "tun",
         Form = "tun:NAME",
+        NameRule = LinkNameRule.Optional,
         Help = "IP without Ethernet to this machine's kernel, over a TUN device; made when it is not there.",
         Options = [.. s_options, LinkOption.Prefix("kernel", "An address for the kernel's side, which is then set up as well") with { IsRepeatable = true }],
         Open = static (line, settings) => Open(line, settings, LinkMedium.Ip),
+        Reopen = static link => TapDevice.Reopen(link.Name, Options(link.Line, link.Settings, LinkMedium.Ip), link.MayMake),
         Probe = static facts => Offers(facts, "tun"),
     };
 
     private static TapLink Open(LinkSpecification line, LinkSettings settings, LinkMedium medium)
     {
+        var options = Options(line, settings, medium);
+        if (line.Texts("fd") is { Count: > 0 } descriptors) return Take(line, descriptors, options);
+        if (line.Name.Length == 0) throw line.Error($"the name is missing: {line.Kind.Form}, or {line.Kind.Name}:fd=DESCRIPTOR");
+        var link = TapLink.Open(line.Name, options);
+        if (settings.Opener is not { } opener) return link;
+        try
+        {
+            link.SetSource(opener.Allow(new LinkReopening(line, link.Name, settings, link.MayMake)));
+            return link;
+        }
+        catch
+        {
+            link.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A device that somebody else has opened and configured: whoever did that opens it again, too.</summary>
+    private static TapLink Take(LinkSpecification line, IReadOnlyList<string> descriptors, TapOptions options)
+    {
+        if (line.Name.Length > 0) throw line.Error("an open descriptor has its name already: leave it out");
+        foreach (var option in (string[])["queues", "persist", "up", "netns", "kernel"])
+        {
+            if (line.IsSet(option)) throw line.Error($"'{option}' is for a device that is opened here; whoever opened this one has decided it");
+        }
+        var link = TapLink.FromDescriptors([.. descriptors.Select(LauncherDescriptors.Take)], options);
+        if (link.Medium == options.Medium) return link;
+        link.Dispose();
+        throw line.Error($"the descriptor is of a {(link.Medium == LinkMedium.Ethernet ? "TAP" : "TUN")} device");
+    }
+
+    private static TapOptions Options(LinkSpecification line, LinkSettings settings, LinkMedium medium)
+    {
         var kernel = line.Prefixes("kernel");
-        return TapLink.Open(line.Name, new TapOptions
+        return new TapOptions
         {
             Medium = medium,
             Mtu = line.Number("mtu") ?? settings.Mtu,
@@ -58,7 +96,7 @@ internal static class TapKind
             KernelAddresses = kernel.Count > 0 ? kernel : settings.KernelAddresses,
             BringUp = line.Flag("up") ?? (settings.BringUp || kernel.Count > 0),
             NetworkNamespace = line.Text("netns") ?? settings.NetworkNamespace,
-        });
+        };
     }
 
     /// <summary>A device of our own, and those that are there and wait for a program.</summary>

@@ -36,6 +36,12 @@ internal static unsafe class Accounts
 
     public static PosixResult SetUser(uint user) => PosixResult.From(AccountCalls.SetUser(user, user, user));
 
+    /// <summary>lchown(2).</summary>
+    public static PosixResult ChangeOwner(string path, uint user, uint group)
+    {
+        fixed (byte* text = Encoding.UTF8.GetBytes(path + '\0')) return PosixResult.From(AccountCalls.ChangeOwner(text, user, group));
+    }
+
     /// <summary>no_new_privs for the calling thread and those that it makes.</summary>
     public static PosixResult RefuseNewPrivileges() => PosixResult.From(AccountCalls.ProcessControl(NoNewPrivileges, 1, 0, 0, 0));
 
@@ -67,6 +73,9 @@ internal static unsafe partial class AccountCalls
 
     [LibraryImport(Library, EntryPoint = "setresuid", SetLastError = true)]
     public static partial int SetUser(uint real, uint effective, uint saved);
+
+    [LibraryImport(Library, EntryPoint = "lchown", SetLastError = true)]
+    public static partial int ChangeOwner(byte* path, uint user, uint group);
 
     [LibraryImport(Library, EntryPoint = "prctl", SetLastError = true)]
     public static partial int ProcessControl(int what, nuint a, nuint b, nuint c, nuint d);

@@ -48,6 +48,9 @@ internal static class LinuxConstants
 
     /// <summary>fcntl(2).</summary>
     public const int GetStatusFlags = 3, SetStatusFlags = 4;
+
+    /// <summary>fcntl: F_SETFD, and its only flag.</summary>
+    public const int SetDescriptorFlags = 2, DescriptorCloseOnExec = 1;
 }
 
 /// <summary>ioctl(2) of /dev/net/tun and of interfaces. The direction bits are the same on x64 and Arm64.</summary>

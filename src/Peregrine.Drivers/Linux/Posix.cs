@@ -37,6 +37,10 @@ internal static unsafe class Posix
         return flags.IsError ? flags : PosixResult.From(LibC.FileControl(descriptor, LinuxConstants.SetStatusFlags, flags.Value | OpenFlags.NonBlocking));
     }
 
+    /// <summary>Says whether programs that this one starts get the descriptor.</summary>
+    public static PosixResult SetCloseOnExec(int descriptor, bool closes) =>
+        PosixResult.From(LibC.FileControl(descriptor, LinuxConstants.SetDescriptorFlags, closes ? LinuxConstants.DescriptorCloseOnExec : 0));
+
     /// <summary>Waits until a descriptor is ready; a negative number of nanoseconds is for ever.</summary>
     public static PosixResult Poll(Span<PollDescriptor> descriptors, long nanoseconds)
     {

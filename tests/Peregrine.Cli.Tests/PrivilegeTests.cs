@@ -1,0 +1,80 @@
+// "--user" as a service uses it: root at the start, nobody afterwards, and a link that comes back all the same.
+using System.Diagnostics;
+
+namespace Peregrine.Cli.Tests;
+
+public sealed class PrivilegeTests
+{
+    [Fact]
+    public async Task WithoutRootADeletedDeviceComesBackThroughTheOpener()
+    {
+        Tool.Need(root: true, "ip", "curl", "setpriv");
+        using var scratch = new Scratch();
+        var space = $"pgp{Environment.ProcessId}";
+        await RunAsync("ip", "netns", "add", space);
+        try
+        {
+            using var tool = Tool.Start(scratch.Path, [], "serve", "--netns", space, "--link", "tap:pgp0", "--user", "nobody", "--https-port", "0");
+            await tool.ReadUntilAsync("Ctrl-C ends it");
+            Assert.Contains("It flies", await CurlAsync(space), StringComparison.Ordinal);
+            Assert.Equal("nobody", Owner(tool.ProcessId));
+            var opener = Assert.Single(Children(tool.ProcessId));
+            Assert.Equal("root", Owner(opener));
+
+            await RunAsync("ip", "-n", space, "link", "del", "pgp0");
+            Assert.Contains("It flies", await CurlAsync(space), StringComparison.Ordinal);
+
+            // The socket was made before the drop, and is the user's.
+            var stats = await Tool.RunAsync(scratch.Path, ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"], "stats", "serve");
+            Assert.True(stats.Status == 0 && stats.Output.Contains("engine.Turns", StringComparison.Ordinal), stats.ToString());
+
+            // However the process ends, the opener does not outlive it.
+            using (var process = Process.GetProcessById(tool.ProcessId)) process.Kill();
+            Assert.True(SpinWait.SpinUntil(() => !Directory.Exists($"/proc/{opener}"), 10_000), "the opener is still there");
+        }
+        finally
+        {
+            await RunAsync("ip", "netns", "del", space);
+        }
+    }
+
+    [Fact]
+    public async Task OpenerOfALinkThatNeedsNoneEndsAtOnceAndCtrlCIsClean()
+    {
+        Tool.Need(root: true, "setpriv");
+        using var scratch = new Scratch();
+        using var tool = Tool.Start(scratch.Path, [], "serve", "--link", $"memif:{scratch.At("m.sock")},server", "--user", "nobody", "--https-port", "0");
+        await tool.ReadUntilAsync("Ctrl-C ends it");
+        Assert.Equal("nobody", Owner(tool.ProcessId));
+        Assert.True(SpinWait.SpinUntil(() => Children(tool.ProcessId).Count == 0, 10_000), "the opener is still there");
+        tool.Interrupt();
+        var result = await tool.FinishAsync();
+        Assert.True(result is { Status: 0, Errors: "" }, result.ToString());
+    }
+
+    private static async Task<string> CurlAsync(string space)
+    {
+        // The device may be away for a moment: curl asks again.
+        using var curl = Process.Start(new ProcessStartInfo("ip", ["netns", "exec", space, "curl", "-s", "--retry", "20", "--retry-delay", "1", "--retry-all-errors", "--connect-timeout", "5", "http://192.0.2.2/"]) { RedirectStandardOutput = true })!;
+        var page = await curl.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await curl.WaitForExitAsync(TestContext.Current.CancellationToken);
+        return page;
+    }
+
+    private static async Task RunAsync(string program, params string[] arguments)
+    {
+        using var process = Process.Start(program, arguments);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(0, process.ExitCode);
+    }
+
+    private static string Owner(int process)
+    {
+        var line = File.ReadLines($"/proc/{process}/status").First(static l => l.StartsWith("Uid:", StringComparison.Ordinal));
+        return line.Split('\t')[2] switch { "0" => "root", "65534" => "nobody", var other => other };
+    }
+
+    /// <summary>Of all the process's threads: whichever started it is its parent.</summary>
+    private static List<int> Children(int process) =>
+        [.. Directory.GetDirectories($"/proc/{process}/task").SelectMany(static task => File.ReadAllText(task + "/children").Split(' ', StringSplitOptions.RemoveEmptyEntries)).Select(int.Parse)];
+}
