@@ -20,6 +20,7 @@ internal static class Program
             + "  peregrine ping 192.0.2.1          asks another host from the stack\n"
             + "  peregrine iperf3 -s               measures throughput, with iperf3 at the other end\n"
             + "  peregrine script ./tests          runs packetdrill scripts against the stack\n"
+            + "  peregrine bench pingpong          measures the stack, as root beside a server on the kernel's sockets\n"
             + "  peregrine dump capture.pcapng     prints frames\n"
             + "  peregrine stats                   prints the counters of a running network\n"
             + "  peregrine simulate --seeds 1000   runs networks with faults in virtual time, each from a seed")
@@ -32,6 +33,8 @@ internal static class Program
         root.Subcommands.Add(PingCommand.Create());
         root.Subcommands.Add(Iperf3Command.Create());
         root.Subcommands.Add(ScriptCommand.Create());
+        foreach (var command in BenchCommand.Create()) root.Subcommands.Add(command);
+        root.Subcommands.Add(ReportCommand.Create());
         root.Subcommands.Add(DumpCommand.Create());
         root.Subcommands.Add(StatsCommand.Create());
         root.Subcommands.Add(SimulateCommand.Create());

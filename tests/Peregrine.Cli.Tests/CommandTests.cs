@@ -9,6 +9,8 @@ public sealed class CommandTests
     [InlineData("ping", "Examples:")]
     [InlineData("dump", "Examples:")]
     [InlineData("stats", "Examples:")]
+    [InlineData("bench", "Examples:")]
+    [InlineData("report", "Examples:")]
     public async Task HelpTeaches(string command, string text)
     {
         using var scratch = new Scratch();
@@ -33,6 +35,12 @@ public sealed class CommandTests
     [InlineData("start one, for example with 'peregrine demo --stay'", "stats")]
     [InlineData("is it running, and is it yours?", "stats", "nosuch")]
     [InlineData("Must be one of", "demo", "nosuch")]
+    [InlineData("Must be one of", "bench", "nosuch")]
+    [InlineData("--pairs is 0; it must be from 1 to 99", "bench", "pingpong", "--link", "memory", "--pairs", "0")]
+    [InlineData("--connections is 0; it must be from 1 to 20000", "bench", "http", "--link", "memory", "-c", "0")]
+    [InlineData("--connections is 0; for idle connections it must be from 1", "bench", "idle", "-c", "0")]
+    [InlineData("--link is \"bogus\"; it must be memory, tap or xdp", "bench", "http", "--link", "bogus")]
+    [InlineData("There is no file or folder /no/such", "report", "/no/such")]
     public async Task ErrorsSayWhatToDo(string text, params string[] arguments)
     {
         using var scratch = new Scratch();

@@ -29,9 +29,11 @@ internal static class Rooms
         new("Peregrine.AspNetCore",
             ["Peregrine", "Peregrine.Drivers", "Peregrine.Kestrel", "Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"],
             MayUsePackages: true, MayUseAspNetCore: true),
+        // Servers, load and measurement of the tool. Its load generator makes kernel calls of its own, since it stands where a client's machine would.
+        new("Peregrine.Bench", ["Peregrine", "Peregrine.Drivers", "Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"], MayUsePackages: true),
         new("Peregrine.Native", ["Peregrine", "Peregrine.Drivers", "Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"]),
         new("Peregrine.Cli",
-            ["Peregrine.AspNetCore", "Peregrine", "Peregrine.Drivers", "Peregrine.Kestrel", "Peregrine.Iperf3", "Peregrine.Sockets", "Peregrine.Core",
+            ["Peregrine.AspNetCore", "Peregrine", "Peregrine.Drivers", "Peregrine.Kestrel", "Peregrine.Iperf3", "Peregrine.Bench", "Peregrine.Sockets", "Peregrine.Core",
                 "Peregrine.Wire", "Peregrine.Scripting", "Peregrine.Simulation"],
             MayUsePackages: true, MayUseAspNetCore: true),
     ];

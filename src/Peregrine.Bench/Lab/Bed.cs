@@ -1,0 +1,54 @@
+// A place where works are measured: it knows who is measured and takes one run at a time; the order of runs and the statistics are above it.
+using Peregrine.Bench.Results;
+
+namespace Peregrine.Bench.Lab;
+
+internal abstract class Bed : IAsyncDisposable
+{
+    /// <summary>The link, as it stands in results.</summary>
+    internal abstract string Link { get; }
+
+    /// <summary>Sides: ours, and perhaps a peer.</summary>
+    internal abstract IReadOnlyList<(string Name, string Placement)> Sides { get; }
+
+    internal abstract Task<BenchRun> RunAsync(int side, BenchWork work, CancellationToken cancel);
+
+    /// <summary>One work in so many rounds; who comes first changes, so that what grows or shrinks over time falls on both.</summary>
+    /// <param name="work">The work.</param>
+    /// <param name="pairs">Runs of each side.</param>
+    /// <param name="progress">Called after each run.</param>
+    /// <param name="cancel">Ends it.</param>
+    internal async Task<BenchResult> MeasureAsync(BenchWork work, int pairs, Action<string> progress, CancellationToken cancel)
+    {
+        work.Validate();
+        var machine = MachineDescription.Read();
+        var runs = Sides.Select(static _ => new List<BenchRun>()).ToArray();
+        // The first run of each compiles, fills caches and learns neighbours: it is thrown away.
+        for (var side = 0; side < runs.Length; side++) await RunAsync(side, work with { Seconds = Math.Min(work.Seconds, 0.5) }, cancel).ConfigureAwait(false);
+        for (var pair = 0; pair < pairs; pair++)
+        {
+            for (var i = 0; i < runs.Length; i++)
+            {
+                var side = pair % 2 == 0 ? i : runs.Length - 1 - i;
+                var run = await RunAsync(side, work, cancel).ConfigureAwait(false);
+                runs[side].Add(run);
+                progress($"{Sides[side].Name}: {Figure(run)}");
+            }
+        }
+        return new BenchResult
+        {
+            Title = work.Title,
+            Link = Link,
+            Work = work,
+            Machine = machine,
+            At = DateTimeOffset.UtcNow,
+            Sides = [.. Sides.Select((side, i) => new BenchSide(side.Name, side.Placement, runs[i]))],
+        };
+    }
+
+    public abstract ValueTask DisposeAsync();
+
+    private static string Figure(BenchRun run) => run.Load.Operations > 0
+        ? FormattableString.Invariant($"{run.PerSecond:N0}/s, p50 {Metric.Median.Of(run):F1} us, p99 {Metric.P99.Of(run):F1} us{(run.Load.Errors > 0 ? $", {run.Load.Errors} errors" : "")}")
+        : FormattableString.Invariant($"{run.GigabitPerSecond:F2} Gbit/s");
+}

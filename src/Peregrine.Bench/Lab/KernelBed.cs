@@ -1,0 +1,124 @@
+// Server and client apart, a process and a processor each, over a veth pair or a TAP device; beside ours a peer on a veth pair of its own, with
+// the same client. The servers live as long as the bed; idle ones sleep, unless the work spins, when only the one that is measured lives.
+using System.Text.Json;
+using Peregrine.Bench.Load;
+using Peregrine.Bench.Results;
+
+namespace Peregrine.Bench.Lab;
+
+/// <summary>How a bed is made.</summary>
+/// <param name="Link">"xdp" or "tap", and link options behind a comma.</param>
+/// <param name="Peer">A program that serves on the kernel's sockets, called with the address; or null.</param>
+/// <param name="Steered">Whether each end's receive work is done on its own processor.</param>
+internal sealed record KernelBedOptions(string Link, string? Peer, bool Steered);
+
+internal sealed class KernelBed : Bed
+{
+    private readonly KernelBedOptions _options;
+    private readonly VethLab _lab = new();
+    private readonly string _folder = Directory.CreateTempSubdirectory("peregrine-bench-").FullName;
+    private readonly Contender?[] _contenders;
+    private readonly VethPair?[] _pairs = new VethPair?[2];
+    private Helper? _client;
+    private (bool Spin, double Loss) _mode;
+
+    internal KernelBed(KernelBedOptions options)
+    {
+        _options = options;
+        _contenders = new Contender?[options.Peer == null ? 1 : 2];
+        var ours = ("Peregrine", IsTap ? "TAP device, server on core 0, client on core 1" : Placement("threaded NAPI on core 0"));
+        Sides = options.Peer == null ? [ours] : [ours, (Path.GetFileName(options.Peer), Placement("receive steering to core 0"))];
+    }
+
+    internal override string Link => IsTap ? _options.Link : _options.Link + " on veth";
+
+    internal override IReadOnlyList<(string Name, string Placement)> Sides { get; }
+
+    private bool IsTap => _options.Link.StartsWith("tap", StringComparison.Ordinal);
+
+    internal override async Task<BenchRun> RunAsync(int side, BenchWork work, CancellationToken cancel)
+    {
+        if (work.LossPercent > 0 && side > 0) throw new ArgumentException("losses are made by our own link: a peer on the kernel's has none. Give --peer none.");
+        var contender = await ContenderAsync(side, work, cancel).ConfigureAwait(false);
+        _client ??= await StartClientAsync(cancel).ConfigureAwait(false);
+        await _client.WriteLineAsync(JsonSerializer.Serialize(new LoadOrder(work, contender.Address))).ConfigureAwait(false);
+        var line = await _client.ReadLineAsync(cancel).ConfigureAwait(false);
+        if (line != LoadProcess.Measuring) throw new IOException($"the client said \"{line}\"");
+        var before = await contender.ReadAsync(cancel).ConfigureAwait(false);
+        var load = JsonSerializer.Deserialize<LoadResult>(await _client.ReadLineAsync(cancel).ConfigureAwait(false))!;
+        return new BenchRun(load, (await contender.ReadAsync(cancel).ConfigureAwait(false)).Since(before));
+    }
+
+    public override async ValueTask DisposeAsync()
+    {
+        if (_client != null) await _client.DisposeAsync().ConfigureAwait(false);
+        foreach (var contender in _contenders)
+        {
+            if (contender != null) await contender.DisposeAsync().ConfigureAwait(false);
+        }
+        _lab.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private async Task<Contender> ContenderAsync(int side, BenchWork work, CancellationToken cancel)
+    {
+        if (_mode != (work.Spin, work.LossPercent))
+        {
+            for (var i = 0; i < _contenders.Length; i++) await EndAsync(i).ConfigureAwait(false);
+            _mode = (work.Spin, work.LossPercent);
+        }
+        // Two servers that spin on one processor would measure each other.
+        if (work.Spin) await EndAsync(1 - side).ConfigureAwait(false);
+        return _contenders[side] ??= side == 0 ? await StartOursAsync(work, cancel).ConfigureAwait(false) : await StartPeerAsync(work, cancel).ConfigureAwait(false);
+    }
+
+    private async Task EndAsync(int side)
+    {
+        if (side < 0 || side >= _contenders.Length || _contenders[side] is not { } contender) return;
+        _contenders[side] = null;
+        await contender.DisposeAsync().ConfigureAwait(false);
+    }
+
+    private async Task<Helper> StartClientAsync(CancellationToken cancel)
+    {
+        var client = Helper.Start("the client", _lab.Client, 1, [.. Helper.Tool, "bench-load"]);
+        await client.ReadLineAsync(cancel).ConfigureAwait(false);
+        return client;
+    }
+
+    private async Task<Contender> StartOursAsync(BenchWork work, CancellationToken cancel)
+    {
+        var control = Path.Combine(_folder, "control.sock");
+        File.Delete(control);
+        string line, kernel = "", space = "", address, kind = _options.Link.Split(',')[0], rest = _options.Link[kind.Length..];
+        VethPair? pair = null;
+        const string Device = "pgbtap";
+        if (IsTap)
+        {
+            (line, address, kernel, space) = ($"tap:{Device}{rest}", "10.95.0.2", "10.95.0.1/24", _lab.Client);
+        }
+        else
+        {
+            pair = _pairs[0] ??= _lab.AddPair(kernelHasAddress: false, _options.Steered);
+            (line, address) = ($"{kind}:{pair.Device},all{rest}", pair.ServerAddress);
+        }
+        var order = JsonSerializer.Serialize(new Serving.ServerOrder(line, address + "/24", kernel, space, control, work.Spin, work.LossPercent));
+        var process = Helper.Start("Peregrine's server", pair?.Space, 0, [.. Helper.Tool, "bench-server", order]);
+        await process.ReadLineAsync(cancel).ConfigureAwait(false);
+        if (IsTap) _lab.OnTap(Device, "10.95.0.1");
+        return new Contender("Peregrine", "", address, process, control, _lab.NapiThreads);
+    }
+
+    private async Task<Contender> StartPeerAsync(BenchWork work, CancellationToken cancel)
+    {
+        var pair = _pairs[1] ??= _lab.AddPair(kernelHasAddress: true, _options.Steered);
+        string[] command = work.Spin ? [_options.Peer!, pair.ServerAddress, "spin"] : [_options.Peer!, pair.ServerAddress];
+        var process = Helper.Start(Sides[1].Name, pair.Space, 0, command);
+        await process.ReadLineAsync(cancel).ConfigureAwait(false);
+        return new Contender(Sides[1].Name, "", pair.ServerAddress, process, null, []);
+    }
+
+    private string Placement(string how) => _options.Steered
+        ? $"veth, {how} and to core 1 for the client; server on core 0, client on core 1"
+        : "veth as it is (receive work runs on the sender's core); server on core 0, client on core 1";
+}

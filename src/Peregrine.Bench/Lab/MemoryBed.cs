@@ -1,0 +1,87 @@
+// Server and client in this process, a core each, over a link in memory: no permission needed, and no kernel in the figures. There is nobody
+// to compare with but another build of the same.
+using System.Globalization;
+using System.Net;
+using Peregrine.Bench.Load;
+using Peregrine.Bench.Results;
+using Peregrine.Bench.Serving;
+using Peregrine.Core.Links;
+using Peregrine.Drivers;
+
+namespace Peregrine.Bench.Lab;
+
+internal sealed class MemoryBed : Bed
+{
+    private const string ServerAddress = "192.0.2.2", ClientAddress = "192.0.2.1", Server = "bench-server", Client = "bench-client";
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("peregrine-bench-").FullName;
+
+    internal override string Link => "memory";
+
+    internal override IReadOnlyList<(string Name, string Placement)> Sides { get; } = [("Peregrine", "server on core 0, client a Peregrine stack on core 1, one process")];
+
+    internal override async Task<BenchRun> RunAsync(int side, BenchWork work, CancellationToken cancel)
+    {
+        var control = Path.Combine(_folder, "control.sock");
+        var (ours, theirs) = MemoryLink.CreatePair();
+        using var first = ServerSettings.WithLoss(ours, work.LossPercent);
+        using var second = theirs;
+        var client = (Environment.ProcessorCount > 1 ? 1 : 0, ServerSettings.Create(Client, ClientAddress + "/24", work.Spin, -1, "none", false));
+        var server = await PeregrineNetwork.StartAsync(ServerSettings.Create(Server, ServerAddress + "/24", work.Spin, 0, control, false), first, cancel: cancel, platform: new LinuxPlatform()).ConfigureAwait(false);
+        await using (server.ConfigureAwait(false))
+        {
+            var services = new StackServer(server);
+            await using (services.ConfigureAwait(false))
+            {
+                var network = await PeregrineNetwork.StartAsync(client.Item2 with { Cpu = client.Item1 }, second, cancel: cancel, platform: new LinuxPlatform()).ConfigureAwait(false);
+                await using (network.ConfigureAwait(false))
+                {
+                    var readings = new List<ServerUsage>();
+                    var load = new StackLoad(work, network, IPAddress.Parse(ServerAddress));
+                    var result = await load.RunAsync(static () => CpuSecondsOf(Client), async () => readings.Add(await ReadAsync(control, cancel).ConfigureAwait(false)), cancel).ConfigureAwait(false);
+                    return new BenchRun(result, readings[1].Since(readings[0]));
+                }
+            }
+        }
+    }
+
+    public override ValueTask DisposeAsync()
+    {
+        Directory.Delete(_folder, recursive: true);
+        return ValueTask.CompletedTask;
+    }
+
+    private static Task<ServerUsage> ReadAsync(string control, CancellationToken cancel) => Contender.WithCountersAsync(
+        new ServerUsage
+        {
+            CpuSeconds = CpuSecondsOf(Server),
+            MachineSeconds = Contender.MachineSeconds(),
+            // Of both ends: they share a process.
+            AllocatedBytes = GC.GetTotalAllocatedBytes(),
+            Collections = GC.CollectionCount(0),
+        },
+        control, cancel);
+
+    /// <summary>Processor time of a network's core, found by its thread's name, of which the kernel keeps 15 bytes.</summary>
+    private static double CpuSecondsOf(string network)
+    {
+        const int NameLengthMax = 15;
+        var name = network + " core";
+        name = name[..Math.Min(name.Length, NameLengthMax)];
+        return Directory.GetDirectories(string.Create(CultureInfo.InvariantCulture, $"/proc/{Environment.ProcessId}/task"))
+            .Where(task => ReadName(task) == name)
+            .Sum(static task => Clock.CpuSecondsIn(task + "/schedstat"));
+    }
+
+    private static string ReadName(string task)
+    {
+        try
+        {
+            return File.ReadAllText(task + "/comm").Trim();
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+}

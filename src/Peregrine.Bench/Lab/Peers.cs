@@ -1,0 +1,22 @@
+// Where the peers' scripts are: bench/peers beside the sources. An installed tool has none of them and takes a path.
+namespace Peregrine.Bench.Lab;
+
+internal static class Peers
+{
+    internal static readonly string[] Known = ["k", "nginx", "kestrel"];
+
+    /// <summary>The program of a peer's name or path; null for "none".</summary>
+    /// <exception cref="ArgumentException">There is none of that name.</exception>
+    internal static string? Find(string peer)
+    {
+        if (peer == "none") return null;
+        if (peer.Contains('/', StringComparison.Ordinal)) return File.Exists(peer) ? Path.GetFullPath(peer) : throw new ArgumentException($"--peer is \"{peer}\"; there is no such program.");
+        if (!Known.Contains(peer)) throw new ArgumentException($"--peer is \"{peer}\"; it must be {string.Join(", ", Known)}, none, or the path of a program.");
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
+        {
+            var script = Path.Combine(folder.FullName, "bench/peers", peer);
+            if (File.Exists(script)) return script;
+        }
+        throw new ArgumentException($"--peer is \"{peer}\", whose script bench/peers/{peer} lies beside the sources only; give --peer none, or a path.");
+    }
+}

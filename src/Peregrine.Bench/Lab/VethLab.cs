@@ -1,0 +1,133 @@
+// Where servers and client stand: one network namespace for the client, one for each server, a veth pair or a TAP device between them. Needs
+// root. Touches nothing outside the namespaces that it makes, and takes them away again.
+using System.Globalization;
+
+namespace Peregrine.Bench.Lab;
+
+internal sealed class VethLab : IDisposable
+{
+    private readonly string _prefix = "pgb" + Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
+    private readonly List<string> _spaces = [];
+    private readonly List<int> _napiThreads = [];
+    private int _pairs;
+
+    internal VethLab()
+    {
+        if (!Environment.IsPrivilegedProcess) throw new UnauthorizedAccessException("benchmarks on a kernel's link need root, for network namespaces; --link memory needs no permission");
+        Client = AddSpace("c");
+        Configure(Client, "net.ipv4.ip_local_port_range=1024 65535", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_max_tw_buckets=262144");
+    }
+
+    /// <summary>The client's namespace.</summary>
+    internal string Client { get; }
+
+    /// <summary>Threads of the kernel's that receive for a server, where its link has some.</summary>
+    internal IReadOnlyList<int> NapiThreads => _napiThreads;
+
+    /// <summary>Makes a namespace for a server, joined to the client's by a veth pair.</summary>
+    /// <param name="kernelHasAddress">Whether the server's end belongs to the kernel there, or to a stack of its own.</param>
+    /// <param name="steered">Whether each end's receive work is done on its own processor, as behind a card: the server's 0, the client's 1.</param>
+    internal VethPair AddPair(bool kernelHasAddress, bool steered)
+    {
+        var number = ++_pairs;
+        var space = AddSpace($"s{number}");
+        var (ours, theirs) = ($"pgbc{number}", $"pgbs{number}");
+        Ip(Client, "link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", space);
+        var pair = new VethPair(space, theirs, $"10.96.{number}.2", $"10.96.{number}.1");
+        Ip(Client, "addr", "add", pair.ClientAddress + "/24", "dev", ours);
+        Ip(Client, "link", "set", ours, "up");
+        if (kernelHasAddress) Ip(space, "addr", "add", pair.ServerAddress + "/24", "dev", theirs);
+        Ip(space, "link", "set", theirs, "up");
+        UseCubic(Client, ours, number, pair.ClientAddress);
+        if (kernelHasAddress)
+        {
+            UseCubic(space, theirs, number, pair.ServerAddress);
+            Configure(space, "net.core.somaxconn=4096", "net.ipv4.tcp_max_syn_backlog=8192", "net.ipv4.tcp_max_tw_buckets=262144");
+        }
+        if (!steered) return pair;
+        Steer(Client, ours, "2");
+        if (kernelHasAddress) Steer(space, theirs, "1");
+        else PinNapi(space, theirs);
+        return pair;
+    }
+
+    /// <summary>Gives the client's end of a TAP device that a server made there the kernel side's settings.</summary>
+    internal void OnTap(string device, string clientAddress)
+    {
+        var subnet = clientAddress[..(clientAddress.LastIndexOf('.') + 1)] + "0/24";
+        Ip(Client, "route", "change", subnet, "dev", device, "src", clientAddress, "congctl", "cubic");
+    }
+
+    public void Dispose()
+    {
+        foreach (var space in _spaces)
+        {
+            try
+            {
+                Helper.Run("ip", "netns", "del", space);
+            }
+            catch (IOException)
+            {
+                // Gone already, or never made.
+            }
+        }
+    }
+
+    private static void Ip(string space, params string[] command) => Helper.Run(["ip", "-n", space, .. command]);
+
+    // The default may be another (this kernel's is named in no result); both ends shall have the same.
+    private static void UseCubic(string space, string device, int number, string source) =>
+        Ip(space, "route", "change", $"10.96.{number}.0/24", "dev", device, "src", source, "congctl", "cubic");
+
+    private static void Configure(string space, params string[] settings)
+    {
+        foreach (var setting in settings)
+        {
+            var (name, value) = (setting.Split('=')[0], setting.Split('=')[1]);
+            // Some belong to the whole machine on some kernels and cannot be set in a namespace: then the machine's holds.
+            Helper.Run("ip", "netns", "exec", space, "sh", "-c", $"f=/proc/sys/{name.Replace('.', '/')}; [ ! -w $f ] || echo '{value}' >$f");
+        }
+    }
+
+    private static void Steer(string space, string device, string mask) =>
+        Helper.Run("ip", "netns", "exec", space, "sh", "-c", $"for q in /sys/class/net/{device}/queues/rx-*; do echo {mask} >$q/rps_cpus; done");
+
+    /// <summary>The frames for AF_XDP are received by a thread of the kernel's, which shall be on the server's processor and in its account.</summary>
+    private void PinNapi(string space, string device)
+    {
+        // veth has NAPI only with an XDP program or with GRO switched on.
+        Helper.Run("ip", "netns", "exec", space, "sh", "-c", $"ethtool -K {device} gro on && echo 1 >/sys/class/net/{device}/threaded");
+        foreach (var thread in Directory.GetDirectories("/proc").Where(static path => path[^1] is >= '0' and <= '9'))
+        {
+            var name = File.Exists(thread + "/comm") ? ReadOrNothing(thread + "/comm") : "";
+            if (!name.StartsWith("napi/" + device, StringComparison.Ordinal)) continue;
+            var id = Path.GetFileName(thread);
+            Helper.Run("taskset", "-p", "-c", "0", id);
+            _napiThreads.Add(int.Parse(id, CultureInfo.InvariantCulture));
+        }
+    }
+
+    private static string ReadOrNothing(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+
+    private string AddSpace(string suffix)
+    {
+        var name = _prefix + suffix;
+        Helper.Run("ip", "netns", "add", name);
+        _spaces.Add(name);
+        Ip(name, "link", "set", "lo", "up");
+        return name;
+    }
+}
+
+/// <summary>A veth pair between the client and a server.</summary>
+internal sealed record VethPair(string Space, string Device, string ServerAddress, string ClientAddress);

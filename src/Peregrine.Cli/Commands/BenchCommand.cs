@@ -1,0 +1,190 @@
+// "peregrine bench": which work, on which link, against whom, how often; a table when it is done and JSON where it is wanted. Servers, load
+// and statistics are in Peregrine.Bench.
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Text.Json;
+using Peregrine.Bench;
+using Peregrine.Bench.Lab;
+using Peregrine.Bench.Load;
+using Peregrine.Bench.Results;
+using Peregrine.Bench.Serving;
+using Spectre.Console;
+
+namespace Peregrine.Cli.Commands;
+
+internal static class BenchCommand
+{
+    private static readonly string[] s_names = ["http", "pingpong", "bulk", "connect", "udp", "mixed", "loss", "idle", "all"];
+
+    private static readonly Argument<string> s_name = new("name") { Description = "What to measure: " + string.Join(", ", s_names) };
+    private static readonly Option<string> s_link = new("--link")
+    {
+        Description = "memory (no permission needed), tap, or xdp, with link options behind a comma; auto is xdp for root and memory for others", DefaultValueFactory = static _ => "auto",
+    };
+
+    private static readonly Option<string> s_peer = new("--peer")
+    {
+        Description = "Whom to compare with on a kernel's link: k (a minimal epoll server in C), nginx, kestrel, none, or the path of a program that is called with an address",
+        DefaultValueFactory = static _ => "k",
+    };
+
+    private static readonly Option<string> s_placement = new("--placement")
+    {
+        Description = "steered: each end receives on its own core, as behind a card; default: as veth does it, on the sender's core", DefaultValueFactory = static _ => "steered",
+    };
+
+    private static readonly Option<int?> s_connections = new("--connections", "-c") { Description = "Connections at a time, 1 to 20000; idle: in all, up to 10000000" };
+    private static readonly Option<int?> s_pipeline = new("--pipeline") { Description = "http: requests on the way per connection, 1 to 64" };
+    private static readonly Option<int?> s_bytes = new("--bytes") { Description = "Bytes of a ping, 1 to 65536, of a datagram 1 to 1400" };
+    private static readonly Option<bool> s_new = new("--new-connection") { Description = "http: a connection for every request" };
+    private static readonly Option<Closer> s_closer = new("--closer") { Description = "Who closes it first: client or server" };
+    private static readonly Option<bool> s_reverse = new("--reverse") { Description = "bulk: from the server to the client" };
+    private static readonly Option<double?> s_rate = new("--rate") { Description = "Open loop: so many scheduled arrivals a second; latencies count from the schedule" };
+    private static readonly Option<double?> s_loss = new("--loss") { Description = "Per cent of frames lost on our server's link, each way; needs --peer none" };
+    private static readonly Option<bool?> s_spin = new("--spin") { Description = "Both ends look for work without sleeping" };
+    private static readonly Option<double?> s_seconds = new("--seconds") { Description = "Measured seconds a run" };
+    private static readonly Option<double?> s_warmUp = new("--warm-up") { Description = "Seconds before that" };
+    private static readonly Option<int?> s_pairs = new("--pairs") { Description = "Runs of each side, in alternation, 1 to 99" };
+    private static readonly Option<bool> s_quick = new("--quick") { Description = "Shorter and fewer runs" };
+    private static readonly Option<string?> s_output = new("--output", "-o") { Description = "Write results as JSON into this folder (all: also report.html)" };
+
+    internal static IEnumerable<Command> Create()
+    {
+        s_name.AcceptOnlyFromAmong(s_names);
+        s_placement.AcceptOnlyFromAmong("steered", "default");
+        var command = new Command("bench",
+            "Measures, beside a server on the kernel's sockets where there is one.\n\nExamples:\n"
+            + "  peregrine bench pingpong --link memory            two stacks in one process, no permission needed\n"
+            + "  peregrine bench http -c 64                        as root: AF_XDP on veth against a minimal epoll server in C\n"
+            + "  peregrine bench http -c 64 --rate 20000           open loop: latencies from scheduled arrivals\n"
+            + "  peregrine bench http -c 64 --link tap --peer nginx\n"
+            + "  peregrine bench all --quick --output results      all works and a report (as root for the kernel's side)")
+        {
+            s_name, s_link, s_peer, s_placement, s_connections, s_pipeline, s_bytes, s_new, s_closer, s_reverse, s_rate, s_loss, s_spin, s_seconds, s_warmUp, s_pairs, s_quick, s_output,
+        };
+        command.SetAction(RunAsync);
+        yield return command;
+
+        var order = new Argument<string>("order");
+        var server = new Command("bench-server", "Started by 'bench': a server in a process of its own.") { order };
+        server.Hidden = true;
+        server.SetAction((parsed, cancel) => ServerProcess.RunAsync(JsonSerializer.Deserialize<ServerOrder>(parsed.GetValue(order)!)!, Console.In, Console.Out, cancel));
+        yield return server;
+
+        var load = new Command("bench-load", "Started by 'bench': the client in a process of its own.") { Hidden = true };
+        load.SetAction(static _ => LoadProcess.Run(Console.In, Console.Out));
+        yield return load;
+    }
+
+    private static async Task<int> RunAsync(ParseResult parsed, CancellationToken cancel)
+    {
+        var name = parsed.GetValue(s_name)!;
+        var quick = parsed.GetValue(s_quick);
+        var pairs = parsed.GetValue(s_pairs) ?? Suite.Pairs(quick);
+        if (pairs is < 1 or > 99) throw new ArgumentException($"--pairs is {pairs}; it must be from 1 to 99.");
+        var output = parsed.GetValue(s_output);
+        if (output != null) Directory.CreateDirectory(output);
+        if (name == "idle") return await IdleAsync(parsed.GetValue(s_connections) ?? (quick ? 10_000 : 100_000), cancel).ConfigureAwait(false);
+        if (name == "all") return await AllAsync(parsed, quick, pairs, output ?? "bench-results", cancel).ConfigureAwait(false);
+
+        var work = Work(parsed, Enum.Parse<WorkKind>(name, ignoreCase: true), quick);
+        work.Validate();
+        var bed = CreateBed(Link(parsed), work.LossPercent > 0 && parsed.GetResult(s_peer) is null or { Implicit: true } ? "none" : parsed.GetValue(s_peer)!, parsed);
+        await using (bed.ConfigureAwait(false)) await OneAsync(bed, work, pairs, output, cancel).ConfigureAwait(false);
+        return 0;
+    }
+
+    private static async Task<int> AllAsync(ParseResult parsed, bool quick, int pairs, string output, CancellationToken cancel)
+    {
+        Directory.CreateDirectory(output);
+        var link = Link(parsed);
+        if (link != "memory")
+        {
+            var bed = CreateBed(link, parsed.GetValue(s_peer)!, parsed);
+            await using (bed.ConfigureAwait(false))
+            {
+                foreach (var work in Suite.OnKernel(quick)) await OneAsync(bed, work, pairs, output, cancel).ConfigureAwait(false);
+            }
+        }
+        var memory = new MemoryBed();
+        await using (memory.ConfigureAwait(false))
+        {
+            foreach (var work in Suite.InMemory(quick)) await OneAsync(memory, work, pairs, output, cancel).ConfigureAwait(false);
+        }
+        await IdleAsync(quick ? 10_000 : 100_000, cancel).ConfigureAwait(false);
+        var page = Path.Combine(output, "report.html");
+        ReportCommand.Write([output], page);
+        Console.WriteLine($"\n{page}");
+        return 0;
+    }
+
+    private static async Task OneAsync(Bed bed, BenchWork work, int pairs, string? output, CancellationToken cancel)
+    {
+        Console.WriteLine($"\n{work.Title}; {bed.Link}; {pairs} runs of {work.Seconds} s each side");
+        var result = await bed.MeasureAsync(work, pairs, static line => Console.Error.WriteLine("  " + line), cancel).ConfigureAwait(false);
+        Print(result);
+        if (output == null) return;
+        var file = string.Concat($"{bed.Link} {work.Title}".Select(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '=' ? c : '-')).Replace("--", "-", StringComparison.Ordinal);
+        await File.WriteAllTextAsync(Path.Combine(output, file + ".json"), result.ToJson(), cancel).ConfigureAwait(false);
+    }
+
+    private static async Task<int> IdleAsync(int connections, CancellationToken cancel)
+    {
+        var idle = await IdleBench.RunAsync(connections, cancel).ConfigureAwait(false);
+        Console.WriteLine($"\n{connections:N0} idle connections between two stacks in memory, per connection and end:");
+        foreach (var (what, bytes) in idle) Console.WriteLine(FormattableString.Invariant($"  {bytes,10:N0} B  {what}"));
+        return 0;
+    }
+
+    private static void Print(BenchResult result)
+    {
+        var table = new Table().Border(TableBorder.Simple).AddColumn("median of runs");
+        foreach (var side in result.Sides) table.AddColumn(new TableColumn(Markup.Escape(side.Name)).RightAligned());
+        if (result.Sides.Count > 1) table.AddColumn(new TableColumn("ratio (interval)").RightAligned());
+        foreach (var metric in Metric.All)
+        {
+            var values = result.Sides.Select(metric.MedianOf).ToArray();
+            if (values.All(double.IsNaN)) continue;
+            List<string> row = [metric.Name, .. values.Select(static v => double.IsNaN(v) ? "-" : v.ToString(v < 100 ? "N2" : "N0", System.Globalization.CultureInfo.InvariantCulture))];
+            if (result.Sides.Count > 1) row.Add(metric.RatioOf(result.Sides[0], result.Sides[1]).ToString());
+            table.AddRow([.. row.Select(Markup.Escape)]);
+        }
+        AnsiConsole.Write(table);
+        foreach (var side in result.Sides)
+        {
+            if (side.Runs.Sum(static run => run.Load.Errors) is > 0 and var errors) Console.WriteLine($"  {side.Name}: {errors} errors");
+        }
+    }
+
+    private static BenchWork Work(ParseResult parsed, WorkKind kind, bool quick)
+    {
+        var work = Suite.Of(kind, quick);
+        return work with
+        {
+            Connections = parsed.GetValue(s_connections) ?? 1,
+            Pipeline = parsed.GetValue(s_pipeline) ?? 1,
+            Bytes = parsed.GetValue(s_bytes) ?? work.Bytes,
+            NewConnection = parsed.GetValue(s_new),
+            Closer = parsed.GetValue(s_closer),
+            Reverse = parsed.GetValue(s_reverse),
+            Rate = parsed.GetValue(s_rate) ?? 0,
+            LossPercent = parsed.GetValue(s_loss) ?? work.LossPercent,
+            Spin = parsed.GetValue(s_spin) ?? Link(parsed) == "memory",
+            Seconds = parsed.GetValue(s_seconds) ?? work.Seconds,
+            WarmUpSeconds = parsed.GetValue(s_warmUp) ?? work.WarmUpSeconds,
+        };
+    }
+
+    private static string Link(ParseResult parsed) => parsed.GetValue(s_link) switch
+    {
+        "auto" => Environment.IsPrivilegedProcess ? "xdp" : "memory",
+        var other => other!,
+    };
+
+    private static Bed CreateBed(string link, string peer, ParseResult parsed)
+    {
+        if (link == "memory") return new MemoryBed();
+        if (link.Split(',')[0] is not ("xdp" or "tap")) throw new ArgumentException($"--link is \"{link}\"; it must be memory, tap or xdp, with link options behind a comma.");
+        return new KernelBed(new KernelBedOptions(link, Peers.Find(peer), parsed.GetValue(s_placement) == "steered"));
+    }
+}

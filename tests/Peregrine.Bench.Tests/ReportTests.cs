@@ -1,0 +1,84 @@
+// The page and the files: they hold what was measured, say it without colours, and refuse what they are not.
+using System.Xml.Linq;
+using Peregrine.Bench.Load;
+using Peregrine.Bench.Report;
+using Peregrine.Bench.Results;
+
+namespace Peregrine.Bench.Tests;
+
+public sealed class ReportTests
+{
+    private static BenchRun Run(double rate, double cpu) => new(
+        new LoadResult { Seconds = 1, Operations = (long)rate, ClientCpuSeconds = 0.5, Latency = new Dictionary<string, double> { ["p50"] = 20_000, ["p90"] = 30_000, ["p99"] = 90_000, ["p99.9"] = 200_000, ["max"] = 1_000_000 } },
+        new ServerUsage { CpuSeconds = cpu, MachineSeconds = 2 * cpu, AllocatedBytes = 0, FramesIn = (long)rate, FramesOut = (long)rate });
+
+    private static BenchResult Result(string peer = "k") => new()
+    {
+        Title = "http, c=64 <&>", Link = "xdp on veth", Work = new BenchWork { Kind = WorkKind.Http, Connections = 64 }, Machine = new MachineDescription { Processor = "Test", ProcessorCount = 2 },
+        Sides =
+        [
+            new BenchSide("Peregrine", "here", [.. Enumerable.Range(0, 5).Select(i => Run(200_000 + i, 0.5))]),
+            new BenchSide(peer, "there", [.. Enumerable.Range(0, 5).Select(i => Run(100_000 + i, 1))]),
+        ],
+    };
+
+    [Fact]
+    public void AResultRoundTrips()
+    {
+        var result = Result();
+        var again = BenchResult.Parse(result.ToJson(), "x");
+        Assert.Equal(result.ToJson(), again.ToJson());
+        Assert.Equal(result.Work, again.Work);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("{}")]
+    [InlineData("[1]")]
+    [InlineData("{\"format\":\"peregrine-bench 1\",\"title\":\"t\",\"link\":\"l\",\"work\":{\"kind\":\"http\"},\"machine\":{},\"sides\":[]}")]
+    public void WhatIsNoResultIsRefusedByName(string text) =>
+        Assert.StartsWith("x.json is no result", Assert.Throws<InvalidDataException>(() => BenchResult.Parse(text, "x.json")).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void ThePageStandsAlone()
+    {
+        var page = HtmlReport.Create([Result()]);
+        Assert.DoesNotContain("<script", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("src=", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("href=", page, StringComparison.Ordinal);
+        Assert.Contains("http, c=64 &lt;&amp;&gt;", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("<&>", page, StringComparison.Ordinal);
+        Assert.Contains("2.00 better", page, StringComparison.Ordinal);
+        Assert.Contains("0.25 better", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void EveryPlotIsWellFormedAndTellsSidesApartByShape()
+    {
+        var page = HtmlReport.Create([Result()]);
+        var plots = 0;
+        for (var at = 0; (at = page.IndexOf("<svg", at, StringComparison.Ordinal)) >= 0; plots++)
+        {
+            var end = page.IndexOf("</svg>", at, StringComparison.Ordinal) + 6;
+            var plot = XElement.Parse(page[at..end]);
+            if (plot.Descendants().Any(static e => (string?)e.Attribute("class") == "line1"))
+            {
+                Assert.Contains(plot.Descendants(), static e => e.Name.LocalName == "circle");
+                Assert.Contains(plot.Descendants(), static e => e.Name.LocalName == "rect");
+            }
+            at = end;
+        }
+        Assert.Equal(6, plots);
+    }
+
+    [Fact]
+    public void AVerdictNeedsMoreThanNoise()
+    {
+        Assert.Equal("within noise", HtmlReport.Verdict(Metric.Rate, PairedRatio.OfValues([0.9, 1.1, 1, 1, 1.2])));
+        Assert.Equal("worse", HtmlReport.Verdict(Metric.ServerCpu, PairedRatio.OfValues([1.1, 1.1, 1.2, 1.1, 1.2])));
+        Assert.Equal("better", HtmlReport.Verdict(Metric.Rate, PairedRatio.OfValues([1.1, 1.1, 1.2, 1.1, 1.2])));
+    }
+
+    [Fact]
+    public void OneSideAloneHasAPageToo() => Assert.DoesNotContain("At a glance", HtmlReport.Create([Result() with { Sides = [Result().Sides[0]] }]), StringComparison.Ordinal);
+}

@@ -1,0 +1,59 @@
+// Settings of a work: each out of range is refused by a message that names it, its value and its range.
+using Peregrine.Bench.Lab;
+
+namespace Peregrine.Bench.Tests;
+
+public sealed class WorkTests
+{
+    public static TheoryData<string, string> Wrong => new()
+    {
+        { nameof(BenchWork.Connections), "--connections is 0; it must be from 1 to 20000." },
+        { nameof(BenchWork.Pipeline), "--pipeline is 65; it must be from 1 to 64." },
+        { nameof(BenchWork.Bytes), "--bytes is 65537; it must be from 1 to 65536." },
+        { nameof(BenchWork.Rate), "--rate is -1; it must be from 0 to 10000000." },
+        { nameof(BenchWork.Seconds), "--seconds is NaN; it must be from 0.05 to 600." },
+        { nameof(BenchWork.LossPercent), "--loss is 51; it must be from 0 to 50." },
+    };
+
+    [Theory]
+    [MemberData(nameof(Wrong))]
+    public void WhatIsOutOfRangeIsNamed(string setting, string message)
+    {
+        var work = new BenchWork { Kind = WorkKind.Http };
+        work = setting switch
+        {
+            nameof(BenchWork.Connections) => work with { Connections = 0 },
+            nameof(BenchWork.Pipeline) => work with { Pipeline = 65 },
+            nameof(BenchWork.Bytes) => work with { Bytes = 65_537 },
+            nameof(BenchWork.Rate) => work with { Rate = -1 },
+            nameof(BenchWork.Seconds) => work with { Seconds = double.NaN },
+            _ => work with { LossPercent = 51 },
+        };
+        Assert.Equal(message, Assert.Throws<ArgumentException>(work.Validate).Message);
+    }
+
+    [Fact]
+    public void WhatDoesNotGoTogetherIsRefused()
+    {
+        Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.PingPong, Pipeline = 2 }.Validate);
+        Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.Bulk, Rate = 5 }.Validate);
+        Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.PingPong, NewConnection = true }.Validate);
+        Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.Udp, Bytes = 1_401 }.Validate);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void TheSuitesWorksAreValidAndHaveTitlesOfTheirOwn(bool quick)
+    {
+        foreach (var works in new[] { Suite.OnKernel(quick).ToArray(), Suite.InMemory(quick).ToArray() })
+        {
+            foreach (var work in works) work.Validate();
+            Assert.Equal(works.Length, works.Select(static work => work.Title).Distinct().Count());
+        }
+    }
+
+    [Fact]
+    public void AnUnknownPeerIsRefusedWithThoseThatThereAre() =>
+        Assert.Equal("--peer is \"apache\"; it must be k, nginx, kestrel, none, or the path of a program.", Assert.Throws<ArgumentException>(() => Peers.Find("apache")).Message);
+}

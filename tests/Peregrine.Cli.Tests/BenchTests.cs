@@ -1,0 +1,32 @@
+// One benchmark from the command line to the page, without privileges. What it measures is anybody's guess on a busy machine; that it counts is not.
+using System.Text.Json;
+
+namespace Peregrine.Cli.Tests;
+
+public sealed class BenchTests
+{
+    [Fact]
+    public async Task PingPongInMemoryGivesATableAFileAndAPage()
+    {
+        using var scratch = new Scratch();
+        var run = await Tool.RunAsync(scratch.Path, [], "bench", "pingpong", "--link", "memory", "--quick", "--pairs", "2", "--seconds", "0.2", "--output", scratch.At("results"));
+        Assert.True(run.Status == 0, run.ToString());
+        Assert.Contains("operations/s", run.Output, StringComparison.Ordinal);
+        var file = Assert.Single(Directory.GetFiles(scratch.At("results"), "*.json"));
+        using var result = JsonDocument.Parse(await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken));
+        var runs = result.RootElement.GetProperty("sides")[0].GetProperty("runs");
+        Assert.Equal(2, runs.GetArrayLength());
+        foreach (var one in runs.EnumerateArray())
+        {
+            var (load, server) = (one.GetProperty("load"), one.GetProperty("server"));
+            Assert.Equal(0, load.GetProperty("errors").GetInt64());
+            // A ping is a frame in and a frame out: what the client counted is what the server's link has seen, but for the edges of the time.
+            var operations = load.GetProperty("operations").GetInt64();
+            Assert.True(operations > 0);
+            Assert.True(server.GetProperty("framesIn").GetInt64() >= operations);
+        }
+        var page = await Tool.RunAsync(scratch.Path, [], "report", scratch.At("results"), "-o", scratch.At("page.html"));
+        Assert.True(page.Status == 0, page.ToString());
+        Assert.Contains("pingpong, 64 B, c=1, spinning", await File.ReadAllTextAsync(scratch.At("page.html"), TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+}
