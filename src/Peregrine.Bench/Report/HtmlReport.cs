@@ -115,7 +115,7 @@ internal static class HtmlReport
     private static string Percentiles(BenchResult result)
     {
         var names = Load.Latencies.Percentiles.Select(Load.Latencies.NameOf).ToArray();
-        var medians = result.Sides.Select(side => names.Select(name => PairedRatio.MedianOf(side.Runs.Where(r => r.Load.Latency.ContainsKey(name)).Select(r => r.Load.Latency[name] / 1e3))).ToArray()).ToArray();
+        var medians = result.Sides.Select(side => names.Select(name => MedianLatency(side, name)).ToArray()).ToArray();
         if (medians.All(static side => side.All(double.IsNaN))) return "";
         const int Width = 600, Height = 240, Left = 70, Bottom = 180;
         var axis = LogAxis.Over(medians.SelectMany(static m => m), Bottom, 20);
@@ -137,6 +137,9 @@ internal static class HtmlReport
         }
         return $"<h3>Latency, microseconds by percentile</h3>{svg}";
     }
+
+    private static double MedianLatency(BenchSide side, string name) =>
+        PairedRatio.MedianOf(side.Runs.Where(run => run.Load.Latency.ContainsKey(name)).Select(run => run.Load.Latency[name] / 1e3));
 
     private static void Frame(Svg svg, double left, double bottom, double right)
     {
