@@ -40,22 +40,32 @@ internal static class SimulateCommand
             seeds, first, seed, trace, pcap, shrink, shard, json, threads, without, hosts, flows, bytes,
         };
         command.Subcommands.Add(CreateMerge());
-        command.SetAction((parsed, cancel) =>
-        {
-            var options = new SwarmOptions
+        // On a thread of its own: Ctrl-C is heard only while the action is awaited.
+        command.SetAction((parsed, cancel) => Task.Run(
+            () =>
             {
-                Faults = SwarmFaults.All & ~parsed.GetValue(without), HostCountMax = Math.Clamp(parsed.GetValue(hosts), 2, 6),
-                FlowCountMax = Math.Max(0, parsed.GetValue(flows)), BytesMax = Math.Clamp(parsed.GetValue(bytes), 1, 10_000_000),
-            };
-            if (parsed.GetValue(seed) is { } one) return Task.FromResult(One(one, options, parsed.GetValue(trace), parsed.GetValue(pcap), parsed.GetValue(shrink), cancel));
-            var (index, count) = ParseShard(parsed.GetValue(shard), parsed.GetValue(first));
-            var range = new SwarmRange
-            {
-                First = parsed.GetValue(first) ?? (ulong)DateTime.UtcNow.Ticks, Count = parsed.GetValue(seeds), ShardCount = count, ShardIndex = index,
-                ThreadCount = Math.Clamp(parsed.GetValue(threads), 1, 1_024), Options = options,
-            };
-            return Task.FromResult(Many(range, parsed.GetValue(json), cancel));
-        });
+                Within("--hosts", parsed.GetValue(hosts), 2, 6);
+                Within("--flows", parsed.GetValue(flows), 0, 1_000_000);
+                Within("--bytes", parsed.GetValue(bytes), 1, 10_000_000);
+                Within("--seeds", parsed.GetValue(seeds), 1, long.MaxValue);
+                Within("--threads", parsed.GetValue(threads), 1, 1_024);
+                var options = new SwarmOptions
+                {
+                    Faults = SwarmFaults.All & ~parsed.GetValue(without), HostCountMax = parsed.GetValue(hosts),
+                    FlowCountMax = parsed.GetValue(flows), BytesMax = parsed.GetValue(bytes),
+                };
+                if (parsed.GetValue(seed) is { } one) return One(one, options, parsed.GetValue(trace), parsed.GetValue(pcap), parsed.GetValue(shrink), cancel);
+                if (parsed.GetValue(trace) || parsed.GetValue(shrink) || parsed.GetValue(pcap) is not null)
+                    throw new ArgumentException("--trace, --pcap and --shrink are for one seed: give it by --seed N.");
+                var (index, count) = ParseShard(parsed.GetValue(shard), parsed.GetValue(first));
+                var range = new SwarmRange
+                {
+                    First = parsed.GetValue(first) ?? (ulong)DateTime.UtcNow.Ticks, Count = parsed.GetValue(seeds), ShardCount = count, ShardIndex = index,
+                    ThreadCount = parsed.GetValue(threads), Options = options,
+                };
+                return Many(range, parsed.GetValue(json), cancel);
+            },
+            CancellationToken.None));
         return command;
     }
 
@@ -73,6 +83,12 @@ internal static class SimulateCommand
         return merge;
     }
 
+    private static void Within(string name, long value, long min, long max)
+    {
+        if (value >= min && value <= max) return;
+        throw new ArgumentException($"{name} is {value}; it must be {(max == long.MaxValue ? $"{min} or more" : $"from {min} to {max}")}.");
+    }
+
     private static (int Index, int Count) ParseShard(string? text, ulong? first)
     {
         if (text is null) return (0, 1);
@@ -86,6 +102,8 @@ internal static class SimulateCommand
 
     private static int Many(SwarmRange range, FileInfo? json, CancellationToken cancel)
     {
+        // Opened first: a name that cannot be written must not cost the whole run.
+        using var result = json?.CreateText();
         var shown = Stopwatch.GetTimestamp();
         var isTerminal = !Console.IsErrorRedirected;
         var share = (range.Count + range.ShardCount - 1 - range.ShardIndex) / range.ShardCount;
@@ -98,7 +116,7 @@ internal static class SimulateCommand
             Console.Error.Write(isTerminal ? "\r" + line.PadRight(70) : line + "\n");
         });
         if (isTerminal) Console.Error.Write("\r" + new string(' ', 70) + "\r");
-        if (json is not null) File.WriteAllText(json.FullName, SwarmJson.Write(report));
+        result?.Write(SwarmJson.Write(report));
         SimulateOutput.Print(report, range.Options);
         if (cancel.IsCancellationRequested) return 130;
         return report.Failures.Count == 0 ? 0 : 1;

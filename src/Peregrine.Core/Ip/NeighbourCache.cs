@@ -61,6 +61,9 @@ internal sealed class NeighbourCache
 
     public int Count { get; private set; }
 
+    /// <summary>Packets that wait for an address.</summary>
+    internal int WaitingCount { get; private set; }
+
     public int CountMax => _entries.Length;
 
     public static nuint BytesFor(IpOptions options) =>
@@ -353,6 +356,7 @@ internal sealed class NeighbourCache
         else _queue[entry.QueueTail - 1].Next = item;
         entry.QueueTail = item;
         entry.QueueCount++;
+        WaitingCount++;
         _ip.NeighbourCounters.Queued++;
     }
 
@@ -370,6 +374,7 @@ internal sealed class NeighbourCache
         Frame frame = _queue[item - 1].Frame;
         entry.QueueHead = _queue[item - 1].Next;
         entry.QueueCount--;
+        WaitingCount--;
         _queue[item - 1].Next = _queueFree;
         _queueFree = item;
         return frame;

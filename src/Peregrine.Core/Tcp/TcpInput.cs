@@ -31,7 +31,11 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
             || !CheckReset(t, ref s, now)
             || !CheckSyn(t, ref s, now)
             || !CheckAck(t, ref s, packet, now))
+        {
+            // What was noted for a segment that is dropped after all is owed to nobody; a challenge is on the ready list.
+            if ((t.C.Flags & TcbFlags.Ready) == 0) t.C.Flags &= ~TcbFlags.AckNow;
             return;
+        }
         _x.Counters.SegmentsAccepted++;
         if ((t.C.Flags & TcbFlags.Finished) != 0) return;
         CheckUrgent(t, ref s);

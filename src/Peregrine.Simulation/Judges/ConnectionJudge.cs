@@ -1,5 +1,6 @@
 // What must hold of every connection whenever its stack rests: sequence numbers in order, windows kept, timers armed exactly when something
 // depends on them, states that agree with what was sent and received.
+using Peregrine.Core.Demux;
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
@@ -17,9 +18,11 @@ internal sealed class ConnectionJudge(SimulatedHost host)
     private const uint SegmentsBeyondCwnd = 3;
 
     private readonly TcpContext _x = host.Stack.Tcp.Context;
+    private TcpDemuxKeys _keys = new(host.Stack.Tcp.Context.Tcbs, host.Stack.Tcp.Context.TimeWaits, host.Stack.Tcp.Context.SynBacklog);
     private Seen[] _seen = new Seen[64];
     private uint _next;
     private int _turns;
+    private bool _haveWaited;
 
     private struct Seen
     {
@@ -27,8 +30,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         public ushort RemotePort;
         public TcpState State;
         public bool HasWindow;
-        public SeqNumber Una, Max, RcvNxt, Edge, PeerEdge;
-        public uint Cwnd;
+        public SeqNumber Una, Max, SentTo, RcvNxt, Edge, PeerEdge;
     }
 
     /// <summary>Peers that do not keep the rules: what they cause is not held against the stack's windows.</summary>
@@ -43,6 +45,9 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         ref var c = ref t.C;
         ref var seen = ref At(slot);
         if (!seen.HasWindow || seen.Iss != c.Snd.Iss || seen.RemotePort != c.RemotePort || seen.State <= TcpState.SynReceived) return;
+        CheckFlight(t, view, ref seen);
+        // What waited for a neighbour's address says how things were.
+        if (_haveWaited) return;
         if (view.Ack.IsAfter(c.Rcv.Nxt) || view.Ack.IsBefore(seen.RcvNxt))
             throw Failure("segments sent", t, $"acknowledges {view.Ack}, but RCV.NXT is {c.Rcv.Nxt} and was {seen.RcvNxt} before the turn");
         if ((view.Seq + (uint)view.DataLength).IsAfter(c.Snd.Max) || view.Seq.IsBefore(seen.Una - 1))
@@ -57,6 +62,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
     public void AfterTurn()
     {
         _turns++;
+        _haveWaited = host.Stack.Ip.Neighbours.WaitingCount > 0;
         var used = _x.Tcbs.UsedSlots;
         var most = Math.Min(used, ConnectionsPerTurnMax);
         for (uint i = 0; i < most; i++)
@@ -107,8 +113,8 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         }
         seen = new Seen
         {
-            Iss = c.Snd.Iss, RemotePort = c.RemotePort, State = c.State, HasWindow = true, Una = c.Snd.Una, Max = c.Snd.Max, RcvNxt = c.Rcv.Nxt, Edge = c.Rcv.Edge,
-            PeerEdge = seen.HasWindow ? SeqNumber.Max(seen.PeerEdge, c.Snd.Una + c.Snd.Wnd) : c.Snd.Una + c.Snd.Wnd, Cwnd = c.Cwnd,
+            Iss = c.Snd.Iss, RemotePort = c.RemotePort, State = c.State, HasWindow = true, Una = c.Snd.Una, Max = c.Snd.Max, SentTo = c.Snd.Max, RcvNxt = c.Rcv.Nxt, Edge = c.Rcv.Edge,
+            PeerEdge = seen.HasWindow ? SeqNumber.Max(seen.PeerEdge, c.Snd.Una + c.Snd.Wnd) : c.Snd.Una + c.Snd.Wnd,
         };
     }
 
@@ -157,12 +163,33 @@ internal sealed class ConnectionJudge(SimulatedHost host)
     {
         ref var c = ref t.C;
         if (!seen.HasWindow || seen.State <= TcpState.SynReceived || !c.Snd.Max.IsAfter(seen.Max) || Rogues.Contains(c.Remote)) return;
-        var pipe = LossRecovery.Pipe(c, t.K);
-        var cwnd = Math.Max(c.Cwnd, seen.Cwnd) + (SegmentsBeyondCwnd * c.Mss);
-        if (pipe > cwnd) throw Failure("flight within cwnd", t, $"{pipe} bytes are in flight with a congestion window of {c.Cwnd}, before {seen.Cwnd}");
         // One byte beyond is a window probe, and a FIN takes a number.
         var edge = SeqNumber.Max(seen.PeerEdge, c.Snd.Una + c.Snd.Wnd);
         if (c.Snd.Max.IsAfter(edge + 2)) throw Failure("flight within window", t, $"sent up to {c.Snd.Max}, the peer's window ends at {edge}");
+    }
+
+    // New data have just been sent: at this moment the window is the one that let them go.
+    private void CheckFlight(TcbRef t, in SegmentView view, ref Seen seen)
+    {
+        ref var c = ref t.C;
+        var end = view.Seq + (uint)view.DataLength;
+        if (view.DataLength == 0 || Rogues.Contains(c.Remote) || !end.IsAfter(seen.SentTo)) return;
+        seen.SentTo = end;
+        var pipe = LossRecovery.Pipe(c, t.K);
+        if (pipe <= c.Cwnd + (SegmentsBeyondCwnd * c.Mss) || IsProbe(t, seen)) return;
+        throw Failure("flight within cwnd", t,
+            $"{pipe} bytes are in flight, {c.Snd.Max - seen.Max} of them new, with a congestion window of {c.Cwnd}, in {t.K.Recovery.Phase} after {c.DupAcks} duplicates ({t.K.Recovery.Flags})");
+    }
+
+    // What goes whatever the window says. RFC 8985 §7.3: a loss probe, of new data where there are any; the window may have become smaller
+    // than what flies just before, when the probe before this one had repaired a loss (§7.4.2). RFC 5682 §2.1 step 2b: two segments.
+    private bool IsProbe(TcbRef t, in Seen seen)
+    {
+        ref readonly var r = ref t.K.Recovery;
+        ref var c = ref t.C;
+        if (ForwardRto.IsWaiting(r)) return c.Snd.Max - r.RecoveryPoint <= 2 * c.Mss;
+        const RecoveryFlags Kind = RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbeIsRetransmission;
+        return (r.Flags & Kind) == RecoveryFlags.ProbeInFlight && _x.Recovery.EpisodeOf(r).ProbeEnd == c.Snd.Max && c.Snd.Max - seen.Max <= c.Mss + 1;
     }
 
     // RFC 6298 §5.1, §5.2, RFC 9293 §3.8.6.1: a timer runs exactly while something depends on it.
@@ -196,13 +223,11 @@ internal sealed class ConnectionJudge(SimulatedHost host)
     private bool TryFind(in SegmentView view, out uint slot)
     {
         ushort local = view.SourcePort, remote = view.DestinationPort;
-        for (slot = 0; slot < _x.Tcbs.UsedSlots; slot++)
-        {
-            ref var c = ref _x.Tcbs.Get(slot).C;
-            if (c.LocalPort != local || c.RemotePort != remote || c.State is TcpState.Closed or TcpState.TimeWait) continue;
-            if ((c.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) == 0 && c.Remote == view.Destination && c.Local == view.Source) return true;
-        }
-        return false;
+        IpAddress from = view.Source, to = view.Destination;
+        var hash = _x.Demux.Hash(from, local, to, remote);
+        if (!_x.Demux.TryFind(hash, from, local, to, remote, ref _keys, out var kind, out slot) || kind != DemuxKind.Tcb) return false;
+        ref var c = ref _x.Tcbs.Get(slot).C;
+        return c.State is not (TcpState.Closed or TcpState.TimeWait) && (c.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) == 0;
     }
 
     private ref Seen At(uint slot)

@@ -136,7 +136,7 @@ public sealed class LinkLane : IEventTarget
 
     private void Travel(LinkConditions c, FrameBuffer frame, Instant departure)
     {
-        if (_random.PerMillion(c.CorruptionPerMillion) && !frame.IsDamaged) Corrupt(frame);
+        if (_random.PerMillion(c.CorruptionPerMillion) && !frame.IsDamaged && !IsLaterFragment(frame.Span)) Corrupt(frame);
         var twin = _random.PerMillion(c.DuplicationPerMillion) ? _world.Buffers.Copy(frame) : null;
         Arrive(c, frame, departure);
         if (twin is null) return;
@@ -169,6 +169,19 @@ public sealed class LinkLane : IEventTarget
         _counters.Corrupted++;
         frame.IsDamaged = true;
         _world.OnCorrupted(this, frame);
+    }
+
+    // Two changes in two fragments of one datagram may cancel each other out in its sum: so only the first fragment is ever changed.
+    private static bool IsLaterFragment(ReadOnlySpan<byte> frame)
+    {
+        if (frame.Length < EthernetHeader.Length + 48) return false;
+        var ip = frame[EthernetHeader.Length..];
+        return BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) switch
+        {
+            EtherType.IPv4 => (BinaryPrimitives.ReadUInt16BigEndian(ip[6..]) & 0x1FFF) != 0,
+            EtherType.IPv6 => ip[6] == IpProtocol.Fragment && (BinaryPrimitives.ReadUInt16BigEndian(ip[42..]) & 0xFFF8) != 0,
+            _ => false,
+        };
     }
 
     /// <summary>RFC 3168 §5: CE in a packet that is ECN-capable.</summary>
