@@ -120,6 +120,27 @@ public sealed class NetworkStack : IDisposable
     /// <exception cref="ArgumentException">An address or gateway makes no sense.</exception>
     public int AddInterface(InterfaceOptions options, Instant now) => Ip.AddInterface(options, now);
 
+    /// <summary>
+    /// The link carries larger or smaller packets from now on. Open connections take the new segment size at once, and what they have sent in
+    /// segments too large goes again in smaller ones.
+    /// </summary>
+    /// <param name="interfaceIndex">The interface.</param>
+    /// <param name="mtu">The largest IP packet in bytes, 68 to 65,535.</param>
+    public void SetMtu(int interfaceIndex, int mtu)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(mtu, 68);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(mtu, 65_535);
+        Ip.SetMtu(interfaceIndex, mtu);
+        Tcp.OnPathsChanged();
+    }
+
+    /// <summary>
+    /// The link's device was gone and is another one now: neighbours are asked for again and told our address, which may have changed.
+    /// </summary>
+    /// <param name="interfaceIndex">The interface.</param>
+    /// <param name="mac">Our address on the link; default where the medium has none.</param>
+    public void OnDeviceReplaced(int interfaceIndex, MacAddress mac) => Ip.OnDeviceReplaced(interfaceIndex, mac);
+
     /// <summary>Takes received frames; their memory is the stack's from here on.</summary>
     public void OnBurst(int interfaceIndex, Span<Frame> frames, Instant now)
     {

@@ -73,6 +73,26 @@ public sealed class NetworkNamespace : IDisposable
         });
     }
 
+    /// <summary>Holds the namespace of the calling thread; null where the machine does not show it (no /proc).</summary>
+    internal static NetworkNamespace? TryHoldCurrent()
+    {
+        var opened = Posix.Open("/proc/thread-self/ns/net", OpenFlags.ReadOnly);
+        return opened.IsError ? null : new NetworkNamespace(opened.Int32);
+    }
+
+    /// <summary>
+    /// Whether the calling thread is in it: then nothing must be entered, for which a process that has given its privileges away has none.
+    /// </summary>
+    internal bool IsCurrent => new FileInfo("/proc/thread-self/ns/net").LinkTarget is { } here && here == new FileInfo($"/proc/self/fd/{_descriptor}").LinkTarget;
+
+    /// <summary>Runs a function in the namespace of a name or path, or where the calling thread is when that is null.</summary>
+    internal static T RunIn<T>(string? nameOrPath, Func<T> function)
+    {
+        if (nameOrPath is null) return function();
+        using var space = Open(nameOrPath);
+        return space.IsCurrent ? function() : space.Run(function);
+    }
+
     /// <summary>Lets the namespace go. Links and sockets made in it keep it alive.</summary>
     public void Dispose()
     {

@@ -24,17 +24,16 @@ internal static unsafe class TapDevice
         if (options.QueueCount is < 1 or > 64) throw new ArgumentException($"{options.QueueCount} queues are not in the range 1 to 64.", nameof(options));
     }
 
-    /// <summary>Opens all queues of the device, making it where there is none, and configures the kernel's side.</summary>
-    public static (int[] Descriptors, short Flags) OpenAll(ref string name, TapOptions options)
+    /// <summary>Opens all queues of the device and configures the kernel's side.</summary>
+    public static int[] OpenAll(string name, TapOptions options)
     {
         var descriptors = new int[options.QueueCount];
         Array.Fill(descriptors, -1);
         try
         {
-            short flags = 0;
-            for (var i = 0; i < descriptors.Length; i++) (descriptors[i], flags) = Open(ref name, options);
+            foreach (ref var descriptor in descriptors.AsSpan()) descriptor = Open(ref name, options);
             Configure(name, options);
-            return (descriptors, flags);
+            return descriptors;
         }
         catch
         {
@@ -47,18 +46,10 @@ internal static unsafe class TapDevice
     }
 
     /// <summary>Opens a device again that was deleted. One that somebody else had made is waited for; ours is made again.</summary>
-    public static int[] Reopen(string name, TapOptions options, bool mayMake)
-    {
-        if (options.NetworkNamespace is null) return ReopenHere(name, options, mayMake);
-        using var space = NetworkNamespace.Open(options.NetworkNamespace);
-        return space.Run(() => ReopenHere(name, options, mayMake));
-    }
-
-    private static int[] ReopenHere(string name, TapOptions options, bool mayMake)
-    {
-        if (!mayMake && !Exists(name)) throw new IOException($"the interface '{name}' was deleted and is not there again: make it ('ip tuntap add'), and the link comes back");
-        return OpenAll(ref name, options).Descriptors;
-    }
+    public static int[] Reopen(string name, TapOptions options, bool mayMake) => NetworkNamespace.RunIn(options.NetworkNamespace, () =>
+        mayMake || Exists(name)
+            ? OpenAll(name, options)
+            : throw new IOException($"the interface '{name}' was deleted and is not there again: make it ('ip tuntap add'), and the link comes back"));
 
     /// <summary>Whether the calling thread's namespace has an interface of that name.</summary>
     public static bool Exists(string name)
@@ -68,8 +59,20 @@ internal static unsafe class TapDevice
         return control >= 0;
     }
 
+    /// <summary>Asks a descriptor for its device's name and flags.</summary>
+    /// <exception cref="ArgumentException">It is no such device, or not as we need it.</exception>
+    public static (string Name, short Flags) Describe(int descriptor)
+    {
+        InterfaceRequest request = default;
+        if (Posix.IoControl(descriptor, InterfaceControl.GetInterface, ref request).IsError)
+            throw new ArgumentException($"Descriptor {descriptor} is not a TAP or TUN device with TUNSETIFF done.", nameof(descriptor));
+        if ((request.Flags & InterfaceControl.NoPacketInformation) == 0)
+            throw new ArgumentException($"Descriptor {descriptor} was made without IFF_NO_PI.", nameof(descriptor));
+        return (request.NameText(), request.Flags);
+    }
+
     /// <summary>Opens one queue of the device, making it where there is none; <paramref name="name"/> becomes the kernel's name for it.</summary>
-    public static (int Descriptor, short Flags) Open(ref string name, TapOptions options)
+    private static int Open(ref string name, TapOptions options)
     {
         var opened = Posix.Open(DevicePath, OpenFlags.ReadWrite | OpenFlags.NonBlocking);
         if (opened.Errno is Errno.EACCES or Errno.EPERM) ThrowNotPermitted(options);
@@ -91,7 +94,7 @@ internal static unsafe class TapDevice
             SetOffloads(descriptor, request.Flags, options.Offloads);
             if (options.Persist)
                 Posix.IoControl(descriptor, InterfaceControl.SetPersist, (void*)1).ThrowIfError($"cannot make '{name}' persistent");
-            return (descriptor, request.Flags);
+            return descriptor;
         }
         catch
         {

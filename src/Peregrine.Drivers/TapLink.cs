@@ -15,29 +15,26 @@ public sealed class TapLink : ILink
 {
     private const int SuperSegmentLimit = 65_535;
 
-    // How often a deleted device is tried again.
-    private const int AskEveryMs = 250;
-
-    private readonly int[] _descriptors;
+    private readonly QueueDescriptors _descriptors;
     private readonly TapQueue?[] _queues;
-    private readonly bool _hasVnetHeader;
-    private readonly int[] _fresh;
+    private readonly NetworkNamespace? _space;
     private readonly Lock _gate = new();
-    private Func<int[]>? _source;
-    private long _askAgainAt;
+    private readonly bool _hasVnetHeader;
     private int _control;
+    private int _mtu;
 
-    private TapLink(string name, TapOptions options, int[] descriptors, short flags)
+    private Func<int[]>? _source;
+
+    private TapLink(TapOptions options, IReadOnlyList<int> descriptors)
     {
-        (Name, _descriptors) = (name, descriptors);
-        _queues = new TapQueue?[descriptors.Length];
-        _fresh = new int[descriptors.Length];
-        Array.Fill(_fresh, -1);
+        (Name, var flags) = TapDevice.Describe(descriptors[0]);
+        _descriptors = new QueueDescriptors(descriptors);
+        _queues = new TapQueue?[descriptors.Count];
         Medium = (flags & InterfaceControl.Tap) != 0 ? LinkMedium.Ethernet : LinkMedium.Ip;
         _hasVnetHeader = (flags & InterfaceControl.VnetHeader) != 0;
-        _control = TapDevice.OpenControl(name);
-        Mtu = TapDevice.ReadMtu(_control, name) ?? options.Mtu ?? 1500;
-        MacAddress = Medium == LinkMedium.Ethernet ? options.MacAddress ?? DeriveAddress(name, _control) : default;
+        (_space, _control) = (NetworkNamespace.TryHoldCurrent(), TapDevice.OpenControl(Name));
+        _mtu = options.Mtu ?? 1500;
+        MacAddress = Medium == LinkMedium.Ethernet ? options.MacAddress ?? DeriveAddress(Name, _control) : default;
         if (!_hasVnetHeader || !options.Offloads) return;
         Offloads = LinkOffloads.TransmitChecksum | LinkOffloads.ReceiveChecksum | LinkOffloads.SegmentTcp4 | LinkOffloads.SegmentTcp6
             | LinkOffloads.ReceiveMerged;
@@ -53,8 +50,8 @@ public sealed class TapLink : ILink
     /// <inheritdoc/>
     public MacAddress MacAddress { get; }
 
-    /// <inheritdoc/>
-    public int Mtu { get; }
+    /// <summary>The MTU of the kernel's side as it is now; asks the kernel.</summary>
+    public int Mtu => _mtu = TapDevice.ReadMtu(_control, Name) ?? _mtu;
 
     /// <inheritdoc/>
     public LinkOffloads Offloads { get; }
@@ -63,19 +60,13 @@ public sealed class TapLink : ILink
     public int SuperSegmentMax { get; }
 
     /// <inheritdoc/>
-    public int QueueCount => _descriptors.Length;
+    public int QueueCount => _queues.Length;
 
     /// <summary>
-    /// Whether the kernel's side is up and has its carrier; asks the kernel. A device that was deleted is opened again by its queues: see
-    /// docs/internals/links.md.
+    /// Whether the kernel's side is up and has its carrier; asks the kernel. A device that goes down comes back by itself, and one that was deleted
+    /// and made again is opened again.
     /// </summary>
     public bool IsUp => _control >= 0 ? TapDevice.IsUp(_control, Name) : !Array.Exists(_queues, static queue => queue is { IsGone: true });
-
-    /// <summary>Why the device could not be opened again when that was tried last, or null.</summary>
-    public string? LastFailure { get; private set; }
-
-    /// <summary>Whether the device was not there before, so that it is ours to make again.</summary>
-    internal bool MayMake { get; private init; }
 
     /// <summary>Opens or makes a device and configures the kernel's side as the options say.</summary>
     /// <param name="name">The interface's name, 1 to 15 characters; one "%d" in it lets the kernel number it.</param>
@@ -87,9 +78,7 @@ public sealed class TapLink : ILink
     {
         options ??= new TapOptions();
         TapDevice.Check(name, options);
-        if (options.NetworkNamespace is null) return OpenHere(name, options);
-        using var space = NetworkNamespace.Open(options.NetworkNamespace);
-        return space.Run(() => OpenHere(name, options));
+        return NetworkNamespace.RunIn(options.NetworkNamespace, () => OpenHere(name, options));
     }
 
     /// <summary>
@@ -106,28 +95,21 @@ public sealed class TapLink : ILink
         ArgumentNullException.ThrowIfNull(descriptors);
         if (descriptors.Count is < 1 or > 64) throw new ArgumentException($"{descriptors.Count} descriptors are not in the range 1 to 64.", nameof(descriptors));
         options ??= new TapOptions();
-        var first = Ask(descriptors[0], nameof(descriptors));
+        var (first, _) = TapDevice.Describe(descriptors[0]);
         foreach (var descriptor in descriptors)
         {
-            var request = Ask(descriptor, nameof(descriptors));
-            if (request.NameText() != first.NameText()) throw new ArgumentException($"Descriptor {descriptor} is of '{request.NameText()}' and the first of '{first.NameText()}'.", nameof(descriptors));
+            var (name, flags) = TapDevice.Describe(descriptor);
+            if (name != first) throw new ArgumentException($"Descriptor {descriptor} is of '{name}' and the first of '{first}'.", nameof(descriptors));
             Posix.SetNonBlocking(descriptor).ThrowIfError("cannot make the descriptor non-blocking");
-            TapDevice.SetOffloads(descriptor, request.Flags, options.Offloads);
+            TapDevice.SetOffloads(descriptor, flags, options.Offloads);
         }
-        return new TapLink(first.NameText(), options, [.. descriptors], first.Flags);
+        return new TapLink(options, descriptors);
     }
 
-    private static InterfaceRequest Ask(int descriptor, string parameter)
-    {
-        InterfaceRequest request = default;
-        if (Posix.IoControl(descriptor, InterfaceControl.GetInterface, ref request).IsError)
-            throw new ArgumentException($"Descriptor {descriptor} is not a TAP or TUN device with TUNSETIFF done.", parameter);
-        return (request.Flags & InterfaceControl.NoPacketInformation) != 0
-            ? request
-            : throw new ArgumentException($"Descriptor {descriptor} was made without IFF_NO_PI.", parameter);
-    }
+    /// <summary>Whether the device was not there before, so that it is ours to make again.</summary>
+    internal bool MayMake { get; private init; }
 
-    /// <summary>Says who opens the device again when it was deleted.</summary>
+    /// <summary>Says who opens the device again, for all queues, when it was deleted; by default this process.</summary>
     internal void SetSource(Func<int[]> source) => _source = source;
 
     /// <inheritdoc/>
@@ -137,8 +119,13 @@ public sealed class TapLink : ILink
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, QueueCount);
         ArgumentNullException.ThrowIfNull(frames);
         if (_queues[index] is not null) throw new InvalidOperationException($"Queue {index} of link '{Name}' is open already.");
-        var longest = (SuperSegmentMax > 0 ? SuperSegmentLimit : Mtu) + TapQueue.LinkHeaderMax;
-        return _queues[index] = new TapQueue(_descriptors[index], frames, Medium, _hasVnetHeader, longest, this, index);
+        lock (_gate)
+        {
+            _descriptors.TryChange(index);
+            return _queues[index] = new TapQueue(_descriptors[index], frames, Medium, _hasVnetHeader, FrameLengthMax, Follow);
+
+            LinkPresence Follow(TapQueue queue, out string? problem) => this.Follow(index, queue, out problem);
+        }
     }
 
     /// <summary>Closes the queues and the device; the device goes unless it is persistent. Call when its engines no longer run.</summary>
@@ -146,65 +133,48 @@ public sealed class TapLink : ILink
     {
         var control = Interlocked.Exchange(ref _control, -1);
         if (control >= 0) Posix.Close(control);
-        CloseAll(_fresh);
-        Array.Fill(_fresh, -1);
-        _source = null;
-        for (var i = 0; i < _descriptors.Length; i++)
-        {
-            _queues[i]?.Dispose();
-            var descriptor = Interlocked.Exchange(ref _descriptors[i], -1);
-            if (descriptor >= 0) Posix.Close(descriptor);
-        }
+        foreach (var queue in _queues) queue?.Dispose();
+        lock (_gate) _descriptors.Dispose();
+        _space?.Dispose();
     }
 
-    /// <summary>
-    /// Gives a queue whose device was deleted its new descriptor, once there is one. Called by the queue's own thread, which looks at the old
-    /// descriptor no more; that one is closed.
-    /// </summary>
-    internal bool TryReopen(int index, out int descriptor)
+    private int FrameLengthMax => (SuperSegmentMax > 0 ? SuperSegmentLimit : Mtu) + TapQueue.LinkHeaderMax;
+
+    private LinkPresence Follow(int index, TapQueue queue, out string? problem)
     {
+        problem = null;
         lock (_gate)
         {
-            descriptor = -1;
-            if (_descriptors[index] < 0) return false;
-            if (_fresh[index] < 0 && !TryOpenAll()) return false;
-            Posix.Close(_descriptors[index]);
-            descriptor = _descriptors[index] = _fresh[index];
-            _fresh[index] = -1;
-            return true;
+            if (!queue.IsGone)
+            {
+                // Without offloads the chunks that lie ready are for frames of the MTU.
+                queue.Fit(FrameLengthMax);
+                return LinkPresence.There;
+            }
+            if (!_descriptors.TryChange(index))
+            {
+                problem = Reopen();
+                if (problem is not null) return LinkPresence.Gone;
+                _descriptors.TryChange(index);
+            }
+            queue.Attach(_descriptors[index]);
+            queue.Fit(FrameLengthMax);
+            return LinkPresence.Reopened;
         }
     }
 
-    // The first queue that notices opens for all, and each takes its own when it has noticed too: one device's queues are opened one after the other.
-    private bool TryOpenAll()
+    /// <summary>Opens the device again, for all queues; says why not.</summary>
+    private string? Reopen()
     {
-        if (_source is null || Environment.TickCount64 < _askAgainAt) return false;
-        _askAgainAt = Environment.TickCount64 + AskEveryMs;
+        if (_source is null) return "the device was deleted, and whoever opened it for us must do so again";
         try
         {
-            var opened = _source();
-            if (opened.Length != _fresh.Length)
-            {
-                CloseAll(opened);
-                throw new IOException($"'{Name}' came back with {opened.Length} queues instead of {_fresh.Length}");
-            }
-            CloseAll(_fresh);
-            opened.CopyTo(_fresh, 0);
-            LastFailure = null;
-            return true;
+            _descriptors.Replace(_source());
+            return null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
-            LastFailure = e.Message;
-            return false;
-        }
-    }
-
-    private static void CloseAll(ReadOnlySpan<int> descriptors)
-    {
-        foreach (var descriptor in descriptors)
-        {
-            if (descriptor >= 0) Posix.Close(descriptor);
+            return e.Message;
         }
     }
 
@@ -212,14 +182,17 @@ public sealed class TapLink : ILink
     {
         // Asked before: afterwards there is one in any case.
         var mayMake = !TapDevice.Exists(name);
-        var (descriptors, flags) = TapDevice.OpenAll(ref name, options);
+        var descriptors = TapDevice.OpenAll(name, options);
         try
         {
-            return new TapLink(name, options, descriptors, flags) { MayMake = mayMake, _source = () => TapDevice.Reopen(name, options, mayMake) };
+            var link = new TapLink(options with { NetworkNamespace = null }, descriptors) { MayMake = mayMake };
+            var again = options with { NetworkNamespace = link._space?.Path };
+            link._source = () => TapDevice.Reopen(link.Name, again, mayMake);
+            return link;
         }
         catch
         {
-            CloseAll(descriptors);
+            foreach (var descriptor in descriptors) Posix.Close(descriptor);
             throw;
         }
     }

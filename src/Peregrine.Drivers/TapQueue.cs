@@ -19,39 +19,42 @@ internal sealed unsafe class TapQueue : ILinkQueue
     private const int VectorCountMax = 1024;
     private const int HeaderReserve = 64;
 
-    private readonly TapLink? _link;
-    private readonly int _index;
     private readonly FramePool _frames;
     private readonly ChunkPool _chunks;
     private readonly LinkMedium _medium;
     private readonly int _headerSize;
-    private readonly uint[] _ahead;
     private readonly int _chunkCapacity;
     private readonly int _writeVectorCount;
+    private readonly Follower? _follow;
 
     // One native block: the header's bytes and scratch, then the vectors for reading, then those for writing.
     private VnetHeader* _header;
     private IoVector* _read, _write;
     private LinkQueueCounters _counters;
+    private uint[] _ahead = [];
+    private int _longest;
     private int _descriptor;
     private int _aheadCount;
 
-    public TapQueue(int descriptor, FramePool frames, LinkMedium medium, bool hasVnetHeader, int longest, TapLink? link = null, int index = 0)
+    /// <param name="descriptor">The device's; stays the link's.</param>
+    /// <param name="frames">The pool of the core.</param>
+    /// <param name="medium">Ethernet (TAP) or IP (TUN).</param>
+    /// <param name="hasVnetHeader">Whether frames have the virtio header before them.</param>
+    /// <param name="longest">Bytes of the longest frame that may come.</param>
+    /// <param name="follow">Looks after the device, or null where nobody does.</param>
+    public TapQueue(int descriptor, FramePool frames, LinkMedium medium, bool hasVnetHeader, int longest, Follower? follow = null)
     {
-        (_descriptor, _frames, _chunks, _medium, _link, _index) = (descriptor, frames, frames.Chunks, medium, link, index);
+        (_descriptor, _frames, _chunks, _medium, _follow) = (descriptor, frames, frames.Chunks, medium, follow);
         _headerSize = hasVnetHeader ? VnetHeader.Size : 0;
         _chunkCapacity = Math.Min(_chunks.ChunkSize, ushort.MaxValue);
-        // One byte more than the longest frame, so that a read which fills everything was cut off.
-        _ahead = new uint[(HeadOffset + longest + 1 + _chunkCapacity - 1) / _chunkCapacity];
         _writeVectorCount = Math.Min(VectorCountMax, (ushort.MaxValue / _chunkCapacity) + 4);
-        var vectors = _ahead.Length + 1 + _writeVectorCount;
-        _header = (VnetHeader*)NativeMemory.AlignedAlloc((nuint)(HeaderReserve + (vectors * sizeof(IoVector))), 64);
-        _read = (IoVector*)((byte*)_header + HeaderReserve);
-        _write = _read + _ahead.Length + 1;
-        _read[0] = new IoVector { Base = _header, Length = (nuint)_headerSize };
+        Lay(longest);
     }
 
-    /// <summary>Whether the device was deleted: nothing comes or goes until there is one again.</summary>
+    /// <summary>What <see cref="ILinkQueue.Follow"/> is for a queue of a link that knows how.</summary>
+    internal delegate LinkPresence Follower(TapQueue queue, out string? problem);
+
+    /// <summary>Whether the device was deleted: nothing comes or goes any more.</summary>
     public bool IsGone { get; private set; }
 
     public int PollDescriptor => IsGone ? -1 : _descriptor;
@@ -61,7 +64,6 @@ internal sealed unsafe class TapQueue : ILinkQueue
     public int Receive(Span<Frame> frames)
     {
         var received = 0;
-        if (IsGone) Reopen();
         for (var reads = 0; reads < frames.Length && !IsGone; reads++)
         {
             TopUp();
@@ -122,23 +124,48 @@ internal sealed unsafe class TapQueue : ILinkQueue
     {
     }
 
+    public LinkPresence Follow(out string? problem)
+    {
+        problem = null;
+        return _follow is null || _header == null ? LinkPresence.There : _follow(this, out problem);
+    }
+
+    /// <summary>Goes on with a device that was opened again.</summary>
+    public void Attach(int descriptor) => (_descriptor, IsGone) = (descriptor, false);
+
+    /// <summary>Makes room for longer frames from now on.</summary>
+    public void Fit(int longest)
+    {
+        if (longest > _longest) Lay(longest);
+    }
+
     public void Dispose()
     {
         if (_header == null) return;
         IsGone = true;
-        for (var i = 0; i < _aheadCount; i++) _chunks.Return(_ahead[i]);
-        _aheadCount = 0;
-        NativeMemory.AlignedFree(_header);
+        Release();
         _header = null;
         _read = _write = null;
     }
 
-    // Once every turn, and the link asks only a few times a second: nothing to do for a queue whose device is gone but to wait.
-    private void Reopen()
+    private void Lay(int longest)
     {
-        if (_header == null || _link is null || !_link.TryReopen(_index, out var descriptor)) return;
-        _descriptor = descriptor;
-        IsGone = false;
+        Release();
+        _longest = longest;
+        // One byte more than the longest frame, so that a read which fills everything was cut off.
+        _ahead = new uint[(HeadOffset + longest + 1 + _chunkCapacity - 1) / _chunkCapacity];
+        var vectors = _ahead.Length + 1 + _writeVectorCount;
+        _header = (VnetHeader*)NativeMemory.AlignedAlloc((nuint)(HeaderReserve + (vectors * sizeof(IoVector))), 64);
+        _read = (IoVector*)((byte*)_header + HeaderReserve);
+        _write = _read + _ahead.Length + 1;
+        _read[0] = new IoVector { Base = _header, Length = (nuint)_headerSize };
+    }
+
+    private void Release()
+    {
+        for (var i = 0; i < _aheadCount; i++) _chunks.Return(_ahead[i]);
+        _aheadCount = 0;
+        NativeMemory.AlignedFree(_header);
     }
 
     private void OnReadError(Errno errno)

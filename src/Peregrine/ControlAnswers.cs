@@ -94,7 +94,9 @@ internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine
     {
         json.WriteString("name", network.Options.Name);
         json.WriteString("link", engine.LinkName);
-        json.WriteBoolean("linkUp", engine.IsLinkUp);
+        json.WriteBoolean("linkUp", engine.LinkWatch.IsUp);
+        json.WriteNumber("linkMtu", engine.LinkWatch.Mtu);
+        if (engine.LinkWatch.Problem is { } problem) json.WriteString("linkProblem", problem);
         json.WriteNumber("processId", Environment.ProcessId);
         json.WriteString("version", typeof(PeregrineNetwork).Assembly.GetName().Version?.ToString());
         json.WriteStartArray("addresses");

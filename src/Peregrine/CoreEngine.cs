@@ -32,6 +32,7 @@ internal sealed class CoreEngine : SocketEngine
     private readonly ITableSource? _tables;
     private readonly TableChange[] _changes = new TableChange[64];
     private readonly Duration _linkCheck;
+    private readonly LinkWatch _watch;
     private readonly int _frameCountFree;
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -41,7 +42,6 @@ internal sealed class CoreEngine : SocketEngine
     private Instant _drainUntil = Instant.Never;
     private Instant _drainCheckAt;
     private Instant _finsUntil = Instant.Never;
-    private bool _wasUp;
     private bool _isStopping;
     private EngineCounters _counters;
 
@@ -55,12 +55,13 @@ internal sealed class CoreEngine : SocketEngine
         _spin = options.Idle == IdleMode.Block ? Duration.Zero : Duration.FromMicroseconds(options.SpinUs);
         _linkCheck = Duration.FromMilliseconds(options.LinkCheckMs);
         _waiter = platform.CreateWaiter();
-        _wasUp = link.IsUp;
-        _interface = AddInterface();
+        var mtu = Math.Min(link.Mtu, MtuMax);
+        _interface = AddInterface(mtu);
         foreach (var address in options.ParseAddresses()) link.OnAddress(address.Address);
         _tables = link.Tables;
         _queue = link.OpenQueue(0, stack.Frames);
         _queue.SetWake(_waiter.Wake);
+        _watch = new LinkWatch(link, _queue, stack, _interface, mtu, MtuMax, logger);
         _frameCountFree = stack.Frames.Chunks.FreeCount;
         _thread = new Thread(Main) { IsBackground = true, Name = options.Name + " core" };
     }
@@ -72,7 +73,7 @@ internal sealed class CoreEngine : SocketEngine
 
     internal LinkQueueCounters LinkCounters => _queue.Counters;
 
-    internal bool IsLinkUp => Volatile.Read(ref _wasUp);
+    internal LinkWatch LinkWatch => _watch;
 
     internal Task Started => _started.Task;
 
@@ -131,13 +132,15 @@ internal sealed class CoreEngine : SocketEngine
         else Thread.Sleep(1);
     }
 
-    private int AddInterface() => Stack.AddInterface(
+    private int MtuMax => _options.MtuBytes == 0 ? ushort.MaxValue : _options.MtuBytes;
+
+    private int AddInterface(int mtu) => Stack.AddInterface(
         new Core.Ip.InterfaceOptions
         {
             Name = _link.Name,
             MacAddress = _link.MacAddress,
             Medium = _link.Medium,
-            Mtu = _options.MtuBytes == 0 ? _link.Mtu : Math.Min(_options.MtuBytes, _link.Mtu),
+            Mtu = mtu,
             Offloads = _link.Offloads,
             SuperSegmentMax = _link.SuperSegmentMax,
             Addresses = _options.ParseAddresses(),
@@ -190,7 +193,11 @@ internal sealed class CoreEngine : SocketEngine
         var blocked = Transmit();
         _queue.Reclaim();
         Volatile.Write(ref _counters.Turns, _counters.Turns + 1);
-        if (now >= _linkCheckAt) CheckLink(now);
+        if (now >= _linkCheckAt)
+        {
+            _linkCheckAt = now + _linkCheck;
+            _watch.Look();
+        }
         if (_tables is not null && now >= _tablesAt) ReadTables(_tables, now);
         if (received > 0 || commands > 0 || HasWork || (!blocked && (more || Stack.HasWork)))
         {
@@ -256,16 +263,6 @@ internal sealed class CoreEngine : SocketEngine
             else if (change.IsRemoved) Stack.Ip.RemoveRoute(change.Prefix, change.Gateway, _interface);
             else Stack.Ip.AddRoute(change.Prefix, change.Gateway, _interface, change.Metric);
         }
-    }
-
-    private void CheckLink(Instant now)
-    {
-        _linkCheckAt = now + _linkCheck;
-        var up = _link.IsUp;
-        if (up == _wasUp) return;
-        Volatile.Write(ref _wasUp, up);
-        if (up) HostLog.LinkUp(_logger, _link.Name);
-        else HostLog.LinkDown(_logger, _link.Name);
     }
 
     private bool IsDone(Instant now)

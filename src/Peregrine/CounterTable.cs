@@ -16,6 +16,7 @@ internal sealed class CounterTable
     internal CounterTable(CoreEngine engine)
     {
         Add<EngineCounters>("engine", () => engine.Counters);
+        Add<LinkWatchCounters>("linkWatch", () => engine.LinkWatch.Counters);
         Add<LinkQueueCounters>("link", () => engine.LinkCounters);
         Add<IpCounters>("ip", () => engine.Stack.Ip.Counters);
         Add<IcmpCounters>("icmp", () => engine.Stack.Ip.IcmpCounters);

@@ -36,6 +36,15 @@ internal static class HostLog
     private static readonly Action<ILogger, string, string, Exception?> s_noControl = LoggerMessage.Define<string, string>(
         LogLevel.Warning, new EventId(10, "NoControlSocket"), "There is no control socket at {Path}: {Reason}");
 
+    private static readonly Action<ILogger, string, string, Exception?> s_deviceGone = LoggerMessage.Define<string, string>(
+        LogLevel.Warning, new EventId(11, "DeviceGone"), "The device of link {Link} is gone: {Problem}.");
+
+    private static readonly Action<ILogger, string, Exception?> s_deviceReopened = LoggerMessage.Define<string>(
+        LogLevel.Information, new EventId(12, "DeviceReopened"), "The device of link {Link} was opened again.");
+
+    private static readonly Action<ILogger, string, int, int, Exception?> s_mtuChanged = LoggerMessage.Define<string, int, int>(
+        LogLevel.Information, new EventId(13, "MtuChanged"), "The MTU of link {Link} was {Before} bytes and is {Mtu} now.");
+
     internal static void Started(ILogger logger, string name, string link, string addresses, string memory) => s_started(logger, name, link, addresses, memory, null);
 
     internal static void Stopped(ILogger logger, string name) => s_stopped(logger, name, null);
@@ -43,6 +52,12 @@ internal static class HostLog
     internal static void LinkUp(ILogger logger, string link) => s_linkUp(logger, link, null);
 
     internal static void LinkDown(ILogger logger, string link) => s_linkDown(logger, link, null);
+
+    internal static void DeviceGone(ILogger logger, string link, string problem) => s_deviceGone(logger, link, problem, null);
+
+    internal static void DeviceReopened(ILogger logger, string link) => s_deviceReopened(logger, link, null);
+
+    internal static void MtuChanged(ILogger logger, string link, int before, int mtu) => s_mtuChanged(logger, link, before, mtu, null);
 
     internal static void CallbackTooLong(ILogger logger, string callback, long elapsedMs, long limitMs) => s_tooLong(logger, callback, elapsedMs, limitMs, null);
 

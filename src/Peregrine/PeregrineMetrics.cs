@@ -22,7 +22,7 @@ internal sealed class PeregrineMetrics : IDisposable
                 $"What happened so far in group {group}, by name.");
         }
         _meter.CreateObservableGauge("peregrine.connections", () => new Measurement<int>(engine.ConnectionCount, name), "{connection}", "Connections that the application holds.");
-        _meter.CreateObservableGauge("peregrine.link.up", () => new Measurement<int>(engine.IsLinkUp ? 1 : 0, name), null, "1 while the link has a carrier.");
+        _meter.CreateObservableGauge("peregrine.link.up", () => new Measurement<int>(engine.LinkWatch.IsUp ? 1 : 0, name), null, "1 while the link has a carrier.");
     }
 
     public void Dispose() => _meter.Dispose();

@@ -30,7 +30,7 @@ public sealed class PeregrineNetwork : Network
     public PeregrineOptions Options { get; }
 
     /// <summary>Whether the link had a carrier when it was asked last.</summary>
-    public bool IsLinkUp => _engine.IsLinkUp;
+    public bool IsLinkUp => _engine.LinkWatch.IsUp;
 
     /// <summary>Completes when the network has stopped; faulted if its core failed.</summary>
     public Task Completion => _engine.Stopped;

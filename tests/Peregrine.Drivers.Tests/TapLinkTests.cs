@@ -124,49 +124,71 @@ public sealed class TapLinkTests
     }
 
     [Fact]
-    public void DeletedDeviceOfOursIsMadeAgainWithItsAddresses()
+    public void DeletedDeviceIsDownAndAsksForNoPolling()
     {
         using var tap = new TapFixture();
         tap.Space.Run(() => KernelInterface.Delete(TapFixture.Name));
         Assert.Equal(0, tap.Queue.Receive(new Frame[8]));
         Assert.Equal((false, -1, 1), (tap.Link.IsUp, tap.Queue.PollDescriptor, tap.Queue.Counters.ReceiveErrors));
         tap.Send(new byte[60]);
-        Assert.Equal(1, tap.Queue.Counters.SendDroppedError);
-        tap.Queue.Receive([]);
-        Assert.True(tap.Link.IsUp);
-        Assert.InRange(tap.Queue.PollDescriptor, 0, int.MaxValue);
-        using var socket = tap.KernelSocket(SocketType.Dgram);
-        socket.SendTo([1, 2, 3], TapFixture.End(TapFixture.Ours4, 7));
-        var frame = tap.Next(bytes => tap.IsProtocol(bytes, false, Udp));
-        Assert.Equal([1, 2, 3], PoolFixture.Bytes(tap.Pool, frame)[^3..]);
-        tap.Pool.Return(frame);
+        Assert.Equal(0, tap.Queue.Receive(new Frame[8]));
+        Assert.Equal((1, 1), (tap.Queue.Counters.SendDroppedError, tap.Queue.Counters.ReceiveErrors));
         tap.Link.Dispose();
         Assert.Equal(tap.Pool.Chunks.Count, tap.Pool.Chunks.FreeCount);
     }
 
     [Fact]
-    public void DeletedDeviceOfSomebodyElseIsWaitedFor()
+    public void DeviceThatWasNotThereBeforeIsMadeAgainWithAllItsQueues()
+    {
+        using var tap = new TapFixture(new TapOptions { QueueCount = 2 });
+        using var second = tap.Link.OpenQueue(1, tap.Pool);
+        Assert.Equal(LinkPresence.There, tap.Queue.Follow(out _));
+        tap.Space.Run(() => KernelInterface.Delete(TapFixture.Name));
+        foreach (var queue in (ILinkQueue[])[tap.Queue, second])
+        {
+            Assert.Equal(0, queue.Receive(new Frame[8]));
+            Assert.Equal((LinkPresence.Reopened, null), (queue.Follow(out var problem), problem));
+            Assert.Equal(LinkPresence.There, queue.Follow(out _));
+        }
+        Assert.True(tap.Link.IsUp);
+        tap.Send(new byte[60]);
+        Assert.Equal(1, tap.Queue.Counters.SentFrames);
+    }
+
+    [Fact]
+    public void DeviceThatSomebodyElseMadeIsWaitedFor()
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "not run: a TAP device needs root");
+        var pool = PoolFixture.Pool(512);
         using var space = NetworkNamespace.Create();
         var persistent = new TapOptions { Persist = true, NetworkNamespace = space.Path };
-        TapLink.Open("theirs0", persistent).Dispose();
-        using var link = TapLink.Open("theirs0", persistent with { Persist = false });
-        using var queue = link.OpenQueue(0, PoolFixture.Pool());
-        space.Run(() => KernelInterface.Delete("theirs0"));
-        queue.Receive(new Frame[1]);
-        Assert.Equal(-1, queue.PollDescriptor);
-        queue.Receive(new Frame[1]);
-        Assert.Equal(-1, queue.PollDescriptor);
-        Assert.Contains("was deleted and is not there again", link.LastFailure, StringComparison.Ordinal);
-        Assert.False(space.Run(() => TapDevice.Exists("theirs0")));
+        TapLink.Open(TapFixture.Name, persistent).Dispose();
+        using var link = TapLink.Open(TapFixture.Name, new TapOptions { NetworkNamespace = space.Path });
+        using var queue = link.OpenQueue(0, pool);
+        space.Run(() => KernelInterface.Delete(TapFixture.Name));
+        Assert.Equal(0, queue.Receive(new Frame[8]));
+        for (var i = 0; i < 2; i++)
+        {
+            Assert.Equal(LinkPresence.Gone, queue.Follow(out var problem));
+            Assert.Contains("make it", problem, StringComparison.Ordinal);
+        }
+        TapLink.Open(TapFixture.Name, persistent).Dispose();
+        Assert.Equal((LinkPresence.Reopened, null), (queue.Follow(out var none), none));
+        space.Run(() => KernelInterface.SetUp(TapFixture.Name));
+        Assert.True(link.IsUp);
+    }
 
-        TapLink.Open("theirs0", persistent).Dispose();
-        Assert.True(SpinWait.SpinUntil(() => queue.Receive([]) == 0 && queue.PollDescriptor >= 0, 10_000), link.LastFailure);
-        Assert.Null(link.LastFailure);
-        Assert.True(space.Run(() => TapDevice.Exists("theirs0")));
-        link.Dispose();
-        space.Run(() => KernelInterface.Delete("theirs0"));
+    [Fact]
+    public void RaisedMtuIsFollowedWithoutOffloads()
+    {
+        using var tap = new TapFixture(new TapOptions { Offloads = false });
+        tap.Space.Run(() => KernelInterface.SetMtu(TapFixture.Name, 9_000));
+        Assert.Equal((LinkPresence.There, 9_000), (tap.Queue.Follow(out _), tap.Link.Mtu));
+        using var socket = tap.KernelSocket(SocketType.Dgram);
+        socket.SendTo(new byte[8_900], TapFixture.End(TapFixture.Ours4, 9));
+        var frame = tap.Next(bytes => tap.IsProtocol(bytes, false, 17));
+        Assert.Equal(14 + 28 + 8_900, frame.Length);
+        tap.Pool.Return(frame);
     }
 
     [Fact]
@@ -214,11 +236,7 @@ public sealed class TapLinkTests
     public void OpenDescriptorCanBeGiven()
     {
         using var tap = new TapFixture(new TapOptions { QueueCount = 2 });
-        var device = tap.Space.Run(() =>
-        {
-            var name = "given0";
-            return TapDevice.Open(ref name, new TapOptions()).Descriptor;
-        });
+        var device = tap.Space.Run(static () => TapDevice.OpenAll("given0", new TapOptions()))[0];
         using var link = TapLink.FromDescriptor(device, new TapOptions { Mtu = 1400 });
         // It lies in another namespace, so its MTU is what the options say.
         Assert.Equal(("given0", 1400, LinkMedium.Ethernet, true), (link.Name, link.Mtu, link.Medium, link.IsUp));

@@ -34,6 +34,8 @@ public abstract class Site(LinkUnderTest kind) : IAsyncLifetime
     /// <summary>Every test ends within this time, in milliseconds, or fails.</summary>
     public const int TimeoutMs = 900_000;
 
+    private const string OurEnd = "ours0";
+
     private static int s_made;
 
     private readonly List<IDisposable> _services = [];
@@ -161,6 +163,29 @@ public abstract class Site(LinkUnderTest kind) : IAsyncLifetime
         Assert.Equal(BlockCountAtStart, BlockCountFree);
     }
 
+    /// <summary>Deletes the interface: that of a TAP link is ours and is made again by us, a pair waits for <see cref="Remake"/>.</summary>
+    public void Delete() => Space.Run(() => KernelInterface.Delete(InterfaceName));
+
+    /// <summary>Makes the interface again as it was.</summary>
+    public void Remake()
+    {
+        if (_ourSpace is not null) MakePair(InterfaceName, _ourSpace);
+    }
+
+    /// <summary>Configures what our end of the wire is: the interface that the link stands on, or with TAP the only one that there is.</summary>
+    public void OnOurInterface(Action<string> configure)
+    {
+        if (_ourSpace is null) Space.Run(() => configure(InterfaceName));
+        else _ourSpace.Run(() => configure(OurEnd));
+    }
+
+    /// <summary>Sets the MTU of both ends.</summary>
+    public void SetMtu(int mtu)
+    {
+        Space.Run(() => KernelInterface.SetMtu(InterfaceName, mtu));
+        if (_ourSpace is not null) OnOurInterface(name => KernelInterface.SetMtu(name, mtu));
+    }
+
     private static IReadOnlyList<IpPrefix> KernelAddresses => [IpPrefix.Parse($"{Kernel4}/24"), IpPrefix.Parse($"{Kernel6}/64")];
 
     private TapLink OpenTap(string name) =>
@@ -168,17 +193,21 @@ public abstract class Site(LinkUnderTest kind) : IAsyncLifetime
 
     private ILink OpenOnPair(string name)
     {
-        const string ours = "ours0";
         _ourSpace = NetworkNamespace.Create();
+        MakePair(name, _ourSpace);
+        if (kind == LinkUnderTest.Packet) return LinkFactory.Open("packet:" + OurEnd, new LinkSettings { NetworkNamespace = _ourSpace.Path });
+        return XdpLink.Open(OurEnd, new XdpOptions { NetworkNamespace = _ourSpace.Path, Traffic = new XdpTraffic { All = true } });
+    }
+
+    private void MakePair(string name, NetworkNamespace ourSpace)
+    {
         Space.Run(() =>
         {
-            KernelInterface.AddPair(name, ours, _ourSpace);
+            KernelInterface.AddPair(name, OurEnd, ourSpace);
             KernelInterface.SetUp(name);
             foreach (var address in KernelAddresses) KernelInterface.AddAddress(name, address);
         });
-        _ourSpace.Run(() => KernelInterface.SetUp(ours));
-        if (kind == LinkUnderTest.Packet) return LinkFactory.Open("packet:" + ours, new LinkSettings { NetworkNamespace = _ourSpace.Path });
-        return XdpLink.Open(ours, new XdpOptions { NetworkNamespace = _ourSpace.Path, Traffic = new XdpTraffic { All = true } });
+        ourSpace.Run(() => KernelInterface.SetUp(OurEnd));
     }
 
     private bool CanConnect(IPAddress address)

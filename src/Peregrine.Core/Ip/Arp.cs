@@ -99,6 +99,24 @@ internal sealed class Solicitor(IpLayer ip)
         if (sent) ip.NeighbourCounters.SentSolicitations++;
     }
 
+    /// <summary>Tells everybody on the link our addresses: an ARP announcement (RFC 5227 §3) or an unsolicited advertisement (RFC 4861 §7.2.6) each.</summary>
+    public void Announce(IpInterface link)
+    {
+        if (!link.IsEthernet || link.IsLoopback) return;
+        foreach (ref readonly OwnAddress own in ip.Addresses.Places)
+        {
+            if (!own.IsUsed || !own.IsUsable || own.InterfaceIndex != link.Index) continue;
+            if (own.Address.IsIPv6)
+            {
+                ip.Discovery.Announce(link, own.Address);
+                continue;
+            }
+
+            var said = new ArpPacket { Operation = ArpOperation.Request, SenderMac = link.Mac, SenderAddress = own.Address, TargetAddress = own.Address };
+            if (TrySendArp(link, said, MacAddress.Broadcast)) ip.NeighbourCounters.SentAdvertisements++;
+        }
+    }
+
     /// <summary>A neighbour solicitation (RFC 4861 §7.2.2); from :: it tests for duplicates (RFC 4862 §5.4.2).</summary>
     public bool TrySendSolicitation(IpInterface link, in IpAddress source, in IpAddress target, MacAddress mac)
     {

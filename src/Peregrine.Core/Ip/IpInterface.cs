@@ -18,8 +18,7 @@ internal sealed class IpInterface
     public IpInterface(int index, InterfaceOptions options, IpOptions bounds)
     {
         (Index, Options) = (index, options);
-        Mtu = options.Mtu;
-        IPv6Mtu = options.Mtu;
+        (Mtu, Mac) = (options.Mtu, options.MacAddress);
         HopLimit = bounds.DefaultHopLimit;
         Span<byte> mac = stackalloc byte[6];
         options.MacAddress.WriteTo(mac);
@@ -34,7 +33,8 @@ internal sealed class IpInterface
 
     public string Name => Options.Name;
 
-    public MacAddress Mac => Options.MacAddress;
+    /// <summary>Our address; the device may have been replaced by one with another address.</summary>
+    public MacAddress Mac { get; set; }
 
     /// <summary>The address as it lies in a frame, in two words.</summary>
     public uint MacHead { get; }
@@ -51,10 +51,13 @@ internal sealed class IpInterface
     public int Mtu { get; set; }
 
     /// <summary>Largest IPv6 packet: a router may have advertised less than the link carries.</summary>
-    public int IPv6Mtu { get; set; }
+    public int IPv6Mtu => Math.Min(Mtu, AdvertisedMtu);
+
+    /// <summary>What a router advertised (RFC 4861 §6.3.4); nothing smaller than the link carries where none did.</summary>
+    public int AdvertisedMtu { get; set; } = ushort.MaxValue;
 
     /// <summary>Whether the link can carry IPv6 at all (RFC 8200 §5).</summary>
-    public bool HasIPv6 => Options.Mtu >= IPv6Header.MtuMin;
+    public bool HasIPv6 => Mtu >= IPv6Header.MtuMin;
 
     /// <summary>Hop limit for what is sent here without another wish; a router may have advertised it.</summary>
     public byte HopLimit { get; set; }

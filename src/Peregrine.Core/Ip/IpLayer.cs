@@ -450,6 +450,24 @@ public sealed class IpLayer
         return count;
     }
 
+    /// <summary>The link carries larger or smaller packets from now on, 68 to 65,535 bytes: every flow finds its path again.</summary>
+    internal void SetMtu(int interfaceIndex, int mtu)
+    {
+        _interfaces[interfaceIndex].Mtu = mtu;
+        Invalidate();
+    }
+
+    /// <summary>
+    /// The device was replaced, perhaps by one with another address: what was known of neighbours is asked again, and they are told ours.
+    /// </summary>
+    internal void OnDeviceReplaced(int interfaceIndex, MacAddress mac)
+    {
+        _interfaces[interfaceIndex].Mac = mac;
+        Neighbours.RemoveLearned(interfaceIndex);
+        Invalidate();
+        Solicitor.Announce(_interfaces[interfaceIndex]);
+    }
+
     /// <summary>RFC 4861 §6.3.4: uniformly from half to one and a half of the base time.</summary>
     internal Duration ReachableTime(int interfaceIndex)
     {

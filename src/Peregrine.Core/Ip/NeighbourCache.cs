@@ -255,6 +255,17 @@ internal sealed class NeighbourCache
         return true;
     }
 
+    /// <summary>Forgets what was learned on an interface; what was set from outside stays.</summary>
+    public void RemoveLearned(int interfaceIndex)
+    {
+        for (int place = 0; place < _entries.Length; place++)
+        {
+            ref readonly Neighbour entry = ref _entries[place];
+            if (entry.IsUsed && entry.InterfaceIndex == interfaceIndex && entry.State != NeighbourState.Permanent)
+                Release(place, ref _ip.NeighbourCounters.QueueDropped);
+        }
+    }
+
     /// <summary>An entry's timer has come.</summary>
     public void OnTimer(int place, Instant now)
     {

@@ -70,6 +70,10 @@ internal sealed class NeighbourDiscovery(IpLayer ip)
         return true;
     }
 
+    /// <summary>RFC 4861 §7.2.6: tells all nodes our link-layer address of an own address.</summary>
+    public void Announce(IpInterface link, in IpAddress own) =>
+        Advertise(link, own, IpAddress.IPv6AllNodes, MacAddress.ForIPv6Multicast(IpAddress.IPv6AllNodes), solicited: false);
+
     private void Advertise(IpInterface link, in IpAddress target, in IpAddress destination, MacAddress mac, bool solicited)
     {
         if (!ip.Frames.TryRent(out Frame frame))

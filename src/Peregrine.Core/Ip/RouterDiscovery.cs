@@ -71,9 +71,9 @@ internal sealed class RouterDiscovery(IpLayer ip)
         bool hasMac = message.Options.TryGetLinkLayerAddress(NdOptionType.SourceLinkLayerAddress, out MacAddress mac) && !mac.IsMulticast;
         ip.Neighbours.OnRouterAdvertised(link.Index, packet.Source, mac, hasMac, now);
         // RFC 4861 §6.3.4: an MTU of less than 1,280 or more than the link's is ignored.
-        if (message.Options.TryGetMtu(out uint mtu) && mtu >= IPv6Header.MtuMin && mtu <= link.Mtu && mtu != link.IPv6Mtu)
+        if (message.Options.TryGetMtu(out uint mtu) && mtu >= IPv6Header.MtuMin && mtu <= link.Mtu && mtu != link.AdvertisedMtu)
         {
-            link.IPv6Mtu = (int)mtu;
+            link.AdvertisedMtu = (int)mtu;
             ip.Invalidate();
         }
 

@@ -133,6 +133,8 @@ internal sealed class FaultyQueue(ILinkQueue inner, FaultLane transmitting, Faul
 
     public void SetWake(Action wake) => inner.SetWake(wake);
 
+    public LinkPresence Follow(out string? problem) => inner.Follow(out problem);
+
     public void ReleaseHeld()
     {
         transmitting.Release();

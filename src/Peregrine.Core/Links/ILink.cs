@@ -45,6 +45,19 @@ public enum LinkMedium
     Ip,
 }
 
+/// <summary>What became of the device under a queue.</summary>
+public enum LinkPresence
+{
+    /// <summary>It is the one that was opened.</summary>
+    There,
+
+    /// <summary>It is gone: nothing comes or goes until it is back.</summary>
+    Gone,
+
+    /// <summary>It was gone and has just been opened again; its address may be another one.</summary>
+    Reopened,
+}
+
 /// <summary>A link's control side. Called from the thread that owns the network; its queues from the core that owns each.</summary>
 public interface ILink : IDisposable
 {
@@ -54,10 +67,10 @@ public interface ILink : IDisposable
     /// <summary>With or without Ethernet headers.</summary>
     LinkMedium Medium { get; }
 
-    /// <summary>Our address on the link; default where the medium has none.</summary>
+    /// <summary>Our address on the link; default where the medium has none. May change when the device was <see cref="LinkPresence.Reopened"/>.</summary>
     MacAddress MacAddress { get; }
 
-    /// <summary>The largest IP packet in bytes, 68 to 65,535.</summary>
+    /// <summary>The largest IP packet in bytes, 68 to 65,535. May change at any time; the engine asks now and then.</summary>
     int Mtu { get; }
 
     /// <summary>What the link does by itself.</summary>
@@ -114,6 +127,17 @@ public interface ILinkQueue : IDisposable
 
     /// <summary>Gives the link a function that wakes the owner from any thread; a link with a descriptor may ignore it.</summary>
     void SetWake(Action wake);
+
+    /// <summary>
+    /// Looks after the device: follows a changed MTU, and opens again what was gone and is back. Called now and then by the owner, before it asks
+    /// the link anything; it may take as long as opening does.
+    /// </summary>
+    /// <param name="problem">While the device is gone: why, and what would bring it back; else null.</param>
+    LinkPresence Follow(out string? problem)
+    {
+        problem = null;
+        return LinkPresence.There;
+    }
 
     /// <summary>What has happened so far.</summary>
     LinkQueueCounters Counters { get; }

@@ -119,6 +119,8 @@ internal sealed class TracingQueue(ILinkQueue inner, FramePool frames, PcapngWri
 
     public void SetWake(Action wake) => inner.SetWake(wake);
 
+    public LinkPresence Follow(out string? problem) => inner.Follow(out problem);
+
     public void Flush() => writer.Flush();
 
     public void Dispose()

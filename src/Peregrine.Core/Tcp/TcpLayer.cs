@@ -306,6 +306,16 @@ public sealed class TcpLayer
     /// <summary>One more than the highest slot that was ever used.</summary>
     public int SlotCount => (int)_x.Tcbs.UsedSlots;
 
+    /// <summary>Paths are found again: every connection speaks up, because one that waits for acknowledgments would learn of it by a timeout only.</summary>
+    internal void OnPathsChanged()
+    {
+        for (var slot = 0u; slot < _x.Tcbs.UsedSlots; slot++)
+        {
+            var t = _x.Tcbs.Get(slot);
+            if (t.C.State != TcpState.Closed && (t.C.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) == 0) _x.MarkReady(t);
+        }
+    }
+
     /// <summary>The connection's settings; null when the handle is not live.</summary>
     public TcpSettings? GetSettings(TcpHandle connection) => _x.Tcbs.IsLive(connection) ? _x.SettingsOf(_x.Tcbs.Get(connection.Index)) : null;
 

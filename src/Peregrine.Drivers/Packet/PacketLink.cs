@@ -14,30 +14,39 @@ public sealed class PacketLink : ILink
 {
     private const int SuperSegmentLimit = 65_535;
 
-    private readonly int[] _sockets;
+    private readonly QueueDescriptors _sockets;
     private readonly PacketQueue?[] _queues;
     private readonly PacketOptions _options;
     private readonly PortGuard? _guard;
+    private readonly NetworkNamespace? _space;
+    private readonly Lock _gate = new();
+    private Func<int[]> _source;
+    private int _boundTo;
     private int _control;
+    private int _mtu;
 
     private PacketLink(string name, PacketOptions options)
     {
         (Name, _options) = (name, options);
         _queues = new PacketQueue?[options.QueueCount];
-        var index = RouteNetlink.IndexOf(name);
-        if (options.BringUp) KernelInterface.SetUp(name);
-        var facts = InterfaceDump.Read().FirstOrDefault(one => one.Index == index) ?? throw new IOException($"there is no interface '{name}'");
+        _boundTo = RouteNetlink.IndexOf(name);
+        var facts = InterfaceDump.Read().FirstOrDefault(one => one.Index == _boundTo) ?? throw new IOException($"there is no interface '{name}'");
         if (!facts.IsEthernet) throw new IOException($"'{name}' is no Ethernet interface: take one that is, or --link tun:NAME");
         _control = TapDevice.OpenControl(name);
+        _mtu = facts.Mtu;
         MacAddress = options.MacAddress ?? facts.MacAddress;
         _guard = options.Ports.Count > 0 ? new PortGuard(options.Ports) : null;
+        _space = NetworkNamespace.TryHoldCurrent();
         try
         {
-            _sockets = PacketSocket.OpenAll(index, name, options);
+            _sockets = new QueueDescriptors(OpenSockets(name, options with { NetworkNamespace = null }));
+            var again = options with { NetworkNamespace = _space?.Path };
+            _source = () => OpenSockets(name, again);
         }
         catch
         {
             _guard?.Dispose();
+            _space?.Dispose();
             Posix.Close(_control);
             throw;
         }
@@ -54,10 +63,10 @@ public sealed class PacketLink : ILink
     public LinkMedium Medium => LinkMedium.Ethernet;
 
     /// <inheritdoc/>
-    public MacAddress MacAddress { get; }
+    public MacAddress MacAddress { get; private set; }
 
     /// <summary>The interface's MTU as it is now, or what the options say where that is smaller.</summary>
-    public int Mtu => Math.Min(TapDevice.ReadMtu(_control, Name) ?? 1500, _options.Mtu ?? ushort.MaxValue);
+    public int Mtu => Math.Min(_mtu = Math.Min(TapDevice.ReadMtu(_control, Name) ?? _mtu, ushort.MaxValue), _options.Mtu ?? ushort.MaxValue);
 
     /// <inheritdoc/>
     public LinkOffloads Offloads { get; }
@@ -80,12 +89,8 @@ public sealed class PacketLink : ILink
     public static PacketLink Open(string name, PacketOptions? options = null)
     {
         options ??= new PacketOptions();
-        TapDevice.CheckName(name);
-        if (options.QueueCount is < 1 or > 64) throw new ArgumentException($"{options.QueueCount} queues are not in the range 1 to 64.", nameof(options));
-        if (options.BufferBytes is < 65_536 or > 1 << 30) throw new ArgumentException($"The buffer of {options.BufferBytes} bytes is not in the range 65536 to 1073741824.", nameof(options));
-        if (options.NetworkNamespace is null) return new PacketLink(name, options);
-        using var space = NetworkNamespace.Open(options.NetworkNamespace);
-        return space.Run(() => new PacketLink(name, options));
+        Check(name, options);
+        return NetworkNamespace.RunIn(options.NetworkNamespace, () => new PacketLink(name, options));
     }
 
     /// <inheritdoc/>
@@ -95,7 +100,13 @@ public sealed class PacketLink : ILink
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, QueueCount);
         ArgumentNullException.ThrowIfNull(frames);
         if (_queues[index] is not null) throw new InvalidOperationException($"Queue {index} of link '{Name}' is open already.");
-        return _queues[index] = new PacketQueue(_sockets[index], frames);
+        lock (_gate)
+        {
+            _sockets.TryChange(index);
+            return _queues[index] = new PacketQueue(_sockets[index], frames, Follow);
+
+            LinkPresence Follow(PacketQueue queue, out string? problem) => this.Follow(index, queue, out problem);
+        }
     }
 
     /// <summary>Closes the queues and the sockets; the kernel is alone with the interface again. Call when its engines no longer run.</summary>
@@ -103,12 +114,69 @@ public sealed class PacketLink : ILink
     {
         var control = Interlocked.Exchange(ref _control, -1);
         if (control >= 0) Posix.Close(control);
-        for (var i = 0; i < _sockets.Length; i++)
-        {
-            _queues[i]?.Dispose();
-            var socket = Interlocked.Exchange(ref _sockets[i], -1);
-            if (socket >= 0) Posix.Close(socket);
-        }
+        foreach (var queue in _queues) queue?.Dispose();
+        lock (_gate) _sockets.Dispose();
         _guard?.Dispose();
+        _space?.Dispose();
+    }
+
+    internal static void Check(string name, PacketOptions options)
+    {
+        TapDevice.CheckName(name);
+        if (options.QueueCount is < 1 or > 64) throw new ArgumentException($"{options.QueueCount} queues are not in the range 1 to 64.", nameof(options));
+        if (options.BufferBytes is < 65_536 or > 1 << 30) throw new ArgumentException($"The buffer of {options.BufferBytes} bytes is not in the range 65536 to 1073741824.", nameof(options));
+    }
+
+    /// <summary>Says who opens the sockets of all queues again when the interface was deleted and made again; by default this process.</summary>
+    internal void SetSource(Func<int[]> source) => _source = source;
+
+    /// <summary>Opens a socket for every queue, in the namespace of the options.</summary>
+    internal static int[] OpenSockets(string name, PacketOptions options) => NetworkNamespace.RunIn(options.NetworkNamespace, () =>
+    {
+        if (options.BringUp) KernelInterface.SetUp(name);
+        return PacketSocket.OpenAll(RouteNetlink.IndexOf(name), name, options);
+    });
+
+    private LinkPresence Follow(int index, PacketQueue queue, out string? problem)
+    {
+        problem = null;
+        lock (_gate)
+        {
+            if (_sockets.TryChange(index))
+            {
+                queue.Attach(_sockets[index]);
+                return LinkPresence.Reopened;
+            }
+            var found = InterfaceDriver.IndexOf(_control, Name);
+            if (found == _boundTo) return LinkPresence.There;
+            problem = found == 0 ? $"there is no interface '{Name}' any more; it is taken again when it is there again" : Rebind(index, found);
+            if (problem is not null) return LinkPresence.Gone;
+            queue.Attach(_sockets[index]);
+            return LinkPresence.Reopened;
+        }
+    }
+
+    /// <summary>Goes over to an interface that has our name and another number; says why not.</summary>
+    private string? Rebind(int index, int interfaceIndex)
+    {
+        try
+        {
+            if (QueueCount > 1 || _options.BringUp)
+            {
+                _sockets.Replace(_source());
+                _sockets.TryChange(index);
+            }
+            else
+            {
+                PacketSocket.Bind(_sockets[index], interfaceIndex, Name, _options);
+            }
+            _boundTo = interfaceIndex;
+            MacAddress = _options.MacAddress ?? TapDevice.ReadAddress(_control, Name) ?? MacAddress;
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return e.Message;
+        }
     }
 }

@@ -40,9 +40,11 @@ internal sealed unsafe class PacketQueue : ILinkQueue
     private LinkQueueCounters _counters;
     private int _socket;
 
-    public PacketQueue(int socket, FramePool frames)
+    private readonly Follower _follow;
+
+    public PacketQueue(int socket, FramePool frames, Follower follow)
     {
-        (_socket, _frames, _chunks) = (socket, frames, frames.Chunks);
+        (_socket, _frames, _chunks, _follow) = (socket, frames, frames.Chunks, follow);
         _chunkCapacity = Math.Min(_chunks.ChunkSize, ushort.MaxValue);
         _overflowCount = (Longest + HeadOffset + _chunkCapacity - 1) / _chunkCapacity - 1;
         _sendVectorCount = Math.Min(1024, (ushort.MaxValue / _chunkCapacity) + 5);
@@ -53,6 +55,9 @@ internal sealed unsafe class PacketQueue : ILinkQueue
         Array.Fill(_overflow, ChunkPool.None);
         Lay();
     }
+
+    /// <summary>What <see cref="ILinkQueue.Follow"/> is for a queue of a link that knows how.</summary>
+    internal delegate LinkPresence Follower(PacketQueue queue, out string? problem);
 
     public int PollDescriptor => _socket;
 
@@ -133,6 +138,11 @@ internal sealed unsafe class PacketQueue : ILinkQueue
     public void SetWake(Action wake)
     {
     }
+
+    public LinkPresence Follow(out string? problem) => _follow(this, out problem);
+
+    /// <summary>Goes on with another socket.</summary>
+    public void Attach(int socket) => _socket = socket;
 
     public void Dispose()
     {

@@ -49,17 +49,7 @@ internal static unsafe class PacketSocket
             SetBuffer(socket, LinuxConstants.ReceiveBufferForce, LinuxConstants.ReceiveBuffer, options.BufferBytes);
             SetBuffer(socket, LinuxConstants.SendBufferForce, LinuxConstants.SendBuffer, options.BufferBytes);
             if (options.Ports.Count > 0) PortFilter.AttachOurs(socket, options.Ports);
-            var address = new PacketAddress
-            {
-                Family = LinuxConstants.FamilyPacket, Protocol = System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(AllProtocols), Index = interfaceIndex,
-            };
-            Posix.Bind(socket, &address, sizeof(PacketAddress)).ThrowIfError($"cannot bind a packet socket to '{name}'");
-            if (options.Promiscuous || options.MacAddress is not null)
-            {
-                var membership = new PacketMembership { Index = interfaceIndex, Kind = PacketOption.MembershipPromiscuous };
-                Posix.SetSocketOption(socket, LinuxConstants.LevelPacket, PacketOption.AddMembership, &membership, sizeof(PacketMembership))
-                    .ThrowIfError($"'{name}' cannot be made promiscuous");
-            }
+            Bind(socket, interfaceIndex, name, options);
             return socket;
         }
         catch
@@ -67,6 +57,20 @@ internal static unsafe class PacketSocket
             Posix.Close(socket);
             throw;
         }
+    }
+
+    /// <summary>Binds a socket to an interface. One that is bound already changes over, which needs no permission; in a group it may not.</summary>
+    public static void Bind(int socket, int interfaceIndex, string name, PacketOptions options)
+    {
+        var address = new PacketAddress
+        {
+            Family = LinuxConstants.FamilyPacket, Protocol = System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(AllProtocols), Index = interfaceIndex,
+        };
+        Posix.Bind(socket, &address, sizeof(PacketAddress)).ThrowIfError($"cannot bind a packet socket to '{name}'");
+        if (!options.Promiscuous && options.MacAddress is null) return;
+        var membership = new PacketMembership { Index = interfaceIndex, Kind = PacketOption.MembershipPromiscuous };
+        Posix.SetSocketOption(socket, LinuxConstants.LevelPacket, PacketOption.AddMembership, &membership, sizeof(PacketMembership))
+            .ThrowIfError($"'{name}' cannot be made promiscuous");
     }
 
     /// <summary>Joins the group of all queues, which the first makes with a number that nobody else has.</summary>

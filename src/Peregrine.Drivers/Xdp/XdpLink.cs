@@ -81,7 +81,7 @@ public sealed class XdpLink : ILink
             lock (_gate)
             {
                 if (_control < 0) return false;
-                Follow();
+                Look();
                 return _attachment is not null && TapDevice.IsUp(_control, Name);
             }
         }
@@ -209,6 +209,16 @@ public sealed class XdpLink : ILink
         socket.Dispose();
     }
 
+    /// <summary>Looks whether the interface is still the one that is attached; says why there is none.</summary>
+    internal string? Follow()
+    {
+        lock (_gate)
+        {
+            if (_control >= 0) Look();
+            return _attachment is null ? LastFailure ?? $"there is no interface '{Name}' any more; it is taken again when it is there again" : null;
+        }
+    }
+
     internal void OnReopenFailed(Exception e) => LastFailure = e.Message;
 
     private void OpenHere()
@@ -272,7 +282,7 @@ public sealed class XdpLink : ILink
         _options.UnfinishedChecksums ?? (facts.Kind is "veth" or "tun" or "bridge" or "macvlan" || InterfaceDriver.NameOf(_control, Name) is "veth" or "virtio_net" or "tun");
 
     /// <summary>Lets an interface go that is not there any more, and takes one that is there again.</summary>
-    private void Follow()
+    private void Look()
     {
         var index = InterfaceDriver.IndexOf(_control, Name);
         if (_attachment is not null && _attachment.Facts.Index == index) return;
@@ -286,6 +296,7 @@ public sealed class XdpLink : ILink
         try
         {
             Volatile.Write(ref _attachment, _space.Run(() => XdpAttachment.Attach(Find(), Steering.Maps, _options.Mode)));
+            MacAddress = _attachment!.Facts.MacAddress;
             _tables?.Follow(index);
             Volatile.Write(ref _epoch, _epoch + 1);
             LastFailure = null;

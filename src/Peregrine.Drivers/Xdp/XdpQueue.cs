@@ -37,7 +37,7 @@ internal sealed unsafe class XdpQueue : ILinkQueue
     private LinkQueueCounters _counters;
     private Frame _partial;
     private uint _partialLast = ChunkPool.None;
-    private bool _skipsRest, _isDown, _isClosed, _alwaysWakes;
+    private bool _skipsRest, _isDown, _isClosed, _isReopened, _alwaysWakes;
     private int _filling, _sending, _stuck, _epoch;
 
     public XdpQueue(XdpLink link, int index, FramePool frames, int fillTarget)
@@ -157,6 +157,16 @@ internal sealed unsafe class XdpQueue : ILinkQueue
     {
     }
 
+    public LinkPresence Follow(out string? problem)
+    {
+        problem = _link.Follow();
+        if (_link.Epoch != _epoch) Reopen();
+        if (_socket is null) problem ??= _link.LastFailure;
+        var presence = _socket is null ? LinkPresence.Gone : _isReopened ? LinkPresence.Reopened : LinkPresence.There;
+        _isReopened = false;
+        return presence;
+    }
+
     public void Dispose()
     {
         if (_isClosed) return;
@@ -205,7 +215,7 @@ internal sealed unsafe class XdpQueue : ILinkQueue
         try
         {
             Open();
-            _isDown = false;
+            (_isDown, _isReopened) = (false, true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
