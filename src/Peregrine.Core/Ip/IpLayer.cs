@@ -457,9 +457,7 @@ public sealed class IpLayer
         Invalidate();
     }
 
-    /// <summary>
-    /// The device was replaced, perhaps by one with another address: what was known of neighbours is asked again, and they are told ours.
-    /// </summary>
+    /// <summary>Another device took its place, perhaps with another address: neighbours are asked again, and told ours.</summary>
     internal void OnDeviceReplaced(int interfaceIndex, MacAddress mac)
     {
         _interfaces[interfaceIndex].Mac = mac;
