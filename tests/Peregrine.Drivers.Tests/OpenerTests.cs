@@ -148,8 +148,7 @@ public sealed class OpenerTests
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "not run: a TAP device needs root");
         using var space = NetworkNamespace.Create();
-        var name = "given0";
-        var descriptors = space.Run(() => TapDevice.OpenAll(ref name, new TapOptions { QueueCount = 2 }).Descriptors);
+        var descriptors = space.Run(static () => TapDevice.OpenAll("given0", new TapOptions { QueueCount = 2 }));
         using var link = LinkFactory.Open($"tap:fd={descriptors[0]},fd={descriptors[1]}");
         Assert.Equal(("given0", 2, LinkMedium.Ethernet), (link.Name, link.QueueCount, link.Medium));
         using var queue = link.OpenQueue(1, PoolFixture.Pool());
