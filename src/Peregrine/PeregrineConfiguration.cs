@@ -81,6 +81,8 @@ public static class PeregrineConfiguration
         ["RtoRestart"] = static (o, s) => o with { RtoRestart = Flag(s) },
         ["Ecn"] = static (o, s) => o with { Ecn = Choice<TcpEcnMode>(s) },
         ["CongestionControl"] = static (o, s) => o with { CongestionControl = Text(s) },
+        ["Pacing"] = static (o, s) => o with { Pacing = Choice<TcpPacingMode>(s) },
+        ["PacingBytesPerSecondMax"] = static (o, s) => o with { PacingBytesPerSecondMax = LongNumber(s) },
         ["HopLimit"] = static (o, s) => o with { HopLimit = Number(s) },
         ["TrafficClass"] = static (o, s) => o with { TrafficClass = Number(s) },
     };
@@ -115,6 +117,9 @@ public static class PeregrineConfiguration
 
     private static int Number(IConfigurationSection section) =>
         int.TryParse(section.Value, NumberStyles.Integer, CultureInfo.InvariantCulture, out var value) ? value : throw Wrong(section, "a whole number");
+
+    private static long LongNumber(IConfigurationSection section) =>
+        long.TryParse(section.Value, NumberStyles.Integer, CultureInfo.InvariantCulture, out var value) ? value : throw Wrong(section, "a whole number");
 
     private static bool Flag(IConfigurationSection section) => bool.TryParse(section.Value, out var value) ? value : throw Wrong(section, "true or false");
 

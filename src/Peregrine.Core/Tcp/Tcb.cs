@@ -43,8 +43,6 @@ internal struct ReceiveVariables
     /// <summary>Right edge that has been advertised: never moves left (RFC 9293 SHLD-14).</summary>
     internal SeqNumber Edge;
 
-    internal SeqNumber Irs;
-
     /// <summary>RFC 9293 §3.8.5: urgent pointer, valid with <see cref="TcbFlags.UrgentPending"/>.</summary>
     internal SeqNumber Up;
 }
@@ -219,6 +217,9 @@ internal struct TcbCold
 
     /// <summary>When our SYN went out, for the first round-trip sample; then the start of the receive tuning's round.</summary>
     internal Deadline RoundStart;
+
+    /// <summary>With <see cref="RecoveryFlags.Paced"/>: before this no segment goes; a <see cref="TimeStamp32"/>.</summary>
+    internal uint PacedUntil;
     internal RttState Rtt;
     internal RecoveryState Recovery;
     internal CongestionState Congestion;

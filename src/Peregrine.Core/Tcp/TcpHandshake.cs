@@ -67,7 +67,7 @@ internal static class TcpHandshake
         x.Recovery.Initialize(ref c, ref k, AlgorithmOf(settings), now);
     }
 
-    private static CongestionAlgorithm AlgorithmOf(TcpSettings settings) =>
+    internal static CongestionAlgorithm AlgorithmOf(TcpSettings settings) =>
         CongestionControl.TryParse(settings.CongestionControl, out var algorithm) ? algorithm : CongestionAlgorithm.Cubic;
 
     /// <summary>Takes the peer's SYN: its sequence number, its window and what of our offers it shares.</summary>
@@ -76,7 +76,6 @@ internal static class TcpHandshake
         ref var c = ref t.C;
         ref var k = ref t.K;
         var options = s.Options;
-        c.Rcv.Irs = s.Seq;
         c.Rcv.Nxt = s.Seq + 1;
         // The window of our SYN was not scaled: at most 64 KiB were promised.
         c.Rcv.Edge = c.Rcv.Nxt + Math.Min(c.ReceiveBuffer, ushort.MaxValue);

@@ -104,6 +104,9 @@ public readonly record struct TcpInfo
     /// <summary>Consecutive time-outs without progress.</summary>
     public int Backoff { get; init; }
 
+    /// <summary>The rate at which segments leave, bytes a second; 0 when the connection is not paced.</summary>
+    public ulong PacingBytesPerSecond { get; init; }
+
     /// <summary>The congestion control's name.</summary>
     public string CongestionControl { get; init; }
 }

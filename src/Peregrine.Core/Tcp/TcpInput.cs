@@ -93,7 +93,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
     {
         ref var c = ref t.C;
         // Simultaneous open: the peer's SYN-ACK carries the SYN that we have already (RFC 9293 §3.5 figure 8).
-        if (c.State == TcpState.SynReceived && s.IsSyn && s.IsAck && s.Seq == c.Rcv.Irs) s.TrimFront(1);
+        if (c.State == TcpState.SynReceived && s.IsSyn && s.IsAck && s.Seq + 1 == c.Rcv.Nxt) s.TrimFront(1);
         var window = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt);
         if (!IsAcceptable(c.Rcv.Nxt, window, s.Seq, s.Length))
         {

@@ -39,7 +39,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         if (c.State is TcpState.SynReceived) return (c.Flags & TcbFlags.AckNow) == 0 || SendAck(t, now);
         // RFC 9293 SHLD-16, MAY-7: retransmissions do not ask whether the window was shrunk meanwhile.
         if (!SendRetransmissions(t, now)) return false;
-        while (NextNew(t, out var newLength, now))
+        while (NextNew(t, out var newLength, now) && TcpPacing.MaySend(_x, t, now))
         {
             if (!_x.Ip.HasRoom(c.Path) || !SendRange(t, c.Snd.Nxt, newLength, isRetransmission: false, now)) return false;
         }
@@ -56,7 +56,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         ref var c = ref t.C;
         if (!_x.Recovery.HasRetransmission(c, t.K)) return true;
         if ((t.K.Recovery.Flags & RecoveryFlags.ProbePending) != 0 && !SendLossProbe(t, now)) return false;
-        while (_x.Recovery.TryNextRetransmission(ref c, ref t.K, out var seq, out var length))
+        while (_x.Recovery.TryNextRetransmission(ref c, ref t.K, out var seq, out var length) && TcpPacing.MaySend(_x, t, now))
         {
             if (!_x.Ip.HasRoom(c.Path) || !SendRange(t, seq, length, isRetransmission: true, now)) return false;
         }
@@ -117,7 +117,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         if (most >= mss)
         {
             // RFC 9293 SHLD-28, MAY-16: whole segments as long as there is enough; the rest waits for company.
-            length = Math.Min(most, SuperSegment(c));
+            length = Math.Min(most, SuperSegment(t));
             if (length < unsent || !fin)
             {
                 // Whole segments only, unless the rest is all there is and may go.
@@ -148,12 +148,13 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
     private static bool MaySendSmall(in Tcb c, uint length) =>
         (c.Flags & TcbFlags.NoDelay) != 0 || (c.Flags & TcbFlags.SmallInFlight) == 0 || c.Snd.Nxt == c.Snd.Una || length >= c.Mss;
 
-    private uint SuperSegment(in Tcb c)
+    private uint SuperSegment(TcbRef t)
     {
+        ref var c = ref t.C;
         var need = c.Local.IsIPv4 ? LinkOffloads.SegmentTcp4 : LinkOffloads.SegmentTcp6;
         if ((_x.Ip.Offloads(c.Path) & need) == 0 || (c.Flags & TcbFlags.UrgentToSend) != 0) return c.Mss;
         var most = _x.Ip.SuperSegmentMax(c.Path) - TcpHeader.LengthMax - TcpHandshake.IpHeaderLength(c.Local) - 18;
-        return (uint)Math.Max(c.Mss, most / c.Mss * c.Mss);
+        return TcpPacing.Bound(_x, t, (uint)Math.Max(c.Mss, most / c.Mss * c.Mss));
     }
 
     private bool SendRange(TcbRef t, SeqNumber seq, uint length, bool isRetransmission, Instant now)
@@ -162,7 +163,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         var end = seq + length;
         var dataLength = (uint)Math.Max(0, SeqNumber.Min(end, c.Snd.QueueEnd) - seq);
         Plan(t, seq, TcpFlags.Ack, now, out var plan);
-        var most = isRetransmission ? SuperSegment(c) : dataLength;
+        var most = isRetransmission ? SuperSegment(t) : dataLength;
         // SACK blocks take room from a full segment; in a super-segment they are dropped, for they would be in every part.
         if (plan.Options.SackBlockCount > 0 && dataLength > 0) most = Math.Min(most, c.Mss - SackRoom(c, plan));
         var fin = end.IsAfter(c.Snd.QueueEnd) && dataLength <= most;
@@ -181,6 +182,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         if (isCapable) t.K.Recovery.Flags &= ~RecoveryFlags.EcnReduced;
         var sent = dataLength + (fin ? 1u : 0);
         _x.Recovery.OnTransmit(ref c, ref t.K, seq, sent, isRetransmission, now);
+        TcpPacing.OnSent(_x, t, sent, now);
         OnSent(t, seq, sent, dataLength, fin, isRetransmission, now);
         return true;
     }
@@ -361,7 +363,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
     private void ArmTimers(TcbRef t, Instant now)
     {
         ref var c = ref t.C;
-        if (c.Snd.Nxt != c.Snd.Una || t.K.Retransmission.IsSet) return;
+        if (c.Snd.Nxt != c.Snd.Una || t.K.Retransmission.IsSet || (t.K.Recovery.Flags & RecoveryFlags.PacingWait) != 0) return;
         if (!c.Snd.QueueEnd.IsAfter(c.Snd.Nxt) && (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) != TcbFlags.FinQueued) return;
         if (c.State is TcpState.SynSent or TcpState.SynReceived) return;
         if ((c.Flags & TcbFlags.Starved) == 0) c.Flags |= TcbFlags.Persisting;

@@ -64,6 +64,15 @@ public sealed record TcpSettings
     /// <summary>The congestion control's name: "cubic" (default) or "reno".</summary>
     public string CongestionControl { get; init; } = "cubic";
 
+    /// <summary>Segments are spaced in time instead of leaving in bursts. Default <see cref="TcpPacingMode.Auto"/>.</summary>
+    public TcpPacingMode Pacing { get; init; }
+
+    /// <summary>
+    /// SO_MAX_PACING_RATE: the connection sends no faster than this, in bytes a second, 1,000 to 1,000,000,000,000, or 0 for no limit.
+    /// Default 0.
+    /// </summary>
+    public long PacingBytesPerSecondMax { get; init; }
+
     /// <summary>tcp_recovery: losses are found by time (RACK, RFC 8985 §6) rather than by counting (RFC 6675). Needs SACK. Default true.</summary>
     public bool Rack { get; init; } = true;
 
@@ -135,6 +144,12 @@ public sealed record TcpSettings
         Range(nameof(FinWait2TimeoutMs), FinWait2TimeoutMs, 1_000, 120_000);
         Range(nameof(SlowStartSegmentsPerAck), SlowStartSegmentsPerAck, 1, 65_535);
         if (!Enum.IsDefined(Ecn)) throw new ArgumentOutOfRangeException(nameof(Ecn), Ecn, "Ecn must be one of: Off, On, Accept.");
+        if (!Enum.IsDefined(Pacing)) throw new ArgumentOutOfRangeException(nameof(Pacing), Pacing, "Pacing must be one of: Auto, Off, On.");
+        if (PacingBytesPerSecondMax != 0 && PacingBytesPerSecondMax is < 1_000 or > 1_000_000_000_000)
+        {
+            throw new ArgumentOutOfRangeException(nameof(PacingBytesPerSecondMax), PacingBytesPerSecondMax,
+                $"PacingBytesPerSecondMax is {PacingBytesPerSecondMax}; it must be 0 for no limit, or from 1000 to 1000000000000.");
+        }
         Range(nameof(ProbeAckDelayMs), ProbeAckDelayMs, 0, 500);
         Range(nameof(HopLimit), HopLimit, 1, 255);
         Range(nameof(TrafficClass), TrafficClass, 0, 252);

@@ -29,18 +29,19 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
         ref var k = ref t.K;
         if ((t.C.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) != 0 || t.C.State == TcpState.Closed) return;
         if (k.DelayedAck.IsDue(now)) OnDelayedAck(t);
+        if (TcpPacing.IsDue(ref k, now)) _x.MarkReady(t);
         if (k.UserTimeout.IsDue(now) && OnUserTimeout(t, now)) return;
         if (k.Retransmission.IsDue(now) && OnRetransmission(t, now)) return;
         if (k.Keepalive.IsDue(now) && OnKeepalive(t, now)) return;
-        Rearm(t);
+        Rearm(t, now);
     }
 
     /// <summary>Enters the earliest of the connection's deadlines into the wheel.</summary>
-    internal void Rearm(TcbRef t)
+    internal void Rearm(TcbRef t, Instant now)
     {
         ref var k = ref t.K;
         var earliest = Deadline.Min(Deadline.Min(k.Retransmission, k.DelayedAck), Deadline.Min(k.Keepalive, k.UserTimeout));
-        _x.Arm(t, earliest);
+        _x.Arm(t, Deadline.Min(earliest, TcpPacing.DueAt(k, now)));
     }
 
     private void OnDelayedAck(TcbRef t)

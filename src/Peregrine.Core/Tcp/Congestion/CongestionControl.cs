@@ -67,6 +67,20 @@ internal abstract class CongestionControl
     {
     }
 
+    /// <summary>Whether the congestion control cannot do without pacing.</summary>
+    internal virtual bool NeedsPacing => false;
+
+    /// <summary>The rate at which segments should leave, in bytes a second: not 0.</summary>
+    internal virtual ulong PacingRate(in Tcb c, in TcbCold k)
+    {
+        // As Linux (tcp_pacing_ss_ratio, tcp_pacing_ca_ratio): twice the window a round trip in slow start, so that it can double within
+        // one; later enough above it that pacing is never what limits.
+        var percent = c.Cwnd < c.Ssthresh / 2 ? 200ul : 120ul;
+        ulong window = Math.Max(c.Cwnd, LossRecovery.FlightSize(c));
+        // Before the first sample: as over a round trip of a millisecond.
+        return k.Rtt.Srtt == 0 ? window * 10 * percent : Math.Max(window * percent * 80_000 / k.Rtt.Srtt, 1);
+    }
+
     /// <summary>The window starts again after idleness (RFC 5681 §4.1); Cwnd has been lowered.</summary>
     internal abstract void OnRestart(ref Tcb c, ref TcbCold k);
 

@@ -29,7 +29,7 @@ internal sealed class Cubic : CongestionControl
         {
             // RFC 9438 §4.10.
             var growth = settings.HyStart && c.Ssthresh == uint.MaxValue
-                ? HyStart.OnAck(ref c, ref k.Congestion, sample, HyStart.Limit(sample.AckedBytes, c.Mss, settings))
+                ? HyStart.OnAck(ref c, ref k.Congestion, sample, HyStart.Limit(sample.AckedBytes, c.Mss, (k.Recovery.Flags & RecoveryFlags.Paced) != 0, settings))
                 : SlowStartGrowth(c, k, sample.AckedBytes, settings);
             Grow(ref c, growth, settings);
             return;

@@ -24,9 +24,10 @@ internal static class HyStart
     private const uint RoundMask = 0xFF00;
     private const uint Conservative = 0x1_0000;
 
-    /// <summary>RFC 9406 §4.3: what an ACK opens the window by at most. A delayed ACK of a merged burst must not cost rounds.</summary>
-    internal static uint Limit(uint acked, uint mss, RecoverySettings settings) =>
-        (uint)Math.Min(acked, (ulong)Math.Max(settings.SlowStartSegmentsPerAck, SegmentsPerAck) * mss);
+    /// <summary>RFC 9406 §4.3: what an ACK opens the window by at most. With pacing nothing
+    /// bounds it, as no burst follows. A delayed ACK of a merged burst must not cost rounds.</summary>
+    internal static uint Limit(uint acked, uint mss, bool isPaced, RecoverySettings settings) =>
+        isPaced ? acked : (uint)Math.Min(acked, (ulong)Math.Max(settings.SlowStartSegmentsPerAck, SegmentsPerAck) * mss);
 
     /// <summary>An ACK in the first slow start (RFC 9406 §4.2): what of the growth is to be had; ends slow start by setting Ssthresh.</summary>
     internal static uint OnAck(ref Tcb c, ref CongestionState s, in AckSample sample, uint growth)

@@ -87,6 +87,8 @@ internal sealed class LossRecovery
     {
         ref var r = ref k.Recovery;
         r.Flags = (r.Flags & RecoveryFlags.EcnAgreed) | RecoveryFlags.Established;
+        k.PacedUntil = TimeStamp32.Of(now);
+        PacingChoice.Make(SettingsOf(k), ref k);
         r.Phase = RecoveryPhase.Open;
         r.Backoff = 0;
         c.DupAcks = 0;
@@ -165,7 +167,10 @@ internal sealed class LossRecovery
     internal void OnAppLimited(ref Tcb c, ref TcbCold k)
     {
         ref var r = ref k.Recovery;
-        r.AppLimitedUntil = Math.Max(r.Delivered + Pipe(c, k), 1);
+        // draft-cheng-iccrg-delivery-rate-estimation §3.4: not while the window is full, nor while something lost waits to go again.
+        var pipe = Pipe(c, k);
+        if (pipe >= c.Cwnd || r.LostBytes > r.RetransmittedBytes) return;
+        r.AppLimitedUntil = Math.Max(r.Delivered + pipe, 1);
     }
 
     /// <summary>Whether <see cref="TryNextRetransmission"/> may have something to say: cheap, and true too often rather than too seldom.</summary>
@@ -368,6 +373,21 @@ internal sealed class LossRecovery
 
     /// <summary>Bytes sent and not cumulatively acknowledged (RFC 5681 §2).</summary>
     internal static uint FlightSize(in Tcb c) => c.Snd.Max.Value - c.Snd.Una.Value;
+
+    /// <summary>The rate at which segments may leave, in bytes a second: of a connection that is paced.</summary>
+    internal ulong PacingRate(in Tcb c, in TcbCold k) => PacingChoice.Rate(SettingsOf(k), c, k);
+
+    /// <summary>The connection's settings have changed: another congestion control takes over the window as it is.</summary>
+    internal void OnSettingsChanged(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm)
+    {
+        ref var r = ref k.Recovery;
+        if (r.Algorithm != algorithm)
+        {
+            r.Algorithm = algorithm;
+            CongestionControl.Of(algorithm).Initialize(ref k.Congestion);
+        }
+        PacingChoice.Make(SettingsOf(k), ref k);
+    }
 
     /// <summary>The connection ends: gives all its records back.</summary>
     internal void Release(ref Tcb c, ref TcbCold k)

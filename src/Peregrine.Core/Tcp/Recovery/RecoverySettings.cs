@@ -54,6 +54,12 @@ internal sealed record RecoverySettings
     /// <summary>RFC 3708: undo by D-SACK.</summary>
     internal bool DsackUndo { get; init; } = true;
 
+    /// <summary>Whether congestion control paces.</summary>
+    internal TcpPacingMode Pacing { get; init; }
+
+    /// <summary>The rate is never above this, in bytes a second; 0 for no limit.</summary>
+    internal ulong PacingRateMax { get; init; }
+
     /// <summary>The congestion window never grows past this.</summary>
     internal uint CwndMax { get; init; } = 1u << 30;
 
@@ -77,5 +83,7 @@ internal sealed record RecoverySettings
         ForwardRto = connection.ForwardRto,
         EifelUndo = connection.EifelUndo,
         DsackUndo = connection.DsackUndo,
+        Pacing = connection.Pacing,
+        PacingRateMax = (ulong)connection.PacingBytesPerSecondMax,
     };
 }

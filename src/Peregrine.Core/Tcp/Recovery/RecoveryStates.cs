@@ -111,6 +111,12 @@ internal enum RecoveryFlags : uint
     /// <summary>RFC 3708 §3 (A.4): the path duplicates by itself, so that D-SACKs prove nothing about our retransmissions.</summary>
     PathDuplicates = 0x1000_0000,
 
+    /// <summary>Segments are spaced in time: <see cref="TcbCold.PacedUntil"/>.</summary>
+    Paced = 0x2000_0000,
+
+    /// <summary>Something may go as soon as <see cref="TcbCold.PacedUntil"/> has come: the wheel says when.</summary>
+    PacingWait = 0x4000_0000,
+
     /// <summary>Proportional rate reduction governs this recovery.</summary>
     ProportionalReduction = 0x20_0000,
 }

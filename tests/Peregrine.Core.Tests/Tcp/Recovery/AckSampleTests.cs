@@ -57,6 +57,23 @@ public sealed class AckSampleTests
     }
 
     [Fact]
+    // draft-cheng-iccrg-delivery-rate-estimation §3.4: a sender whose window is full, or that has something to send again, is limited by
+    // the path and not by the application, although it has nothing new.
+    public void AFullWindowOrALossIsNoLimitOfTheApplication()
+    {
+        using var full = new RecoveryBench(cwnd: 2000).SendMany(2);
+        full.Recovery.OnAppLimited(ref full.C, ref full.K);
+        Assert.Equal(0u, full.K.Recovery.AppLimitedUntil);
+        using var lossy = new RecoveryBench(cwnd: 100_000).SendMany(5);
+        lossy.Ack(0, (1000, 5000));
+        lossy.Recovery.OnAppLimited(ref lossy.C, ref lossy.K);
+        Assert.Equal(0u, lossy.K.Recovery.AppLimitedUntil);
+        lossy.RetransmitAll();
+        lossy.Recovery.OnAppLimited(ref lossy.C, ref lossy.K);
+        Assert.NotEqual(0u, lossy.K.Recovery.AppLimitedUntil);
+    }
+
+    [Fact]
     public void TimeWithNothingInFlightIsInNoSample()
     {
         using var b = new RecoveryBench(cwnd: 100_000).SendMany(1);

@@ -1,0 +1,26 @@
+// Whether a connection is paced and at which rate: what its congestion control asks for, what its settings say, and the limit that they
+// set. When a segment goes is TcpPacing's.
+using Peregrine.Core.Tcp.Congestion;
+
+namespace Peregrine.Core.Tcp.Recovery;
+
+internal static class PacingChoice
+{
+    /// <summary>Notes whether the connection is paced.</summary>
+    internal static void Make(RecoverySettings settings, ref TcbCold k)
+    {
+        k.Recovery.Flags &= ~RecoveryFlags.Paced;
+        if (settings.PacingRateMax != 0 || IsWanted(settings, CongestionControl.Of(k.Recovery.Algorithm))) k.Recovery.Flags |= RecoveryFlags.Paced;
+    }
+
+    /// <summary>The rate of a connection that is paced, in bytes a second.</summary>
+    internal static ulong Rate(RecoverySettings settings, in Tcb c, in TcbCold k)
+    {
+        var control = CongestionControl.Of(k.Recovery.Algorithm);
+        var rate = IsWanted(settings, control) ? control.PacingRate(c, k) : ulong.MaxValue;
+        return settings.PacingRateMax == 0 ? rate : Math.Min(rate, settings.PacingRateMax);
+    }
+
+    private static bool IsWanted(RecoverySettings settings, CongestionControl control) =>
+        settings.Pacing == TcpPacingMode.On || (settings.Pacing == TcpPacingMode.Auto && control.NeedsPacing);
+}
