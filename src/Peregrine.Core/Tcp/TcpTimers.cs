@@ -2,6 +2,7 @@
 // deadline that moved away is noticed here, when the old one comes.
 using System.Net.Sockets;
 using Peregrine.Core.Time;
+using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp;
 
@@ -60,7 +61,8 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
         t.K.UserTimeout = Deadline.None;
         if (!TcpContext.HasOutstanding(c)) return false;
         // RFC 9293 SHLD-17: data that a window which closed or shrank shuts out are no reason to give up while the peer answers.
-        if (c.Snd.Wnd < (uint)(c.Snd.Nxt - c.Snd.Una) && HasHeardFromPeer(t, now))
+        // A FIN is no data: right behind a window that the data fill it would keep a connection for ever whose peer answers nonsense.
+        if (c.Snd.Wnd < (uint)(SeqNumber.Min(c.Snd.Nxt, c.Snd.QueueEnd) - c.Snd.Una) && HasHeardFromPeer(t, now))
         {
             t.K.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs));
             return false;

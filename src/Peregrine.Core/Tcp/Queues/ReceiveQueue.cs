@@ -31,6 +31,9 @@ internal sealed unsafe class ReceiveQueue
     /// <returns>Bytes appended: fewer than asked for when the pool is empty.</returns>
     internal int Append(ref ReceiveQueueState q, in Frame frame, int payloadOffset, int length)
     {
+        // Nearly always it lies in the first chunk.
+        if (payloadOffset + length <= frame.HeadLength)
+            return Append(ref q, new ReadOnlySpan<byte>(_frameChunks.Address(frame.Chunk) + frame.Offset + payloadOffset, length));
         var reader = new PayloadReader(_frameChunks, in frame, payloadOffset, length);
         var appended = 0;
         while (reader.HasMore() && TryGetRoom(ref q, out var at, out var room))

@@ -221,10 +221,9 @@ internal sealed class LossRecovery
         if (acked > 0) AckAccount.TakeRoundTrip(c, ref k, options, d, now);
         var wait = _phases.FindLosses(c, ref k, ref d, now);
         AckAccount.MakeSample(ref r, d, acked, inFlight, isRoundStart, now, out sample);
-        var (entered, left, undone) = _phases.Advance(ref c, ref k, sample, d, isDuplicateCandidate && acked == 0);
+        _phases.Advance(ref c, ref k, ref sample, d, isDuplicateCandidate && acked == 0);
         // A search that was cut off goes on with the next ACK, from the hint in there.
         if (r.Episode != RecordPool.None && d.Budget >= 0) CloseEpisodeIfOver(ref r, isRoundStart);
-        (sample.EnteredRecovery, sample.LeftRecovery, sample.Undone) = (entered, left, undone);
         sample.ReorderingWait = wait;
         // RFC 6298 §5.3; RFC 6582 §3.2 step 3: of the partial ACKs in fast recovery only the first one restarts the timer.
         sample.RestartTimer = acked > 0 && !(partialSeen && r.Phase == RecoveryPhase.Recovery && (c.Flags & TcbFlags.Sack) == 0);
@@ -249,6 +248,7 @@ internal sealed class LossRecovery
         // RFC 2018 §8 and RFC 6675 §5.1: SACKs are kept unless the peer has taken data back, which shows in a left edge that was
         // SACKed and is not acknowledged; and when the repair itself times out, they are not believed either.
         var expunge = isRepeated || _board[r.Head].IsSacked;
+        if (r.Episode != RecordPool.None) Rack.Expire(ref EpisodeOf(r), now);
         // RFC 8985 §6.3: with RACK, only what has had its time.
         var until = IsRack(c, k) && !expunge ? Rack.LostUntil(c, k, EpisodeOf(r).RackRtt, now) : now;
         _board.MarkAllLost(ref r, expunge, until);

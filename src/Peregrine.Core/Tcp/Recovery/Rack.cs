@@ -13,7 +13,19 @@ internal sealed class Rack(Scoreboard board)
     /// <summary>RFC 8985 §6.2 step 4: recoveries without a D-SACK after which the window is what it was at first.</summary>
     private const byte PersistCount = 16;
 
+    /// <summary>
+    /// The age at which the latest delivered says nothing any more: a quarter of what a <see cref="TimeStamp32"/> can tell apart, 275 s.
+    /// After half of it the past would count as the future, and whatever is sent as lost at once.
+    /// </summary>
+    private const uint AgeMax = 1u << 30;
+
     private readonly Scoreboard _board = board;
+
+    /// <summary>Forgets what was delivered so long ago that its time cannot be compared. To be called at ACKs, and at time-outs, which come more often than the age.</summary>
+    internal static void Expire(ref RecoveryEpisode e, Instant now)
+    {
+        if (TimeStamp32.Of(now) - e.RackSentAt > AgeMax) e.RackRtt = 0;
+    }
 
     /// <summary>RFC 8985 §6.2 steps 2 to 4: what was delivered latest, whether anything came out of order, and what D-SACKs say.</summary>
     internal static void Note(ref RecoveryState r, ref RecoveryEpisode e, in Delivery d)

@@ -27,6 +27,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             return Duration.Zero;
         }
         ref var e = ref _pool.Episode(r.Episode);
+        Rack.Expire(ref e, now);
         Rack.Note(ref r, ref e, d);
         var wait = _rack.DetectLoss(c, ref k, e, now, ref d);
         Counters.TCPLostRetransmit += d.LostRetransmissions;
@@ -39,6 +40,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         ref var r = ref k.Recovery;
         if (!_recovery.IsRack(c, k)) return Duration.Zero;
         var d = new Delivery { Now = now };
+        Rack.Expire(ref _pool.Episode(r.Episode), now);
         var wait = _rack.DetectLoss(c, ref k, _pool.Episode(r.Episode), now, ref d);
         Counters.TCPLostRetransmit += d.LostRetransmissions;
         if (d.LostBytes == 0 || r.Phase >= RecoveryPhase.Recovery) return wait;
@@ -48,37 +50,40 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     }
 
     /// <summary>An ACK has been taken into the scoreboard: what follows for phase and window.</summary>
-    internal (bool Entered, bool Left, bool Undone) Advance(ref Tcb c, ref TcbCold k, in AckSample sample, in Delivery d, bool isDuplicate)
+    internal void Advance(ref Tcb c, ref TcbCold k, ref AckSample sample, in Delivery d, bool isDuplicate)
     {
         ref var r = ref k.Recovery;
         var isSack = (c.Flags & TcbFlags.Sack) != 0;
         var isBareDuplicate = isDuplicate && sample.SackedBytes == 0;
         // RFC 6675 §2: with SACK, a duplicate ACK is one that reports something new.
         if (isSack) isDuplicate = sample.SackedBytes > 0;
-        var undone = r.Episode != RecordPool.None && OnEpisodeAck(ref c, ref k, sample, d, isDuplicate, isBareDuplicate);
+        sample.Undone = r.Episode != RecordPool.None && OnEpisodeAck(ref c, ref k, sample, d, isDuplicate, isBareDuplicate);
         if (r.Phase >= RecoveryPhase.Recovery)
         {
             if (c.Snd.Una.IsBefore(r.RecoveryPoint))
             {
                 Continue(ref c, ref k, sample, isSack, isDuplicate);
-                return (false, false, undone);
+                return;
             }
+            sample.LeftRecovery = true;
             Leave(ref c, ref k, sample, isSack);
             // What was lost since recovery began is a congestion event of its own; no further SACK need come for it.
-            if (!HasLoss(c, k)) return (false, true, undone);
+            if (!HasLoss(c, k)) return;
+            sample.EnteredRecovery = true;
             Enter(ref c, ref k, sample, isSack);
-            return (true, true, undone);
+            return;
         }
         if ((r.Flags & RecoveryFlags.RecoveryPointSet) != 0 && c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
         if (isDuplicate && c.DupAcks < byte.MaxValue) c.DupAcks++;
         if (MayEnter(c, k, sample, isSack, isDuplicate))
         {
+            sample.EnteredRecovery = true;
             Enter(ref c, ref k, sample, isSack);
-            return (true, false, undone);
+            return;
         }
         r.Phase = c.DupAcks > 0 || r.SackedBytes > 0 ? RecoveryPhase.Disorder : RecoveryPhase.Open;
         if (sample.AckedBytes > 0) Grow(ref c, ref k, sample);
-        return (false, undone, undone);
+        sample.LeftRecovery = sample.Undone;
     }
 
     // An ACK within recovery, or within the repair after a time-out.

@@ -27,6 +27,24 @@ public sealed class RackTests
     }
 
     [Fact]
+    // A stamp counts modulo 1,100 s. A peer that acknowledges nothing new for ten minutes must not make each repetition lost as it goes out.
+    public void WhatWasDeliveredTenMinutesAgoMakesNothingLost()
+    {
+        using var b = Flight();
+        b.Ack(2000, (3000, 4000));
+        for (var minutes = 0; minutes < 10; minutes += 2)
+        {
+            b.PassMs(120_000);
+            b.Timeout();
+            b.Retransmit();
+        }
+        b.PassMs(50);
+        var sample = b.Ack(2000);
+        Assert.Equal(0u, sample.LostBytes);
+        Assert.True(b.Peek() is null, "the head went out again although its repetition is on its way");
+    }
+
+    [Fact]
     // §6.2 steps 4 and 5: without reordering seen and fewer than three segments SACKed, a quarter of the shortest round trip is waited.
     public void AHoleIsLostAfterAQuarterOfTheRoundTripTime()
     {
