@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.Net.Sockets;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
+using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Tcp.Queues;
@@ -59,9 +60,9 @@ public sealed class NetworkStack : IDisposable
             {
                 Name = "lo",
                 Mtu = Math.Min(65_535, options.FrameSizeBytes * 8),
-                Medium = Links.LinkMedium.Ip,
+                Medium = LinkMedium.Ip,
                 IsLoopback = true,
-                Offloads = Links.LinkOffloads.TransmitChecksum | Links.LinkOffloads.ReceiveChecksum,
+                Offloads = LinkOffloads.TransmitChecksum | LinkOffloads.ReceiveChecksum,
                 Addresses = [InterfaceAddress.Parse("127.0.0.1/8"), InterfaceAddress.Parse("::1/128")],
             },
             now);
@@ -81,6 +82,13 @@ public sealed class NetworkStack : IDisposable
 
     /// <summary>The UDP layer.</summary>
     public UdpLayer Udp { get; }
+
+    /// <summary>Who is told of the ports that listeners and UDP sockets use, or null. Set it before the first of them.</summary>
+    public IPortKeeper? Ports
+    {
+        get => Tcp.Ports;
+        set => Tcp.Ports = Udp.Ports = value;
+    }
 
     /// <summary>The stack's generator: the only source of chance in it.</summary>
     internal StackRandom Generator { get; }

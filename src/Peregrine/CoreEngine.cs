@@ -17,6 +17,10 @@ internal sealed class CoreEngine : SocketEngine
 
     private static readonly Duration s_finWait = Duration.FromMilliseconds(500);
 
+    // RFC 7217 §5 wants a secret, so that nobody can tell the machine by its address. Here the identifier only has to differ from the one that the
+    // kernel makes of the same Ethernet address, and to be the same at every start, on every machine that gets this card.
+    private static readonly UInt128 s_identifierKey = new(0x7065_7265_6772_696E, 0x6520_7266_6337_3231);
+
     private readonly PeregrineOptions _options;
     private readonly ILink _link;
     private readonly ILinkQueue _queue;
@@ -57,7 +61,7 @@ internal sealed class CoreEngine : SocketEngine
         _waiter = platform.CreateWaiter();
         var mtu = Math.Min(link.Mtu, MtuMax);
         _interface = AddInterface(mtu);
-        foreach (var address in options.ParseAddresses()) link.OnAddress(address.Address);
+        stack.Ports = link.Ports;
         _tables = link.Tables;
         _queue = link.OpenQueue(0, stack.Frames);
         _queue.SetWake(_waiter.Wake);
@@ -134,20 +138,31 @@ internal sealed class CoreEngine : SocketEngine
 
     private int MtuMax => _options.MtuBytes == 0 ? ushort.MaxValue : _options.MtuBytes;
 
-    private int AddInterface(int mtu) => Stack.AddInterface(
-        new Core.Ip.InterfaceOptions
+    private int AddInterface(int mtu)
+    {
+        var index = Stack.AddInterface(CreateInterface(mtu), _clock.Now());
+        // The link-local address that the stack has given itself is one of the network's as well.
+        var own = new Core.Ip.OwnAddress[Stack.Options.Ip.AddressCountMax];
+        foreach (ref readonly var address in own.AsSpan(0, Stack.Ip.ListAddresses(own)))
         {
-            Name = _link.Name,
-            MacAddress = _link.MacAddress,
-            Medium = _link.Medium,
-            Mtu = mtu,
-            Offloads = _link.Offloads,
-            SuperSegmentMax = _link.SuperSegmentMax,
-            Addresses = _options.ParseAddresses(),
-            Gateways = _options.ParseGateways(),
-            Autoconfigure = _options.Autoconfigure,
-        },
-        _clock.Now());
+            if (address.InterfaceIndex == index) _link.OnAddress(address.Address);
+        }
+        return index;
+    }
+
+    private Core.Ip.InterfaceOptions CreateInterface(int mtu) => new()
+    {
+        Name = _link.Name,
+        MacAddress = _link.MacAddress,
+        Medium = _link.Medium,
+        Mtu = mtu,
+        Offloads = _link.Offloads,
+        SuperSegmentMax = _link.SuperSegmentMax,
+        Addresses = _options.ParseAddresses(),
+        Gateways = _options.ParseGateways(),
+        Autoconfigure = _options.Autoconfigure,
+        InterfaceIdentifierKey = _link.SharesMacAddress ? s_identifierKey : UInt128.Zero,
+    };
 
     private void Main()
     {

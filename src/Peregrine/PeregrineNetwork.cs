@@ -62,6 +62,7 @@ public sealed class PeregrineNetwork : Network
         platform ??= new ManagedPlatform();
         var logger = loggers?.CreateLogger("Peregrine") ?? NullLogger.Instance;
         resolver ??= new HostTable(options.ParseHosts(), options.UseSystemResolver ? new SystemNameResolver() : null);
+        options = Agree(options, link);
         var engine = CreateEngine(options, link, platform, logger);
         // Before root is given up, for its folder may be root's alone.
         var control = OpenControlSocket(options, logger);
@@ -123,6 +124,16 @@ public sealed class PeregrineNetwork : Network
             region.Dispose();
             throw;
         }
+    }
+
+    /// <summary>What the link says about addresses and ports, where the options leave it open.</summary>
+    private static PeregrineOptions Agree(PeregrineOptions options, ILink link)
+    {
+        if (options.Addresses.Count == 0 && !options.Autoconfigure) options = options with { Addresses = [.. link.Addresses.Select(static a => a.ToString())] };
+        foreach (var address in options.ParseAddresses()) link.OnAddress(address.Address);
+        var (stack, usual) = (options.Stack, new StackOptions());
+        if (link.EphemeralPorts is not { } ports || (stack.EphemeralPortMin, stack.EphemeralPortMax) != (usual.EphemeralPortMin, usual.EphemeralPortMax)) return options;
+        return options with { Stack = stack with { EphemeralPortMin = ports.Min, EphemeralPortMax = ports.Max } };
     }
 
     private static void DropPrivileges(string user, CoreEngine engine, ICorePlatform platform, ControlSocket? control)

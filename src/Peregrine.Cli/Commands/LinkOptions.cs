@@ -17,7 +17,7 @@ internal sealed class LinkOptions
 
     internal Option<string[]> Address { get; } = new("--address")
     {
-        Description = "The stack's own addresses, with prefix length",
+        Description = "The stack's own addresses, with prefix length; on a link that is shared with the kernel (xdp) the kernel's, unless others are given",
         DefaultValueFactory = static _ => ["192.0.2.2/24", "2001:db8::2/64"],
         AllowMultipleArgumentsPerToken = true,
     };
@@ -98,10 +98,15 @@ internal sealed class LinkOptions
 
     private static void Announce(LinkOffer offer) => Console.Error.WriteLine($"link: {offer.Line} ({offer.Mode})");
 
-    internal PeregrineOptions Network(ParseResult parsed, string name) => new()
+    /// <param name="parsed">The command line.</param>
+    /// <param name="name">The network's name.</param>
+    /// <param name="link">The link: where no address is given and it brings some along, those are the network's. Null where they would not do.</param>
+    internal PeregrineOptions Network(ParseResult parsed, string name, ILink? link = null) => new()
     {
         Name = name,
-        Addresses = parsed.GetValue(Address)!,
+        Addresses = parsed.GetResult(Address) is null or { Implicit: true } && link?.Addresses is { Count: > 0 } brought
+            ? [.. brought.Select(static a => a.ToString())]
+            : parsed.GetValue(Address)!,
         Gateways = parsed.GetValue(Gateway)!,
         User = parsed.GetValue(User)!,
     };

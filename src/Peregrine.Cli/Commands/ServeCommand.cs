@@ -43,7 +43,7 @@ internal static class ServeCommand
         var (link, watch) = options.Open(parsed);
         try
         {
-            var network = options.Network(parsed, "serve");
+            var network = options.Network(parsed, "serve", link);
             var own = network.Addresses.Select(static a => IPAddress.Parse(IpPrefix.Parse(a).Address.ToString())).ToList();
             using var certificate = DemoSite.CreateCertificate(own);
             var app = DemoSite.Create(port, httpsPort, certificate, host => (host.OpenLink, host.Network) = (() => link, network), LogLevel.Warning);

@@ -95,6 +95,21 @@ public interface ILink : IDisposable
     /// </summary>
     ITableSource? Tables => null;
 
+    /// <summary>Addresses that a network takes which names none: those of the kernel on an interface that is shared with it.</summary>
+    IReadOnlyList<IpPrefix> Addresses => [];
+
+    /// <summary>
+    /// Whether a kernel uses <see cref="MacAddress"/> as well. A link-local IPv6 address made of it would be the kernel's too, so the stack makes
+    /// another one (RFC 7217).
+    /// </summary>
+    bool SharesMacAddress => false;
+
+    /// <summary>Who is told of the ports that listeners and UDP sockets use, or null where all ports are ours. Ask after <see cref="OnAddress"/>.</summary>
+    IPortKeeper? Ports => null;
+
+    /// <summary>The ports from which connections of ours must begin for their answers to come, or null where any will do. Ask after <see cref="OnAddress"/>.</summary>
+    (ushort Min, ushort Max)? EphemeralPorts => null;
+
     /// <summary>
     /// Says which addresses the network has on the link, before its queue is opened. A link that shares an interface with the kernel takes what
     /// comes to them; the others take everything anyhow.

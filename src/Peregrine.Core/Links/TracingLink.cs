@@ -58,6 +58,18 @@ public sealed class TracingLink : ILink
     public ITableSource? Tables => _inner.Tables;
 
     /// <inheritdoc/>
+    public IReadOnlyList<IpPrefix> Addresses => _inner.Addresses;
+
+    /// <inheritdoc/>
+    public bool SharesMacAddress => _inner.SharesMacAddress;
+
+    /// <inheritdoc/>
+    public IPortKeeper? Ports => _inner.Ports;
+
+    /// <inheritdoc/>
+    public (ushort Min, ushort Max)? EphemeralPorts => _inner.EphemeralPorts;
+
+    /// <inheritdoc/>
     public void OnAddress(IpAddress address) => _inner.OnAddress(address);
 
     /// <inheritdoc/>

@@ -3,6 +3,7 @@
 using System.Net.Sockets;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
+using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp.Congestion;
 using Peregrine.Core.Tcp.Queues;
@@ -74,6 +75,9 @@ public sealed class TcpLayer
 
     internal TcpReceiver Receiver => _receiver;
 
+    /// <summary>Who is told of listeners' ports, or null.</summary>
+    internal IPortKeeper? Ports { get; set; }
+
     internal TcpContext Context => _x;
 
     /// <summary>Opens a listener (RFC 9293 §3.10.1, passive OPEN; MUST-41: as many as there are ports).</summary>
@@ -92,6 +96,11 @@ public sealed class TcpLayer
         }
         if (!_x.Settings.TryAcquire(options.Settings ?? _x.Options.Tcp, out var settings)) return SocketError.NoBufferSpaceAvailable;
         var error = _x.Listeners.TryAdd(bound, settings, out listener);
+        if (error == SocketError.Success && Ports?.TryOpenPort(udp: false, bound.Local.Port) == false)
+        {
+            _x.Listeners.Remove(listener.Index);
+            (error, listener) = (SocketError.AddressAlreadyInUse, default);
+        }
         if (error != SocketError.Success) _x.Settings.Release(settings);
         return error;
     }
@@ -112,6 +121,7 @@ public sealed class TcpLayer
             Close(waiting, now);
         }
         _x.Listeners.Remove(listener.Index);
+        Ports?.ClosePort(udp: false, entry.Local.Port);
         _x.Settings.Release(entry.Settings);
     }
 

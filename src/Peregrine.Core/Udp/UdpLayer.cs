@@ -47,6 +47,9 @@ public sealed class UdpLayer : ITransportErrors
     /// <summary>What happened so far.</summary>
     public ref UdpCounters Counters => ref _counters;
 
+    /// <summary>Who is told of sockets' ports, or null.</summary>
+    internal IPortKeeper? Ports { get; set; }
+
     /// <summary>Sockets now.</summary>
     public int SocketCount => _sockets.Count;
 
@@ -76,7 +79,7 @@ public sealed class UdpLayer : ITransportErrors
         s.TrafficClass = options.TrafficClass;
         s.BufferSize = options.ReceiveBufferSize > 0 ? options.ReceiveBufferSize : _options.ReceiveBufferSize;
         bool free = s.Local.Port == 0 ? TryPickPort(ref s) : !_sockets.Conflicts(s);
-        if (!free)
+        if (!free || Ports?.TryOpenPort(udp: true, s.Local.Port) == false)
         {
             _sockets.Return(index);
             return SocketError.AddressAlreadyInUse;
@@ -273,6 +276,7 @@ public sealed class UdpLayer : ITransportErrors
         _waiting.Remove(index);
         _sockets.Unlink(index);
         _sockets.CountPort(s, -1);
+        Ports?.ClosePort(udp: true, s.Local.Port);
         _sockets.Return(index);
     }
 

@@ -19,11 +19,18 @@ internal sealed class KernelTables : ITableSource, IDisposable
     private const uint ClonedRoute = 0x200;
     private const int RoundsMax = 64;
 
+    // What has been told and may have to be taken back; of a table that is larger the rest stays until the kernel itself says that it is gone.
+    private const int ToldCountMax = 65_536;
+
     private readonly byte[] _buffer = new byte[32_768];
     private readonly Queue<ushort> _dumps = new();
     private int _socket;
     private int _interface;
+    private readonly Dictionary<(TableChangeKind Kind, IpPrefix Prefix, IpAddress Gateway), int> _told = [];
+    private readonly Queue<TableChange> _gone = new();
     private int _at, _end;
+    private int _generation;
+    private bool _isDumping, _dumpsAgain;
 
     /// <summary>Watches an interface of the calling thread's namespace.</summary>
     public KernelTables(int interfaceIndex)
@@ -36,33 +43,47 @@ internal sealed class KernelTables : ITableSource, IDisposable
 
     public int PollDescriptor => _socket;
 
-    /// <summary>Watches another interface from now on, and reads all of it again.</summary>
+    /// <summary>How often the kernel had more to say than there was room for.</summary>
+    public int OverrunCount { get; private set; }
+
+    /// <summary>
+    /// Watches this interface from now on, and reads all of it again; what was told before and is not there any more is taken back. For an
+    /// interface that came back, or came up again: IPv4's routes go with it, and the kernel does not say so.
+    /// </summary>
     public void Follow(int interfaceIndex)
     {
         _interface = interfaceIndex;
-        (_at, _end) = (0, 0);
-        _dumps.Clear();
-        _dumps.Enqueue(GetRoute);
-        Dump(GetNeighbour);
+        _generation++;
+        // A socket has one dump at a time.
+        if (_isDumping) _dumpsAgain = true;
+        else BeginDumps();
     }
 
     public int Read(Span<TableChange> changes)
     {
         var count = 0;
+        while (count < changes.Length && _gone.TryDequeue(out changes[count])) count++;
         for (var round = 0; round < RoundsMax && count < changes.Length && _socket >= 0; round++)
         {
             if (_at >= _end)
             {
                 var got = Posix.Receive(_socket, _buffer);
                 // Changes were lost for want of room: everything is read again.
-                if (got.Errno == Errno.ENOBUFS) Follow(_interface);
+                if (got.Errno == Errno.ENOBUFS)
+                {
+                    OverrunCount++;
+                    Follow(_interface);
+                }
                 if (got.IsError) break;
                 (_at, _end) = (0, got.Int32);
             }
             while (_at < _end && count < changes.Length)
             {
-                if (TryTake(out changes[count])) count++;
+                if (!TryTake(out changes[count])) continue;
+                Remember(changes[count]);
+                count++;
             }
+            while (count < changes.Length && _gone.TryDequeue(out changes[count])) count++;
         }
         return count;
     }
@@ -112,6 +133,42 @@ internal sealed class KernelTables : ITableSource, IDisposable
         return default;
     }
 
+    private void BeginDumps()
+    {
+        (_isDumping, _dumpsAgain) = (true, false);
+        _dumps.Clear();
+        _dumps.Enqueue(GetRoute);
+        Dump(GetNeighbour);
+    }
+
+    private void OnDumped()
+    {
+        if (_dumpsAgain)
+        {
+            BeginDumps();
+            return;
+        }
+        if (_dumps.TryDequeue(out var next))
+        {
+            Dump(next);
+            return;
+        }
+        _isDumping = false;
+        foreach (var (what, generation) in _told)
+        {
+            if (generation == _generation) continue;
+            _gone.Enqueue(new TableChange(what.Kind, IsRemoved: true, what.Prefix, what.Gateway, default, 0));
+            _told.Remove(what);
+        }
+    }
+
+    private void Remember(in TableChange change)
+    {
+        var what = (change.Kind, change.Prefix, change.Gateway);
+        if (change.IsRemoved) _told.Remove(what);
+        else if (_told.Count < ToldCountMax || _told.ContainsKey(what)) _told[what] = _generation;
+    }
+
     private void Dump(ushort kind)
     {
         Span<byte> request = stackalloc byte[Header + RouteHeader];
@@ -148,8 +205,8 @@ internal sealed class KernelTables : ITableSource, IDisposable
                 return TryNeighbour(message, kind == DeleteNeighbour, out change);
             case NewRoute or DeleteRoute when message.Length >= RouteHeader:
                 return TryRoute(message, kind == DeleteRoute, out change);
-            case Done when _dumps.TryDequeue(out var next):
-                Dump(next);
+            case Done:
+                OnDumped();
                 return false;
             case Error:
             default:

@@ -22,12 +22,15 @@ public sealed class XdpLink : ILink
     private readonly NetworkNamespace _space;
     private readonly XdpQueue?[] _queues;
     private readonly List<XdpSocket> _sockets = [];
+    private readonly HashSet<IpAddress> _steered = [];
     private readonly PortReservation _reserved = new();
+    private readonly SharedPorts? _ports;
     private readonly Lock _gate = new();
     private XdpAttachment? _attachment;
     private KernelTables? _tables;
     private int _control;
     private int _epoch;
+    private bool _wasUp;
 
     private XdpLink(string name, XdpOptions options, NetworkNamespace space)
     {
@@ -35,6 +38,7 @@ public sealed class XdpLink : ILink
         _queues = new XdpQueue?[options.QueueCount];
         _control = -1;
         Steering = new XdpSteering(options.FirstQueue + options.QueueCount, options.Traffic);
+        if (options.Traffic is { All: false, AllBut: false, TcpPorts.Count: 0, UdpPorts.Count: 0 }) _ports = new SharedPorts(space, Steering);
     }
 
     /// <inheritdoc/>
@@ -82,13 +86,34 @@ public sealed class XdpLink : ILink
             {
                 if (_control < 0) return false;
                 Look();
-                return _attachment is not null && TapDevice.IsUp(_control, Name);
+                var isUp = _attachment is not null && TapDevice.IsUp(_control, Name);
+                if (isUp && !_wasUp)
+                {
+                    MacAddress = TapDevice.ReadAddress(_control, Name) ?? MacAddress;
+                    _tables?.Follow(_attachment!.Facts.Index);
+                }
+                return _wasUp = isUp;
             }
         }
     }
 
     /// <summary>The kernel's neighbours and routes of the interface, where we share an address with it; null where all our addresses are our own.</summary>
     public ITableSource? Tables => _tables;
+
+    /// <summary>
+    /// The kernel's addresses on the interface, link-local ones aside, for a network that names none: then it shares them. None where everything
+    /// is ours.
+    /// </summary>
+    public IReadOnlyList<IpPrefix> Addresses => _options.Traffic.All ? [] : _space.Run(() => KernelAddresses().Where(static a => !a.Address.IsLinkLocal || a.Address.IsIPv4).ToList());
+
+    /// <summary>Whether the kernel speaks on the interface as well.</summary>
+    public bool SharesMacAddress => !_options.Traffic.All;
+
+    /// <summary>Where no ports are named, those of shared addresses follow the stack's listeners and UDP sockets.</summary>
+    public IPortKeeper? Ports => _tables is null ? null : _ports;
+
+    /// <summary>Where ports follow listeners: 61,000 to 65,535, from which Linux picks none by itself.</summary>
+    public (ushort Min, ushort Max)? EphemeralPorts => Ports is null ? null : (SharedPorts.Ephemeral.First, SharedPorts.Ephemeral.Last);
 
     internal KernelTables? KernelTables => _tables;
 
@@ -148,16 +173,17 @@ public sealed class XdpLink : ILink
 
     /// <summary>
     /// Steers an address of the network: one that the kernel does not have on the interface becomes ours, and of one that it has the ports of
-    /// <see cref="XdpTraffic"/> do.
+    /// <see cref="XdpTraffic"/> do, or where that names none, the ports that the stack listens on.
     /// </summary>
-    /// <exception cref="IOException">The kernel has the address, and the options name no ports.</exception>
+    /// <exception cref="IOException">A named port is in use by a program of the kernel's.</exception>
     public void OnAddress(IpAddress address)
     {
         var traffic = _options.Traffic;
         if (traffic.All || traffic.OwnAddresses.Contains(address) || traffic.SharedAddresses.Contains(address)) return;
-        if (!_space.Run(() => IsTheKernels(address))) Steering.AddOwnAddress(address);
-        else if (traffic.TcpPorts.Count + traffic.UdpPorts.Count > 0 || traffic.AllBut) Share(address);
-        else throw new IOException($"{address} is the kernel's own address on '{Name}': give the network another one, or say which ports of it are ours (xdp:{Name},tcp=443)");
+        if (_steered.Contains(address)) return;
+        if (_space.Run(() => KernelAddresses().Any(has => has.Address == address))) Share(address);
+        else Steering.AddOwnAddress(address);
+        _steered.Add(address);
     }
 
     /// <summary>What the kernel counted at a queue: what it dropped for want of chunks or room, and descriptors that it refused.</summary>
@@ -181,6 +207,7 @@ public sealed class XdpLink : ILink
         }
         _tables?.Dispose();
         _reserved.Dispose();
+        _ports?.Dispose();
         Steering.Dispose();
         _space.Dispose();
     }
@@ -244,15 +271,18 @@ public sealed class XdpLink : ILink
     {
         // What is answered to the shared address is the kernel's: it must ask for us, and we take what it knows.
         _tables ??= new KernelTables(_attachment!.Facts.Index);
+        _ports?.AddAddress(address);
         if (_options.Traffic.AllBut) return;
         _reserved.Add(address, _options.Traffic.TcpPorts, udp: false);
         _reserved.Add(address, _options.Traffic.UdpPorts, udp: true);
     }
 
-    private bool IsTheKernels(IpAddress address) =>
+    private IEnumerable<IpPrefix> KernelAddresses() =>
         System.Net.NetworkInformation.NetworkInterface.GetAllNetworkInterfaces()
             .Where(one => one.Name == Name)
-            .Any(one => one.GetIPProperties().UnicastAddresses.Any(has => !has.Address.IsIPv6Multicast && IpAddress.FromIPAddress(has.Address) == address));
+            .SelectMany(static one => one.GetIPProperties().UnicastAddresses)
+            .Where(static has => !has.Address.IsIPv6Multicast)
+            .Select(static has => new IpPrefix(IpAddress.FromIPAddress(has.Address), has.PrefixLength));
 
     private InterfaceFacts Find()
     {
@@ -297,7 +327,6 @@ public sealed class XdpLink : ILink
         {
             Volatile.Write(ref _attachment, _space.Run(() => XdpAttachment.Attach(Find(), Steering.Maps, _options.Mode)));
             MacAddress = _attachment!.Facts.MacAddress;
-            _tables?.Follow(index);
             Volatile.Write(ref _epoch, _epoch + 1);
             LastFailure = null;
         }

@@ -122,13 +122,38 @@ public sealed class XdpSteeringTests : IDisposable
     }
 
     [Fact]
-    public void AddressOfTheKernelWithoutPortsIsRefusedWithAnAdvice()
+    public void InterfaceWithAProgramIsRefusedWithAnAdvice()
     {
         Open(new XdpOptions());
-        var e = Assert.Throws<IOException>(() => _link!.OnAddress(VethFixture.Near4));
-        Assert.Contains("xdp:near0,tcp=443", e.Message, StringComparison.Ordinal);
         var taken = Assert.Throws<IOException>(() => _veth.OpenNear());
         Assert.Contains("has an XDP program already", taken.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void WithoutNamedPortsThoseThatTheStackUsesAreOurs()
+    {
+        Open(new XdpOptions());
+        Assert.Contains(new IpPrefix(VethFixture.Near4, 24), _link!.Addresses);
+        Assert.Null(_link.Ports);
+        _link.OnAddress(VethFixture.Near4);
+        var ports = _link.Ports!;
+        using var other = _veth.NearSocket(SocketType.Dgram);
+        other.Bind(VethEnd(VethFixture.Near4, 9_000));
+        Assert.False(ports.TryOpenPort(udp: true, 9_000));
+        // Used twice, it is ours until the second has ended.
+        Assert.True(ports.TryOpenPort(udp: true, OurPort) && ports.TryOpenPort(udp: true, OurPort));
+        ports.ClosePort(udp: true, OurPort);
+        using var datagrams = _veth.FarSocket(SocketType.Dgram);
+        datagrams.SendTo("x"u8, VethEnd(VethFixture.Near4, OurPort));
+        Assert.Equal("x", Encoding.ASCII.GetString(Next(frame => IsTo(frame, Udp, OurPort)), 42, 1));
+        using var kernel = _veth.NearSocket(SocketType.Dgram);
+        Assert.Throws<SocketException>(() => kernel.Bind(VethEnd(VethFixture.Near4, OurPort)));
+        ports.ClosePort(udp: true, OurPort);
+        kernel.Bind(VethEnd(VethFixture.Near4, OurPort));
+        kernel.ReceiveTimeout = 10_000;
+        datagrams.SendTo("yz"u8, VethEnd(VethFixture.Near4, OurPort));
+        Assert.Equal(2, kernel.Receive(new byte[8]));
+        Assert.Equal(((ushort)61_000, (ushort)65_535), _link.EphemeralPorts!.Value);
     }
 
     [Fact]
