@@ -1,0 +1,80 @@
+// "peregrine serve" on links beside a kernel: a veth pair between two namespaces, curl on the far side.
+using System.Diagnostics;
+
+namespace Peregrine.Cli.Tests;
+
+public sealed class ServeLinkTests : IDisposable
+{
+    private static int s_made;
+
+    private readonly string _near = $"pg{Environment.ProcessId}n{Interlocked.Increment(ref s_made)}", _far = $"pg{Environment.ProcessId}f{s_made}";
+    private readonly List<string> _namespaces = [];
+
+    public void Dispose()
+    {
+        foreach (var name in _namespaces) Run("ip", "netns", "del", name);
+    }
+
+    [Fact]
+    public async Task APortOfTheMachinesOwnAddressIsServedOverXdpWithoutAnyConfiguration()
+    {
+        MakePair();
+        using var scratch = new Scratch();
+        using var serve = Tool.Start(scratch.Path, ["ip", "netns", "exec", _near], "serve", "--link", "xdp:near0,tcp=8080", "--port", "8080", "--https-port", "0");
+        Assert.Contains("http://10.97.0.2:8080/", await serve.ReadUntilAsync("serving"), StringComparison.Ordinal);
+        await serve.ReadUntilAsync("Ctrl-C ends it");
+        Assert.Contains("<h1>It flies</h1>", Curl("http://10.97.0.2:8080/").Output, StringComparison.Ordinal);
+        // The rest is the kernel's: another port, on which it has nobody (curl's status 7), and echo requests.
+        Assert.Equal(7, Curl("http://10.97.0.2:8081/").Status);
+        Assert.Equal(0, Run("ip", "netns", "exec", _far, "ping", "-n", "-c", "1", "-W", "20", "10.97.0.2").Status);
+        await EndAsync(serve);
+    }
+
+    [Fact]
+    public async Task APageIsServedOverDpdksPacketDevice()
+    {
+        Assert.SkipUnless(Directory.Exists("/usr/lib") && Directory.EnumerateFiles("/usr/lib", "librte_ethdev.so.23*", SearchOption.AllDirectories).Any(), "not run: DPDK 22.11 is not installed");
+        MakePair();
+        // That device cannot say that a checksum is unfinished or a segment uncut.
+        Assert.Equal(0, Run("ip", "netns", "exec", _far, "ethtool", "-K", "far0", "tx", "off", "tso", "off", "gso", "off").Status);
+        using var scratch = new Scratch();
+        using var serve = Tool.Start(scratch.Path, ["ip", "netns", "exec", _near], "serve", "--link", "dpdk:net_af_packet0,iface=near0",
+            "--address", "10.97.0.3/24", "--port", "8080", "--https-port", "0");
+        await serve.ReadUntilAsync("Ctrl-C ends it");
+        Assert.Contains("<h1>It flies</h1>", Curl("http://10.97.0.3:8080/").Output, StringComparison.Ordinal);
+        await EndAsync(serve);
+    }
+
+    private static async Task EndAsync(Tool serve)
+    {
+        serve.Interrupt();
+        var result = await serve.FinishAsync();
+        Assert.True(result.Status == 0, result.ToString());
+    }
+
+    private static (int Status, string Output) Run(params string[] words)
+    {
+        using var process = Process.Start(new ProcessStartInfo(words[0], words[1..]) { RedirectStandardOutput = true })!;
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output);
+    }
+
+    private (int Status, string Output) Curl(string url) => Run("ip", "netns", "exec", _far, "curl", "-sS", "-m", "30", url);
+
+    private void MakePair()
+    {
+        Tool.Need(root: true, "ip", "curl", "ping", "ethtool");
+        foreach (var name in (string[])[_near, _far])
+        {
+            Assert.Equal(0, Run("ip", "netns", "add", name).Status);
+            _namespaces.Add(name);
+        }
+        foreach (var line in (string[])
+            [
+                $"-n {_near} link add near0 type veth peer name far0 netns {_far}", $"-n {_near} address add 10.97.0.2/24 dev near0", $"-n {_far} address add 10.97.0.1/24 dev far0",
+                $"-n {_near} link set near0 up", $"-n {_far} link set far0 up",
+            ])
+            Assert.Equal(0, Run(["ip", .. line.Split(' ')]).Status);
+    }
+}
