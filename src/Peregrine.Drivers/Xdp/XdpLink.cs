@@ -320,6 +320,8 @@ public sealed class XdpLink : ILink
         {
             _attachment.Dispose();
             Volatile.Write(ref _attachment, null);
+            // Whoever comes back has come up anew, also when nobody asked meanwhile whether it was down.
+            _wasUp = false;
             Volatile.Write(ref _epoch, _epoch + 1);
         }
         if (index == 0) return;
