@@ -40,6 +40,7 @@ public sealed class RfcTableTests
     [InlineData("docs/rfc/4015.md")]
     [InlineData("docs/rfc/5682.md")]
     [InlineData("docs/rfc/7765.md")]
+    [InlineData("docs/rfc/8257.md")]
     [InlineData("docs/rfc/9406.md")]
     [InlineData("docs/rfc/9937.md")]
     public void RowsAreTrueToTheSources(string path)

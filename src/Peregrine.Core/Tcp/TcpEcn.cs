@@ -29,26 +29,46 @@ internal static class TcpEcn
     private const TcpFlags Setup = TcpFlags.Ece | TcpFlags.Cwr;
 
     /// <summary>RFC 3168 §6.1.1: the bits of our SYN. A SYN that is repeated asks for nothing (RFC 3168 §6.1.1.1): a path may drop those that do.</summary>
-    internal static TcpFlags SynBits(TcpSettings settings, bool isRepeated) => settings.Ecn == TcpEcnMode.On && !isRepeated ? Setup : TcpFlags.None;
+    internal static TcpFlags SynBits(TcpSettings settings, bool isRepeated) => Asks(settings) && !isRepeated ? Setup : TcpFlags.None;
 
-    /// <summary>RFC 3168 §6.1.1: whether a SYN asks for ECN and may have it. A SYN that is marked itself comes from something else.</summary>
+    /// <summary>RFC 8257 §3.6: SYNs of DCTCP are ECN-capable themselves, or a switch that marks early would drop them.</summary>
+    internal static byte SynEcn(TcpSettings settings, TcpFlags bits) => IsDctcp(settings) && (bits & TcpFlags.Ece) != 0 ? Ect0 : (byte)0;
+
+    // DCTCP is nothing without ECN.
+    private static bool Asks(TcpSettings settings) => settings.Ecn == TcpEcnMode.On || (settings.Ecn == TcpEcnMode.Accept && IsDctcp(settings));
+
+    private static bool IsDctcp(TcpSettings settings) => settings.CongestionControl == "dctcp";
+
+    /// <summary>
+    /// RFC 3168 §6.1.1: whether a SYN asks for ECN and may have it. A SYN that is marked itself comes from something else, but for DCTCP
+    /// (RFC 8257 §3.6).
+    /// </summary>
     internal static bool IsGranted(TcpSettings settings, in SegmentArrival syn, in ReceivedPacket packet) =>
-        settings.Ecn != TcpEcnMode.Off && (syn.Flags & Setup) == Setup && (packet.TrafficClass & Mask) == 0;
+        settings.Ecn != TcpEcnMode.Off && (syn.Flags & Setup) == Setup && ((packet.TrafficClass & Mask) == 0 || IsDctcp(settings));
 
     /// <summary>RFC 3168 §6.1.1: the SYN-ACK grants it by ECE alone; both bits are an echo by something that knows no ECN.</summary>
     internal static void OnSynAck(TcbRef t, TcpSettings settings, in SegmentArrival s)
     {
-        if (settings.Ecn == TcpEcnMode.On && t.C.Backoff == 0 && (s.Flags & Setup) == TcpFlags.Ece) t.K.Recovery.Flags |= RecoveryFlags.EcnAgreed;
+        if (Asks(settings) && t.C.Backoff == 0 && (s.Flags & Setup) == TcpFlags.Ece) t.K.Recovery.Flags |= RecoveryFlags.EcnAgreed;
     }
 
     /// <summary>RFC 3168 §6.1.3: a data segment's mark is echoed on every ACK until the sender says CWR.</summary>
     internal static void OnText(TcbRef t, in SegmentArrival s, in ReceivedPacket packet, ref TcpExtCounters counters)
     {
         ref var flags = ref t.K.Recovery.Flags;
+        var isMarked = (packet.TrafficClass & Mask) == Ce;
+        if (isMarked) counters.InCEPkts++;
+        if (t.K.Recovery.Algorithm == Congestion.CongestionAlgorithm.Dctcp)
+        {
+            // RFC 8257 §3.2: every ACK says whether the latest segment was marked; a change is told at once, so that the sender can
+            // count the bytes on both sides of it.
+            if (isMarked == ((flags & RecoveryFlags.EcnEchoing) != 0)) return;
+            flags ^= RecoveryFlags.EcnEchoing;
+            t.C.Flags |= TcbFlags.AckNow;
+            return;
+        }
         if ((s.Flags & TcpFlags.Cwr) != 0) flags &= ~RecoveryFlags.EcnEchoing;
-        if ((packet.TrafficClass & Mask) != Ce) return;
-        counters.InCEPkts++;
-        flags |= RecoveryFlags.EcnEchoing;
+        if (isMarked) flags |= RecoveryFlags.EcnEchoing;
     }
 
     /// <summary>RFC 3168 §6.1.2, RFC 3168 §6.1.5: new data are ECN-capable, retransmissions are not; the first after a reduction says so.</summary>

@@ -293,6 +293,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
             Window = (ushort)Math.Min(c.ReceiveBuffer, ushort.MaxValue),
         };
         if (!answer) plan.Flags |= TcpEcn.SynBits(settings, c.Backoff > 0);
+        plan.Ecn = TcpEcn.SynEcn(settings, plan.Flags);
         // RFC 9293 SHLD-5, MAY-3, MUST-65: the MSS option goes on every SYN and on nothing else.
         plan.Options.Mss = TcpHandshake.AnnouncedMss(c.Local, c.Path, settings);
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);

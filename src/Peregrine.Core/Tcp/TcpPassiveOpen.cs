@@ -347,6 +347,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         };
         // RFC 3168 §6.1.1.
         if ((record.Flags & SynFlags.Ecn) != 0) plan.Flags |= TcpFlags.Ece;
+        plan.Ecn = TcpEcn.SynEcn(settings, plan.Flags);
         plan.Options.Mss = TcpHandshake.AnnouncedMss(record.Local, record.Path, settings);
         if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(stamp, record.TsRecent);
         if ((record.Flags & SynFlags.Sack) != 0) plan.Options.SackPermitted = true;

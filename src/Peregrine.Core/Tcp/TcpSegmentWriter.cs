@@ -93,7 +93,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         TcpHeader.WriteChecksum(head, local, remote, WriteHeader(head, plan, localPort, remotePort), 0);
         _x.Counters.SegmentsSent++;
         var defaults = _x.Options.Tcp;
-        Describe(local, remote, defaults.TrafficClass, defaults.HopLimit, out var how);
+        Describe(local, remote, defaults.TrafficClass | plan.Ecn, defaults.HopLimit, out var how);
         _x.Ip.Output(ref frame, how, path, now);
         return true;
     }

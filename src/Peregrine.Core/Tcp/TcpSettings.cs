@@ -61,7 +61,10 @@ public sealed record TcpSettings
     /// <summary>How long an abandoned connection may stay in FIN-WAIT-2, in milliseconds, 1,000 to 120,000. Default 60,000.</summary>
     public int FinWait2TimeoutMs { get; init; } = 60_000;
 
-    /// <summary>The congestion control's name: "cubic" (default) or "reno".</summary>
+    /// <summary>
+    /// The congestion control's name: "cubic" (default), "reno", or "dctcp" (RFC 8257), which is for networks under one administration and
+    /// asks for ECN by itself.
+    /// </summary>
     public string CongestionControl { get; init; } = "cubic";
 
     /// <summary>Segments are spaced in time instead of leaving in bursts. Default <see cref="TcpPacingMode.Auto"/>.</summary>
@@ -156,7 +159,7 @@ public sealed record TcpSettings
         if ((TrafficClass & 3) != 0)
             throw new ArgumentOutOfRangeException(nameof(TrafficClass), TrafficClass, "TrafficClass must leave its two ECN bits zero: a multiple of 4.");
         if (!Congestion.CongestionControl.TryParse(CongestionControl, out _))
-            throw new ArgumentOutOfRangeException(nameof(CongestionControl), CongestionControl, "CongestionControl must be one of: cubic, reno.");
+            throw new ArgumentOutOfRangeException(nameof(CongestionControl), CongestionControl, "CongestionControl must be one of: cubic, reno, dctcp.");
     }
 
     internal Duration FinWait2Timeout => Duration.FromMilliseconds(FinWait2TimeoutMs);

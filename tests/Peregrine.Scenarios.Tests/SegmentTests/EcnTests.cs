@@ -147,9 +147,45 @@ public sealed class EcnTests
         Assert.Equal(granted ? 2 : 0, p.Take().Ecn);
     }
 
-    private static TcpHandle Accept(Peer p, TcpFlags bits, TcpEcnMode mode, byte ip, out Answer synAck)
+    [Fact]
+    // RFC 8257 §3.2: every ACK says whether the latest segment was marked, a change at once, and CWR changes nothing of it.
+    public void ADctcpReceiverTellsEveryChangeOfMarks()
     {
-        p.Listen(TcpSettings.Default with { Ecn = mode });
+        using var p = new Peer();
+        Accept(p, Ece | Cwr, TcpEcnMode.Accept, 2, out var synAck, "dctcp");
+        Assert.Equal((Ece, 2), (synAck.Flags & (Ece | Cwr), synAck.Ecn));
+        for (var i = 0; i < 40; i++)
+        {
+            p.SendNext(Mss);
+            p.Inbox.Clear();
+        }
+        p.Advance(100);
+        p.Inbox.Clear();
+        foreach (var (ecn, echo) in new[] { (3, Ece), (2, TcpFlags.None), (3, Ece) })
+        {
+            p.Ecn = (byte)ecn;
+            p.SendNext(100, Peer.Ack | Cwr);
+            Assert.Equal(echo, p.Take().Flags & Ece);
+            // No change: the ACK may wait, and says the same.
+            p.SendNext(100);
+            p.ExpectSilence();
+            p.Advance(100);
+            Assert.Equal(echo, p.Take().Flags & Ece);
+        }
+    }
+
+    [Fact]
+    // RFC 8257 §3.6: DCTCP asks for ECN by itself, on a SYN that is ECN-capable.
+    public void ADctcpSynIsEcnCapable()
+    {
+        using var p = new Peer();
+        p.Connect(out var syn, TcpSettings.Default with { CongestionControl = "dctcp" });
+        Assert.Equal((Ece | Cwr, 2), (syn.Flags & (Ece | Cwr), syn.Ecn));
+    }
+
+    private static TcpHandle Accept(Peer p, TcpFlags bits, TcpEcnMode mode, byte ip, out Answer synAck, string control = "cubic")
+    {
+        p.Listen(TcpSettings.Default with { Ecn = mode, CongestionControl = control });
         p.Ecn = ip;
         p.Send(Peer.Syn | bits, p.Iss, options: Peer.Offer());
         p.Ecn = 0;

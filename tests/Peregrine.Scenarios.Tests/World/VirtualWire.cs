@@ -20,6 +20,9 @@ public sealed record WireOptions
     /// <summary>Bits a second; 0 for no limit.</summary>
     public long RateBitsPerSecond { get; init; }
 
+    /// <summary>With so many frames waiting for the rate, ECN-capable ones are marked (IPv4 over Ethernet only); 0 for never.</summary>
+    public int MarkFramesMin { get; init; }
+
     /// <summary>Frames that may wait for the rate.</summary>
     public int QueueFramesMax { get; init; } = 256;
 }
@@ -36,6 +39,11 @@ public sealed class VirtualWire(WireOptions options, ulong seed)
     public long Sent { get; private set; }
 
     public long Lost { get; private set; }
+
+    public long Marked { get; private set; }
+
+    /// <summary>Most frames of one size that have waited.</summary>
+    public long QueueMax { get; set; }
 
     /// <summary>Says whether a frame is to be dropped, besides the random losses; gets its number and bytes.</summary>
     public Func<long, byte[], bool>? DropWhen { get; set; }
@@ -63,6 +71,8 @@ public sealed class VirtualWire(WireOptions options, ulong seed)
                 Lost++;
                 return;
             }
+            if (Options.MarkFramesMin > 0 && _busyUntil > now && (_busyUntil - now).Nanoseconds > time.Nanoseconds * Options.MarkFramesMin) Mark(frame);
+            QueueMax = Math.Max(QueueMax, _busyUntil > now ? (_busyUntil - now).Nanoseconds / time.Nanoseconds : 0);
             departure = Instant.Max(now, _busyUntil) + time;
             _busyUntil = departure;
         }
@@ -84,6 +94,19 @@ public sealed class VirtualWire(WireOptions options, ulong seed)
         var at = departure + Options.Delay;
         if (Options.Jitter.Nanoseconds > 0) at += new Duration((long)(Random64() % (ulong)Options.Jitter.Nanoseconds));
         _onTheWay.Enqueue(frame, (at.Nanoseconds, _order++));
+    }
+
+    // Congestion experienced (RFC 3168 §5), with the header's checksum made good (RFC 1624).
+    private void Mark(byte[] frame)
+    {
+        if (frame[12] != 8 || frame[13] != 0 || (frame[15] & 3) is 0 or 3) return;
+        var sum = (uint)((frame[24] << 8) | frame[25]) + (uint)(frame[15] & 3);
+        frame[15] |= 3;
+        sum += 0xFFFF - 3;
+        sum = (sum & 0xFFFF) + (sum >> 16);
+        sum = (sum & 0xFFFF) + (sum >> 16);
+        (frame[24], frame[25]) = ((byte)(sum >> 8), (byte)sum);
+        Marked++;
     }
 
     private bool Chance(int perMille) => perMille > 0 && Next(1000) < perMille;

@@ -12,12 +12,15 @@ internal enum CongestionAlgorithm : byte
 
     /// <summary>RFC 5681 and RFC 6582.</summary>
     NewReno,
+
+    /// <summary>RFC 8257.</summary>
+    Dctcp,
 }
 
 /// <summary>How a sender's window opens and closes.</summary>
 internal abstract class CongestionControl
 {
-    private static readonly CongestionControl[] s_all = [new Cubic(), new NewReno()];
+    private static readonly CongestionControl[] s_all = [new Cubic(), new NewReno(), new Dctcp()];
 
     /// <summary>The name by which a connection chooses it.</summary>
     internal abstract string Name { get; }
@@ -55,6 +58,11 @@ internal abstract class CongestionControl
 
     /// <summary>The retransmission timer expired for the first time for this data: sets Ssthresh, leaves Cwnd to loss recovery.</summary>
     internal abstract void OnTimeout(ref Tcb c, ref TcbCold k, uint flightSize);
+
+    /// <summary>An ACK of a connection that agreed on ECN: how much it acknowledged, and whether it echoes marks.</summary>
+    internal virtual void OnEcnFeedback(ref Tcb c, ref TcbCold k, uint acked, bool isMarked)
+    {
+    }
 
     /// <summary>The peer echoed congestion marks (RFC 3168 §6.1.2), at most once a round trip: sets Ssthresh and Cwnd.</summary>
     internal abstract void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize);

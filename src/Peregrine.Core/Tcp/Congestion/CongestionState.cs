@@ -46,6 +46,34 @@ internal struct CongestionState
         set => CwndPrior = value;
     }
 
+    /// <summary>DCTCP.Alpha (RFC 8257 §3.3) in units of 1/65,536.</summary>
+    internal uint MarkedShare
+    {
+        readonly get => Wmax;
+        set => Wmax = value;
+    }
+
+    /// <summary>DCTCP.WindowEnd, a sequence number; 0 before the first window.</summary>
+    internal uint WindowEnd
+    {
+        readonly get => K;
+        set => K = value;
+    }
+
+    /// <summary>DCTCP.BytesAcked.</summary>
+    internal uint WindowAcked
+    {
+        readonly get => Elapsed;
+        set => Elapsed = value;
+    }
+
+    /// <summary>DCTCP.BytesMarked.</summary>
+    internal uint WindowMarked
+    {
+        readonly get => West;
+        set => West = value;
+    }
+
     /// <summary>Forgets what HyStart++ kept: CUBIC finds its fields as at the start.</summary>
     internal void ClearSlowStart() => (AckedBytes, K, West, CwndPrior) = (0, 0, 0, 0);
 

@@ -268,13 +268,15 @@ internal sealed class LossRecovery
     /// <returns>When to ask once more; zero for never.</returns>
     internal Duration OnReorderingTimeout(ref Tcb c, ref TcbCold k, Instant now) => _phases.OnReorderingTimeout(ref c, ref k, now);
 
-    /// <summary>RFC 3168 §6.1.2: the peer echoed a mark: reduces the window, once a round trip, and not within a recovery.</summary>
-    internal void OnEcnEcho(ref Tcb c, ref TcbCold k)
+    /// <summary>An ACK of a connection that agreed on ECN. RFC 3168 §6.1.2: an echo reduces the window, once a round trip, not within a recovery.</summary>
+    internal void OnEcnFeedback(ref Tcb c, ref TcbCold k, uint acked, bool isEcho)
     {
         ref var r = ref k.Recovery;
-        if ((r.Flags & RecoveryFlags.EcnAgreed) == 0 || r.Phase >= RecoveryPhase.Recovery || r.Head == RecordPool.None) return;
+        var control = CongestionControl.Of(r.Algorithm);
+        control.OnEcnFeedback(ref c, ref k, acked, isEcho);
+        if (!isEcho || r.Phase >= RecoveryPhase.Recovery || r.Head == RecordPool.None) return;
         if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
-        CongestionControl.Of(r.Algorithm).OnEcnEcho(ref c, ref k, FlightAtLoss(c));
+        control.OnEcnEcho(ref c, ref k, FlightAtLoss(c));
         r.RecoveryPoint = c.Snd.Max;
         r.Flags |= RecoveryFlags.EcnResponded | RecoveryFlags.EcnReduced;
         Counters.TCPEcnReductions++;

@@ -73,6 +73,7 @@ public sealed class NewRenoTests
     [InlineData("reno", true)]
     [InlineData("newreno", true)]
     [InlineData("cubic", true)]
+    [InlineData("dctcp", true)]
     [InlineData("bbr", false)]
     public void AlgorithmsHaveNames(string name, bool exists)
     {
