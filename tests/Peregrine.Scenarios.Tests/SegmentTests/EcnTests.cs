@@ -109,6 +109,24 @@ public sealed class EcnTests
     }
 
     [Fact]
+    // RFC 3168 §6.1.2: a loss in the window of data whose mark was answered is repaired, and reduces no further; one in the next does.
+    public void ALossInAWindowThatAMarkHasReducedReducesNoFurther()
+    {
+        using var p = new Peer();
+        var t = Accept(p, Ece | Cwr, TcpEcnMode.Accept, 0, out _);
+        p.Write(t, 8 * Mss);
+        for (var i = 0; i < 8; i++) p.Take();
+        var start = p.HostNext - (8u * Mss);
+        p.Advance(20);
+        p.Send(Peer.Ack | Ece, ack: start + Mss);
+        Assert.True(p.Tcp.TryGetInfo(t, p.Now, out var marked));
+        for (var i = 0; i < 3; i++) p.Send(Peer.Ack | Ece, ack: start + Mss);
+        Assert.Equal(start + Mss, p.Take().Seq);
+        Assert.True(p.Tcp.TryGetInfo(t, p.Now, out var lost));
+        Assert.Equal((marked.SlowStartThreshold, 1L), (lost.SlowStartThreshold, p.Tcp.Counters.SegmentsRetransmitted));
+    }
+
+    [Fact]
     // RFC 3168 §6.1.5: what is sent again is not ECN-capable.
     public void ARetransmissionIsNotEcnCapable()
     {

@@ -161,7 +161,9 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         if (hasEpisode && settings.MayUndo) Undo.Begin(c, k, ref r, ref _pool.Episode(r.Episode));
         if (isSack) Counters.TCPSackRecovery++;
         else Counters.TCPRenoRecovery++;
-        CongestionControl.Of(r.Algorithm).OnLoss(ref c, ref k, LossRecovery.FlightAtLoss(c));
+        // RFC 3168 §6.1.2, RFC 8257 §3.5: one reduction for a window of data, be it for marks or for losses.
+        if ((r.Flags & RecoveryFlags.EcnResponded) == 0 || !c.Snd.Una.IsBefore(r.RecoveryPoint))
+            CongestionControl.Of(r.Algorithm).OnLoss(ref c, ref k, LossRecovery.FlightAtLoss(c));
         FastRecovery.Begin(ref c, ref r, _board[r.Head], isSack, _recovery.IsRack(c, k));
         r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending | RecoveryFlags.EcnResponded);
         if (!isSack || !hasEpisode) return;
