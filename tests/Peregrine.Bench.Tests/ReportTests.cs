@@ -81,4 +81,17 @@ public sealed class ReportTests
 
     [Fact]
     public void OneSideAloneHasAPageToo() => Assert.DoesNotContain("At a glance", HtmlReport.Create([Result() with { Sides = [Result().Sides[0]] }]), StringComparison.Ordinal);
+
+    [Fact]
+    public void WhatGotSlowerIsNamedAndWhatIsWithinNoiseIsNot()
+    {
+        var result = Result();
+        Assert.Empty(Guard.Regressions(result));
+        var turned = result with { Sides = [result.Sides[1], result.Sides[0]] };
+        var lines = Guard.Regressions(turned).ToArray();
+        Assert.Equal(3, lines.Length);
+        Assert.StartsWith("http, c=64 <&>: operations/s is 0.50", lines[0], StringComparison.Ordinal);
+        // Latencies were the same on both.
+        Assert.DoesNotContain(lines, static line => line.Contains("p50", StringComparison.Ordinal));
+    }
 }

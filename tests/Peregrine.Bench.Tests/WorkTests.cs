@@ -56,4 +56,14 @@ public sealed class WorkTests
     [Fact]
     public void AnUnknownPeerIsRefusedWithThoseThatThereAre() =>
         Assert.Equal("--peer is \"apache\"; it must be k, nginx, kestrel, none, or the path of a program.", Assert.Throws<ArgumentException>(() => Peers.Find("apache")).Message);
+
+    [Fact]
+    public void AWorkIsToldToAnotherBuildWithAllItsSettings()
+    {
+        var work = new BenchWork { Kind = WorkKind.Http, Connections = 7, NewConnection = true, Closer = Closer.Server, Seconds = 0.25, LossPercent = 0.5 };
+        var line = string.Join(' ', ToolBed.Arguments("memory", work));
+        Assert.StartsWith("bench http --link memory --peer none --pairs 1 --connections 7 ", line, StringComparison.Ordinal);
+        foreach (var part in new[] { "--seconds 0.25", "--loss 0.5", "--closer server", "--new-connection", "--spin false" }) Assert.Contains(part, line, StringComparison.Ordinal);
+        Assert.DoesNotContain("--reverse", line, StringComparison.Ordinal);
+    }
 }

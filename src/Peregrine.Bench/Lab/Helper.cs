@@ -80,6 +80,17 @@ internal sealed class Helper : IAsyncDisposable
         return line.StartsWith("error ", StringComparison.Ordinal) ? throw new IOException($"{_name}: {line[6..]}") : line;
     }
 
+    /// <summary>Waits for the end of a program that is asked nothing.</summary>
+    /// <exception cref="IOException">It failed; the message has what it said.</exception>
+    internal async Task FinishAsync(CancellationToken cancel)
+    {
+        var output = await _process.StandardOutput.ReadToEndAsync(cancel).ConfigureAwait(false);
+        await _process.WaitForExitAsync(cancel).ConfigureAwait(false);
+        string errors;
+        lock (_errors) errors = _errors.ToString().Trim();
+        if (_process.ExitCode != 0) throw new IOException($"{_name} failed: {(errors.Length > 0 ? errors : output.Trim())}");
+    }
+
     internal async Task WriteLineAsync(string line)
     {
         await _process.StandardInput.WriteLineAsync(line).ConfigureAwait(false);

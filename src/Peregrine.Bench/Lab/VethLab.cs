@@ -103,6 +103,8 @@ internal sealed class VethLab : IDisposable
             if (!name.StartsWith("napi/" + device, StringComparison.Ordinal)) continue;
             var id = Path.GetFileName(thread);
             Helper.Run("taskset", "-p", "-c", "0", id);
+            // As an interrupt would: it goes before whoever runs there. Else a server that spins on the same processor has it for a whole time slice.
+            Helper.Run("chrt", "-f", "-p", "1", id);
             _napiThreads.Add(int.Parse(id, CultureInfo.InvariantCulture));
         }
     }

@@ -48,6 +48,11 @@ internal static class BenchCommand
     private static readonly Option<bool> s_quick = new("--quick") { Description = "Shorter and fewer runs" };
     private static readonly Option<string?> s_output = new("--output", "-o") { Description = "Write results as JSON into this folder (all: also report.html)" };
 
+    private static readonly Option<string?> s_against = new("--against")
+    {
+        Description = "Another build's Peregrine.Cli.dll: runs of both alternate, and the status is 1 when this one got slower by more than noise (bench/guard calls it)",
+    };
+
     internal static IEnumerable<Command> Create()
     {
         s_name.AcceptOnlyFromAmong(s_names);
@@ -60,7 +65,7 @@ internal static class BenchCommand
             + "  peregrine bench http -c 64 --link tap --peer nginx\n"
             + "  peregrine bench all --quick --output results      all works and a report (as root for the kernel's side)")
         {
-            s_name, s_link, s_peer, s_placement, s_connections, s_pipeline, s_bytes, s_new, s_closer, s_reverse, s_rate, s_loss, s_spin, s_seconds, s_warmUp, s_pairs, s_quick, s_output,
+            s_name, s_link, s_peer, s_placement, s_connections, s_pipeline, s_bytes, s_new, s_closer, s_reverse, s_rate, s_loss, s_spin, s_seconds, s_warmUp, s_pairs, s_quick, s_output, s_against,
         };
         command.SetAction(RunAsync);
         yield return command;
@@ -84,6 +89,7 @@ internal static class BenchCommand
         if (pairs is < 1 or > 99) throw new ArgumentException($"--pairs is {pairs}; it must be from 1 to 99.");
         var output = parsed.GetValue(s_output);
         if (output != null) Directory.CreateDirectory(output);
+        if (parsed.GetValue(s_against) is { } other) return await GuardAsync(parsed, name, other, pairs, output, cancel).ConfigureAwait(false);
         if (name == "idle") return await IdleAsync(parsed.GetValue(s_connections) ?? (quick ? 10_000 : 100_000), cancel).ConfigureAwait(false);
         if (name == "all") return await AllAsync(parsed, quick, pairs, output ?? "bench-results", cancel).ConfigureAwait(false);
 
@@ -118,14 +124,32 @@ internal static class BenchCommand
         return 0;
     }
 
-    private static async Task OneAsync(Bed bed, BenchWork work, int pairs, string? output, CancellationToken cancel)
+    private static async Task<int> GuardAsync(ParseResult parsed, string name, string other, int pairs, string? output, CancellationToken cancel)
+    {
+        if (!File.Exists(other)) throw new FileNotFoundException($"--against is \"{other}\"; there is no such file. bench/guard builds a revision and names it.");
+        if (name == "idle") throw new ArgumentException("'bench idle' has nothing to run in pairs: leave out --against.");
+        var link = Link(parsed);
+        var quick = parsed.GetValue(s_quick);
+        var works = name != "all" ? [Work(parsed, Enum.Parse<WorkKind>(name, ignoreCase: true), quick)] : link == "memory" ? Suite.InMemory(quick) : Suite.OnKernel(quick);
+        var slower = new List<string>();
+        var bed = new ToolBed(link, other);
+        await using (bed.ConfigureAwait(false))
+        {
+            foreach (var work in works) slower.AddRange(Guard.Regressions(await OneAsync(bed, work, pairs, output, cancel).ConfigureAwait(false)));
+        }
+        Console.WriteLine(slower.Count == 0 ? "\nnothing got slower by more than noise" : "\nslower:\n  " + string.Join("\n  ", slower));
+        return slower.Count == 0 ? 0 : 1;
+    }
+
+    private static async Task<BenchResult> OneAsync(Bed bed, BenchWork work, int pairs, string? output, CancellationToken cancel)
     {
         Console.WriteLine($"\n{work.Title}; {bed.Link}; {pairs} runs of {work.Seconds} s each side");
         var result = await bed.MeasureAsync(work, pairs, static line => Console.Error.WriteLine("  " + line), cancel).ConfigureAwait(false);
         Print(result);
-        if (output == null) return;
+        if (output == null) return result;
         var file = string.Concat($"{bed.Link} {work.Title}".Select(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '=' ? c : '-')).Replace("--", "-", StringComparison.Ordinal);
         await File.WriteAllTextAsync(Path.Combine(output, file + ".json"), result.ToJson(), cancel).ConfigureAwait(false);
+        return result;
     }
 
     private static async Task<int> IdleAsync(int connections, CancellationToken cancel)
