@@ -35,6 +35,7 @@ internal static class Program
         root.Subcommands.Add(ScriptCommand.Create());
         foreach (var command in BenchCommand.Create()) root.Subcommands.Add(command);
         root.Subcommands.Add(ReportCommand.Create());
+        root.Subcommands.Add(ProfileCommand.Create());
         root.Subcommands.Add(DumpCommand.Create());
         root.Subcommands.Add(StatsCommand.Create());
         root.Subcommands.Add(SimulateCommand.Create());

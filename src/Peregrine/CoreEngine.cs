@@ -48,6 +48,7 @@ internal sealed class CoreEngine : SocketEngine
     private Instant _finsUntil = Instant.Never;
     private bool _isStopping;
     private EngineCounters _counters;
+    private readonly TurnProfile? _profile;
 
     internal CoreEngine(PeregrineOptions options, NetworkStack stack, ILink link, ICorePlatform platform, CoreClock clock, ILogger logger)
         : base(stack, options.CompletionMode)
@@ -58,6 +59,7 @@ internal sealed class CoreEngine : SocketEngine
         _burst = new Frame[options.FramesPerTurnMax];
         _spin = options.Idle == IdleMode.Block ? Duration.Zero : Duration.FromMicroseconds(options.SpinUs);
         _linkCheck = Duration.FromMilliseconds(options.LinkCheckMs);
+        if (options.ProfileEveryTurns > 0) _profile = new TurnProfile(options.ProfileEveryTurns, clock);
         _waiter = platform.CreateWaiter();
         var mtu = Math.Min(link.Mtu, MtuMax);
         _interface = AddInterface(mtu);
@@ -74,6 +76,9 @@ internal sealed class CoreEngine : SocketEngine
     internal long TurnCount => Volatile.Read(ref _counters.Turns);
 
     internal ref EngineCounters Counters => ref _counters;
+
+    /// <summary>Where sampled turns' time went; zeros unless the options ask for it.</summary>
+    internal TurnSums Profile => _profile?.Sums ?? default;
 
     internal LinkQueueCounters LinkCounters => _queue.Counters;
 
@@ -197,16 +202,26 @@ internal sealed class CoreEngine : SocketEngine
 
     private void Turn()
     {
+        _profile?.Begin();
         var received = _queue.Receive(_burst);
         var now = _clock.Now();
+        _profile?.Mark(TurnStage.Receive);
         BeginTurn(now);
         if (received > 0) Stack.OnBurst(_interface, _burst.AsSpan(0, received), now);
+        _profile?.Mark(TurnStage.Input);
         var commands = TakeCommands();
+        _profile?.Mark(TurnStage.Commands);
         Stack.FireTimers(now);
+        _profile?.Mark(TurnStage.Timers);
         Dispatch(now);
+        _profile?.Mark(TurnStage.Application);
         var more = Stack.Poll(now);
-        var blocked = Transmit();
+        _profile?.Mark(TurnStage.Output);
+        var blocked = Transmit(out var sent);
+        _profile?.Mark(TurnStage.Transmit);
         _queue.Reclaim();
+        _profile?.Mark(TurnStage.Reclaim);
+        _profile?.End(received, sent);
         Volatile.Write(ref _counters.Turns, _counters.Turns + 1);
         if (now >= _linkCheckAt)
         {
@@ -240,11 +255,12 @@ internal sealed class CoreEngine : SocketEngine
     }
 
     /// <summary>Gives the link what it takes. True when it did not take all.</summary>
-    private bool Transmit()
+    private bool Transmit(out int taken)
     {
+        taken = 0;
         var pending = Stack.PendingOutput(_interface);
         if (pending.Length == 0) return false;
-        var taken = _queue.Transmit(pending);
+        taken = _queue.Transmit(pending);
         var all = taken == pending.Length;
         Stack.OnTransmitted(_interface, taken);
         if (!all) _counters.TransmitBlocked++;
@@ -334,7 +350,7 @@ internal sealed class CoreEngine : SocketEngine
             else Thread.SpinWait(16);
         }
         Stop();
-        Transmit();
+        Transmit(out _);
         _queue.Reclaim();
         _queue.Dispose();
         Stack.Dispose();

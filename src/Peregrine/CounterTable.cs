@@ -17,6 +17,7 @@ internal sealed class CounterTable
     {
         Add<EngineCounters>("engine", () => engine.Counters);
         Add<LinkWatchCounters>("linkWatch", () => engine.LinkWatch.Counters);
+        Add<TurnSums>("profile", () => engine.Profile);
         Add<LinkQueueCounters>("link", () => engine.LinkCounters);
         Add<IpCounters>("ip", () => engine.Stack.Ip.Counters);
         Add<IcmpCounters>("icmp", () => engine.Stack.Ip.IcmpCounters);

@@ -31,6 +31,7 @@ public static class PeregrineConfiguration
         ["StopGraceMs"] = static (o, s) => o with { StopGraceMs = Number(s) },
         ["CallbackLimitMs"] = static (o, s) => o with { CallbackLimitMs = Number(s) },
         ["LinkCheckMs"] = static (o, s) => o with { LinkCheckMs = Number(s) },
+        ["ProfileEveryTurns"] = static (o, s) => o with { ProfileEveryTurns = Number(s) },
         ["ControlSocket"] = static (o, s) => o with { ControlSocket = Text(s) },
         ["Hosts"] = static (o, s) => o with { Hosts = s.GetChildren().ToDictionary(static h => h.Key, static h => Texts(h), StringComparer.OrdinalIgnoreCase) },
         ["UseSystemResolver"] = static (o, s) => o with { UseSystemResolver = Flag(s) },

@@ -71,6 +71,12 @@ public sealed record PeregrineOptions
     public int LinkCheckMs { get; init; } = 250;
 
     /// <summary>
+    /// Of every so many turns of the loop one is timed stage by stage, for the counters' group "profile" and <c>peregrine profile</c>; 0 to
+    /// 1,000,000. Default 0: none. A timed turn takes nine readings of the clock more, about 30 ns each.
+    /// </summary>
+    public int ProfileEveryTurns { get; init; }
+
+    /// <summary>
     /// Path of the control socket, "none" for none, or "auto" for NAME.sock in $XDG_RUNTIME_DIR/peregrine, or without that variable in
     /// /run/peregrine. Default "auto".
     /// </summary>
@@ -106,6 +112,7 @@ public sealed record PeregrineOptions
         Range(nameof(StopGraceMs), StopGraceMs, 0, 600_000);
         if (CallbackLimitMs != 0) Range(nameof(CallbackLimitMs), CallbackLimitMs, 1, 60_000);
         Range(nameof(LinkCheckMs), LinkCheckMs, 1, 60_000);
+        Range(nameof(ProfileEveryTurns), ProfileEveryTurns, 0, 1_000_000);
         if (string.IsNullOrWhiteSpace(ControlSocket))
             throw new ArgumentException("ControlSocket is empty; it must be a path, \"auto\" or \"none\".", nameof(ControlSocket));
         _ = ParseAddresses();

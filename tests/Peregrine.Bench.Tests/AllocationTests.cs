@@ -17,7 +17,9 @@ public sealed class AllocationTests
     private static readonly IPAddress s_server = IPAddress.Parse("192.0.2.2");
 
     private static Dictionary<string, long> Allowed { get; } = File.ReadLines(Path.Combine(AppContext.BaseDirectory, "../../../../bench/allocations.txt"))
-        .Where(static line => line.Length > 0 && line[0] != '#').Select(static line => line.Split(' ')).ToDictionary(static p => p[0], static p => long.Parse(p[1], System.Globalization.CultureInfo.InvariantCulture));
+        .Where(static line => line.Length > 0 && line[0] != '#')
+        .Select(static line => line.Split(' '))
+        .ToDictionary(static pair => pair[0], static pair => long.Parse(pair[1], System.Globalization.CultureInfo.InvariantCulture));
 
     [Fact]
     public void OnlyNewConnectionsMayAllocate() =>

@@ -28,14 +28,20 @@ internal sealed class Contender(string name, string placement, string address, H
 
     public ValueTask DisposeAsync() => process.DisposeAsync();
 
-    /// <summary>Adds what a network's control socket counts.</summary>
-    internal static async Task<ServerUsage> WithCountersAsync(ServerUsage usage, string control, CancellationToken cancel)
+    /// <summary>All counters of a network, asked over its control socket.</summary>
+    internal static async Task<JsonDocument> CountersAsync(string control, CancellationToken cancel)
     {
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         await socket.ConnectAsync(new UnixDomainSocketEndPoint(control), cancel).ConfigureAwait(false);
         await socket.SendAsync(Encoding.ASCII.GetBytes("{\"get\":\"counters\"}\n"), cancel).ConfigureAwait(false);
         using var reader = new StreamReader(new NetworkStream(socket));
-        using var answer = JsonDocument.Parse(await reader.ReadLineAsync(cancel).ConfigureAwait(false) ?? "{}");
+        return JsonDocument.Parse(await reader.ReadLineAsync(cancel).ConfigureAwait(false) ?? "{}");
+    }
+
+    /// <summary>Adds what a network's control socket counts.</summary>
+    internal static async Task<ServerUsage> WithCountersAsync(ServerUsage usage, string control, CancellationToken cancel)
+    {
+        using var answer = await CountersAsync(control, cancel).ConfigureAwait(false);
         var (link, engine) = (answer.RootElement.GetProperty("link"), answer.RootElement.GetProperty("engine"));
         return usage with
         {

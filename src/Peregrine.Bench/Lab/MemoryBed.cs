@@ -18,6 +18,12 @@ internal sealed class MemoryBed : Bed
 
     internal override string Link => "memory";
 
+    /// <summary>Of every so many turns of the server's loop one is timed; 0 for none.</summary>
+    internal int ProfileEveryTurns { get; init; }
+
+    /// <summary>The server's sums of timed turns at the last run's end, by their names.</summary>
+    internal IReadOnlyDictionary<string, long> Profile { get; private set; } = new Dictionary<string, long>();
+
     internal override IReadOnlyList<(string Name, string Placement)> Sides { get; } = [("Peregrine", "server on core 0, client a Peregrine stack on core 1, one process")];
 
     internal override async Task<BenchRun> RunAsync(int side, BenchWork work, CancellationToken cancel)
@@ -27,7 +33,8 @@ internal sealed class MemoryBed : Bed
         using var first = ServerSettings.WithLoss(ours, work.LossPercent);
         using var second = theirs;
         var client = (Environment.ProcessorCount > 1 ? 1 : 0, ServerSettings.Create(Client, ClientAddress + "/24", work.Spin, -1, "none", false));
-        var server = await PeregrineNetwork.StartAsync(ServerSettings.Create(Server, ServerAddress + "/24", work.Spin, 0, control, false), first, cancel: cancel, platform: new LinuxPlatform()).ConfigureAwait(false);
+        var settings = ServerSettings.Create(Server, ServerAddress + "/24", work.Spin, 0, control, false) with { ProfileEveryTurns = ProfileEveryTurns };
+        var server = await PeregrineNetwork.StartAsync(settings, first, cancel: cancel, platform: new LinuxPlatform()).ConfigureAwait(false);
         await using (server.ConfigureAwait(false))
         {
             var services = new StackServer(server);
@@ -39,6 +46,8 @@ internal sealed class MemoryBed : Bed
                     var readings = new List<ServerUsage>();
                     var load = new StackLoad(work, network, IPAddress.Parse(ServerAddress));
                     var result = await load.RunAsync(static () => CpuSecondsOf(Client), async () => readings.Add(await ReadAsync(control, cancel).ConfigureAwait(false)), cancel).ConfigureAwait(false);
+                    using var counters = await Contender.CountersAsync(control, cancel).ConfigureAwait(false);
+                    Profile = counters.RootElement.GetProperty("profile").EnumerateObject().ToDictionary(static sum => sum.Name, static sum => sum.Value.GetInt64());
                     return new BenchRun(result, readings[1].Since(readings[0]));
                 }
             }
