@@ -81,6 +81,21 @@ public sealed record StackOptions
     /// <summary>After idleness of an RTO the congestion window restarts (RFC 5681 §4.1). Default true.</summary>
     public bool RestartAfterIdle { get; init; } = true;
 
+    /// <summary>A listener drops a SYN that has a FIN as well (RFC 9293 §3.10.7.2 lets it open a connection). Default true.</summary>
+    public bool ListenDropsSynFin { get; init; } = true;
+
+    /// <summary>A segment with both SYN and FIN is dropped unseen in every state. Default false.</summary>
+    public bool DropSynFin { get; init; }
+
+    /// <summary>Added to the doubled time-out of a SYN that is repeated, in milliseconds, 0 to 1,000 (FreeBSD's rexmit_slop). Default 0.</summary>
+    public int SynTimeoutSlackMs { get; init; }
+
+    /// <summary>
+    /// TIME-WAIT as FreeBSD has it: a SYN opens a new connection when it is beyond what was received and is dropped otherwise, and any
+    /// segment but an exact duplicate ACK is answered. Default false: RFC 6191, and silence in the window.
+    /// </summary>
+    public bool PlainTimeWait { get; init; }
+
     /// <summary>Settings of connections that are given none of their own.</summary>
     public TcpSettings Tcp { get; init; } = TcpSettings.Default;
 
@@ -111,6 +126,7 @@ public sealed record StackOptions
         Range(nameof(ChallengeAckIntervalMs), ChallengeAckIntervalMs, 0, 10_000);
         Range(nameof(TcpRepliesPerSecond), TcpRepliesPerSecond, 1, 1_000_000);
         Range(nameof(TcpReplyBurst), TcpReplyBurst, 1, 1_000_000);
+        Range(nameof(SynTimeoutSlackMs), SynTimeoutSlackMs, 0, 1_000);
         Range(nameof(RtoMsMin), RtoMsMin, 1, 60_000);
         Range(nameof(RtoMsMax), RtoMsMax, 60_000, 240_000);
         Range(nameof(InitialWindowSegments), InitialWindowSegments, 1, 10);

@@ -102,6 +102,9 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         {
             case PosixPhase.Listening:
                 return PosixResult.Fail(Manners.IsFreeBsd ? "EOPNOTSUPP" : "EISCONN");
+            // Linux says once that a connect in the background succeeded.
+            case PosixPhase.Connected when !s.ConnectTold && !Manners.IsFreeBsd:
+                return ContinueConnect(s, again: true);
             case PosixPhase.Connected:
                 return PosixResult.Fail("EISCONN");
             case PosixPhase.Connecting:

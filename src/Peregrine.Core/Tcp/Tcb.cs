@@ -125,8 +125,8 @@ internal enum TcbFlags : uint
     /// <summary>A keepalive probe has to go out.</summary>
     KeepaliveNow = 0x800000,
 
-    /// <summary>A soft ICMP error has been noted in the cold part (RFC 9293 §3.9.2.2).</summary>
-    SoftError = 0x1000000,
+    /// <summary><see cref="TcpSettings.WindowIsBuffer"/>, where each segment that is sent sees it.</summary>
+    WindowIsBuffer = 0x1000000,
 
     /// <summary>The peer's FIN arrived out of order and waits at <see cref="TcbCold.FinSeq"/>.</summary>
     FinWaiting = 0x2000000,

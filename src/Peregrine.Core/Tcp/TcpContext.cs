@@ -125,7 +125,7 @@ internal sealed class TcpContext
             RemotePort = c.RemotePort,
             SndNxt = c.Snd.Max,
             RcvNxt = c.Rcv.Nxt,
-            RcvWnd = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt),
+            RcvWnd = SettingsOf(t).WindowIsBuffer ? c.ReceiveBuffer : (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt),
             RcvScale = c.RcvScale,
             Timestamps = (c.Flags & TcbFlags.Timestamps) != 0,
             TsRecent = c.TsRecent,

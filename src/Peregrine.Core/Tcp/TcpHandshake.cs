@@ -56,6 +56,7 @@ internal static class TcpHandshake
         c.RcvScale = settings.WindowScaling ? TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax) : (byte)0;
         c.QuickAcks = (byte)settings.QuickAckCount;
         if (settings.NoDelay) c.Flags |= TcbFlags.NoDelay;
+        if (settings.WindowIsBuffer) c.Flags |= TcbFlags.WindowIsBuffer;
         if (settings.KeepAlive) c.Flags |= TcbFlags.Keepalive;
         if (settings.Timestamps) c.Flags |= TcbFlags.Timestamps;
         if (settings.SelectiveAcknowledgments) c.Flags |= TcbFlags.Sack;
@@ -97,7 +98,9 @@ internal static class TcpHandshake
         else c.RcvScale = 0;
         // RFC 9293 MUST-14, MUST-15.
         k.PeerMss = options.HasMss ? options.Mss : DefaultMss(c.Local);
-        c.Mss = EffectiveMss(c, k, x.SettingsOf(t));
+        var settings = x.SettingsOf(t);
+        c.Mss = EffectiveMss(c, k, settings);
+        if (settings.WholeSegmentBuffer) c.ReceiveBuffer = (c.ReceiveBuffer + c.Mss - 1) / c.Mss * c.Mss;
     }
 
     /// <summary>Our SYN is acknowledged: the connection is synchronised.</summary>

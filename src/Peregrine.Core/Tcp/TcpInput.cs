@@ -95,7 +95,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
         // Simultaneous open: the peer's SYN-ACK carries the SYN that we have already (RFC 9293 §3.5 figure 8).
         if (c.State == TcpState.SynReceived && s.IsSyn && s.IsAck && s.Seq + 1 == c.Rcv.Nxt) s.TrimFront(1);
         var window = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt);
-        if (!IsAcceptable(c.Rcv.Nxt, window, s.Seq, s.Length))
+        if (!IsAcceptable(c.Rcv.Nxt, window, s.Seq, s.Length) && !IsInBuffer(t, s))
         {
             // RFC 9293 MUST-66: with a closed window the ACK, RST and URG fields of a segment in its place still count.
             if (window == 0 && s.Seq == c.Rcv.Nxt && !s.IsSyn)
@@ -127,6 +127,11 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
         return true;
     }
 
+    // A window of 64 KiB and more cannot be told without scaling; some systems take what their buffer has room for all the same.
+    private bool IsInBuffer(TcbRef t, in SegmentArrival s) =>
+        _x.SettingsOf(t).WindowIsBuffer && t.C.ReceiveBuffer > t.C.ReceiveQueue.Length
+        && IsAcceptable(t.C.Rcv.Nxt, t.C.ReceiveBuffer - t.C.ReceiveQueue.Length, s.Seq, s.Length);
+
     /// <summary>The four cases of RFC 9293 §3.10.7.4, table 6.</summary>
     internal static bool IsAcceptable(SeqNumber next, uint window, SeqNumber seq, uint length)
     {
@@ -155,7 +160,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
         // RFC 9293 SHLD-2: data in a reset do not matter.
         if (!s.IsRst) return true;
         ref var c = ref t.C;
-        if (s.Seq != c.Rcv.Nxt)
+        if (s.Seq != c.Rcv.Nxt && _x.SettingsOf(t).ExactResetsOnly)
         {
             _x.Counters.DroppedResetNotExact++;
             Challenge(t, now);
@@ -172,6 +177,12 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
     {
         if (!s.IsSyn) return true;
         _x.Counters.DroppedSynInConnection++;
+        if (!_x.SettingsOf(t).ChallengeSyns)
+        {
+            _replies.ResetOf(t, now);
+            _x.Finish(t, SocketError.ConnectionReset);
+            return false;
+        }
         Challenge(t, now);
         return false;
     }

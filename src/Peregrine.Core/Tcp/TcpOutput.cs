@@ -294,6 +294,7 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         };
         if (!answer) plan.Flags |= TcpEcn.SynBits(settings, c.Backoff > 0);
         plan.Ecn = TcpEcn.SynEcn(settings, plan.Flags);
+        plan.Options.IsPacked = settings.PackedSynOptions;
         // RFC 9293 SHLD-5, MAY-3, MUST-65: the MSS option goes on every SYN and on nothing else.
         plan.Options.Mss = TcpHandshake.AnnouncedMss(c.Local, c.Path, settings);
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);
@@ -314,11 +315,15 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
     {
         if (!_x.Ip.HasRoom(t.C.Path)) return false;
         Plan(t, t.C.Snd.Nxt, TcpFlags.Ack, now, out var plan);
+        if (RepeatsFin(t)) (plan.Seq, plan.Flags) = (t.C.Snd.QueueEnd, TcpFlags.Fin | TcpFlags.Ack);
         if (!_writer.TrySend(t, plan, 0, 0, now)) return false;
         _x.Counters.AcksSent++;
         AckIsSent(ref t.C, ref t.K);
         return true;
     }
+
+    private bool RepeatsFin(TcbRef t) =>
+        (t.C.Flags & TcbFlags.FinSent) != 0 && t.C.Snd.Una == t.C.Snd.QueueEnd && t.C.LastAckSent != t.C.Rcv.Nxt && _x.SettingsOf(t).AcksRepeatFin;
 
     private static void AckIsSent(ref Tcb c, ref TcbCold k)
     {

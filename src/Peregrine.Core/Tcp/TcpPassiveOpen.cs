@@ -30,7 +30,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             return;
         }
         // RFC 9293 §3.10.7.2, fourth: neither RST, ACK nor SYN: drop.
-        if (!s.IsSyn || s.IsFin)
+        if (!s.IsSyn || (s.IsFin && _x.Options.ListenDropsSynFin))
         {
             _x.Counters.DroppedNoConnection++;
             return;
@@ -141,14 +141,19 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     /// <summary>The listener closes: its half-open connections go with it.</summary>
     internal void RemoveAllOf(int listener, Instant now)
     {
-        while (_x.SynBacklog.TryFirstOf(listener, out var index))
-        {
-            var record = _x.SynBacklog.Get(index);
-            var plan = new SegmentPlan { Seq = record.Iss + 1, Ack = record.Irs + 1, Flags = TcpFlags.Rst | TcpFlags.Ack };
-            if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now)) _x.Counters.ResetsSent++;
-            Remove(index);
-        }
+        while (_x.SynBacklog.TryFirstOf(listener, out var index)) Abandon(index, now);
     }
+
+    private void Abandon(uint index, Instant now)
+    {
+        var record = _x.SynBacklog.Get(index);
+        var plan = new SegmentPlan { Seq = record.Iss + 1, Ack = record.Irs + 1, Flags = TcpFlags.Rst | TcpFlags.Ack };
+        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now)) _x.Counters.ResetsSent++;
+        Remove(index);
+    }
+
+    private TcpSettings SettingsOf(in SynRecord record) =>
+        _x.Listeners.Get(record.Listener) is { } entry ? _x.Settings[entry.Settings] : _x.Options.Tcp;
 
     /// <summary>A segment for a connection in (passive) SYN-RECEIVED; RFC 9293 §3.10.7.4.</summary>
     internal void OnSynReceived(uint index, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
@@ -179,7 +184,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         {
             // RFC 5961 §3.2: only exactly in place. RFC 9293 MUST-11: a record of this backlog came from LISTEN and goes back there, unheard of;
             // an active open in SYN-RECEIVED has a TCB.
-            if (s.Seq == next)
+            if (s.Seq == next || !SettingsOf(record).ExactResetsOnly)
             {
                 _x.Counters.ResetsReceived++;
                 _x.Counters.FailedOpens++;
@@ -193,7 +198,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if (s.IsSyn)
         {
             _x.Counters.DroppedSynInConnection++;
-            if (_replies.TryTake(now)) SendAck(record, now);
+            if (!SettingsOf(record).ChallengeSyns) Abandon(index, now);
+            else if (_replies.TryTake(now)) SendAck(record, now);
             return;
         }
         if (!s.IsAck)
@@ -348,6 +354,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         // RFC 3168 §6.1.1.
         if ((record.Flags & SynFlags.Ecn) != 0) plan.Flags |= TcpFlags.Ece;
         plan.Ecn = TcpEcn.SynEcn(settings, plan.Flags);
+        plan.Options.IsPacked = settings.PackedSynOptions;
         plan.Options.Mss = TcpHandshake.AnnouncedMss(record.Local, record.Path, settings);
         if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(stamp, record.TsRecent);
         if ((record.Flags & SynFlags.Sack) != 0) plan.Options.SackPermitted = true;

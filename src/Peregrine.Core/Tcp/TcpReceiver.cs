@@ -116,6 +116,11 @@ internal sealed unsafe class TcpReceiver
         s.PayloadLength = packet.TransportLength - tcp.HeaderLength;
         s.WireSize = packet.Frame.SegmentSize;
         s.SegmentCount = (ushort)(packet.MergedCount + 1);
+        if (s.IsSyn && s.IsFin && _x.Options.DropSynFin)
+        {
+            _x.Counters.DroppedSynInConnection++;
+            return false;
+        }
         if (TcpOptions.Parse(tcp.Options, s.IsSyn, out s.Options)) return true;
         // RFC 9293 MUST-7: an illegal option length must not harm; what cannot be understood is not acted upon.
         _x.Counters.DroppedMalformed++;

@@ -121,6 +121,28 @@ public sealed record TcpSettings
     /// <summary>RFC 7323 window scaling is offered and accepted. Default true.</summary>
     public bool WindowScaling { get; init; } = true;
 
+    /// <summary>A SYN's options go in FreeBSD's order and close together, not in Linux's and aligned (<see cref="Wire.TcpOptions.IsPacked"/>). Default false.</summary>
+    public bool PackedSynOptions { get; init; }
+
+    /// <summary>A reset counts only exactly in place (RFC 5961 §3.2); else anywhere in the window (RFC 793). Default true.</summary>
+    public bool ExactResetsOnly { get; init; } = true;
+
+    /// <summary>A SYN in a connection is answered by a challenge ACK (RFC 5961 §4.2); else one in the window resets it (RFC 793). Default true.</summary>
+    public bool ChallengeSyns { get; init; } = true;
+
+    /// <summary>While our FIN alone is unacknowledged, an ACK of something new carries it again. Default false.</summary>
+    public bool AcksRepeatFin { get; init; }
+
+    /// <summary>Every second segment is acknowledged at once, however small; else every second full-sized one (RFC 9293 SHLD-19). Default false.</summary>
+    public bool AckEverySecondSegment { get; init; }
+
+    /// <summary>Segments are in the window when the buffer has room for them, also where 16 bits could not advertise so much;
+    /// and while much of it is free, the window says how much is free to the byte. Default false.</summary>
+    public bool WindowIsBuffer { get; init; }
+
+    /// <summary>The receive buffer of a new connection is rounded up to whole segments. Default false.</summary>
+    public bool WholeSegmentBuffer { get; init; }
+
     /// <summary>IP_TTL and IPV6_UNICAST_HOPS, 1 to 255. Default 64 (RFC 9293 MUST-49).</summary>
     public int HopLimit { get; init; } = 64;
 

@@ -50,6 +50,7 @@ internal sealed class TcpTextInput(TcpContext context)
         }
         if (t.K.OutOfOrder.HasIntervals)
         {
+            NoteOverlap(t, c.Rcv.Nxt);
             // RFC 5681 §4.2: a segment that fills a gap, whole or in part, is acknowledged at once.
             total += _x.OutOfOrder.Deliver(ref t.K.OutOfOrder, ref c.ReceiveQueue, _x.ReceiveQueue, ref c.Rcv.Nxt);
             c.Flags |= TcbFlags.AckNow;
@@ -59,11 +60,19 @@ internal sealed class TcpTextInput(TcpContext context)
         _x.Counters.BytesReceived += total;
         if ((c.Flags & TcbFlags.UrgentPending) != 0 && c.Rcv.Up.IsBeforeOrEqual(c.Rcv.Nxt - c.ReceiveQueue.Length)) c.Flags &= ~TcbFlags.UrgentPending;
         _x.Raise(t, TcpEvents.Readable);
-        DecideAck(ref c, s.SegmentCount);
+        DecideAck(ref c, _x, t, s.SegmentCount);
+    }
+
+    // RFC 2883 §4.2: the sender learns what came twice also when a segment in order covers data that were held.
+    private void NoteOverlap(TcbRef t, SeqNumber end)
+    {
+        if ((t.C.Flags & TcbFlags.Sack) == 0 || t.K.DsackStart != t.K.DsackEnd) return;
+        ref var first = ref _x.OutOfOrder.View(t.K.OutOfOrder).At(0);
+        if (first.Start.IsBefore(end)) (t.K.DsackStart, t.K.DsackEnd) = (first.Start, SeqNumber.Min(first.End, end));
     }
 
     // RFC 9293 MUST-58, SHLD-18, SHLD-19, RFC 1122 §4.2.3.2: every second full-sized segment at once at least, others after a delay.
-    private static void DecideAck(ref Tcb c, int segmentCount)
+    private static void DecideAck(ref Tcb c, TcpContext x, TcbRef t, int segmentCount)
     {
         if (c.QuickAcks > 0)
         {
@@ -71,6 +80,10 @@ internal sealed class TcpTextInput(TcpContext context)
             c.Flags |= TcbFlags.AckNow;
         }
         else if ((uint)(c.Rcv.Nxt - c.LastAckSent) >= 2u * c.RcvMss)
+        {
+            c.Flags |= TcbFlags.AckNow;
+        }
+        else if ((c.Flags & TcbFlags.AckDelayed) != 0 && x.SettingsOf(t).AckEverySecondSegment)
         {
             c.Flags |= TcbFlags.AckNow;
         }

@@ -16,7 +16,7 @@ internal sealed class TcpTimeWaitInput(TcpContext context, TcpReplies replies, T
     {
         ref var record = ref _x.TimeWaits.Get(index);
         var segment = new TcpSegment { Seq = s.Seq, Ack = s.Ack, Flags = s.Flags, PayloadLength = s.PayloadLength, Options = s.Options };
-        var verdict = TimeWaitJudge.Judge(record, segment, now);
+        var verdict = _x.Options.PlainTimeWait ? TimeWaitJudge.JudgePlainly(record, segment) : TimeWaitJudge.Judge(record, segment, now);
         if (verdict == TimeWaitVerdict.AcceptSyn && _x.Listeners.TryFind(packet.Destination, s.LocalPort, out var listener))
         {
             // RFC 9293 MAY-2, SHLD-4 with RFC 6191: the old connection is certainly over.

@@ -119,7 +119,8 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
         c.Flags |= TcbFlags.SynPending;
         c.Path.Generation = 0;
         _x.MarkReady(t);
-        k.Retransmission = Deadline.At(now + Duration.Min(Duration.FromSeconds(1L << Math.Min((int)c.Backoff, 7)), _x.Recovery.Settings.RtoMax));
+        var timeout = Duration.FromSeconds(1L << Math.Min((int)c.Backoff, 7)) + Duration.FromMilliseconds(_x.Options.SynTimeoutSlackMs);
+        k.Retransmission = Deadline.At(now + Duration.Min(timeout, _x.Recovery.Settings.RtoMax));
         return false;
     }
 

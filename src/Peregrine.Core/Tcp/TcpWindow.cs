@@ -29,13 +29,17 @@ internal static class TcpWindow
         var offered = OfferedEdge(c);
         var gain = offered - c.Rcv.Edge;
         // RFC 9293 MUST-39: RFC 9293 §3.8.6.2.2 with Fr = 1/2: the edge moves in steps of a segment or half the buffer.
-        if (IsStep(c, gain)) c.Rcv.Edge = offered;
+        if (IsStep(c, gain) || IsWide(c, offered)) c.Rcv.Edge = offered;
         // RFC 9293 SHLD-14: never to the left. Rounding up to the scale's step keeps a rounded window from shrinking (RFC 7323 §2.4).
         var window = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt);
         var field = Math.Min((window + (1u << c.RcvScale) - 1) >> c.RcvScale, ushort.MaxValue);
         c.Rcv.Edge = SeqNumber.Max(c.Rcv.Edge, c.Rcv.Nxt + (field << c.RcvScale));
         return (ushort)field;
     }
+
+    // FreeBSD's rule: a window is only foolish when it is small, so a wide one says what there is.
+    private static bool IsWide(in Tcb c, SeqNumber offered) =>
+        (c.Flags & TcbFlags.WindowIsBuffer) != 0 && offered.IsAfter(c.Rcv.Edge) && offered - c.Rcv.Nxt >= Math.Min(c.ReceiveBuffer / 4, c.RcvMss);
 
     private static bool IsStep(in Tcb c, int gain) => gain > 0 && gain >= Math.Min(c.ReceiveBuffer / 2, c.RcvMss);
 

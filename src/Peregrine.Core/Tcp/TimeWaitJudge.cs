@@ -66,6 +66,18 @@ internal static class TimeWaitJudge
         return IsAcceptable(record, segment) ? TimeWaitVerdict.Drop : TimeWaitVerdict.Ack;
     }
 
+    /// <summary>As <see cref="StackOptions.PlainTimeWait"/> says.</summary>
+    public static TimeWaitVerdict JudgePlainly(in TimeWaitRecord record, in TcpSegment segment)
+    {
+        if (segment.Has(TcpFlags.Rst)) return TimeWaitVerdict.IgnoreReset;
+        // RFC 1122 §4.2.2.13: a SYN beyond the last sequence number of the connection before opens it anew.
+        if (segment.Has(TcpFlags.Syn) && !segment.Has(TcpFlags.Ack)) return segment.Seq.IsAfter(record.RcvNxt) ? TimeWaitVerdict.AcceptSyn : TimeWaitVerdict.DropSyn;
+        if (!segment.Has(TcpFlags.Ack)) return TimeWaitVerdict.Drop;
+        if (segment.Has(TcpFlags.Fin) && segment.End == record.RcvNxt) return TimeWaitVerdict.AckAndRestart;
+        var isDuplicate = segment.Flags == TcpFlags.Ack && segment.PayloadLength == 0 && segment.Seq == record.RcvNxt && segment.Ack == record.SndNxt;
+        return isDuplicate ? TimeWaitVerdict.Drop : TimeWaitVerdict.Ack;
+    }
+
     /// <summary>
     /// The initial sequence number of a connection that begins out of TIME-WAIT: the proposed one if that is beyond anything that the
     /// old connection's peer may still take for its own, else the first that is.

@@ -103,16 +103,18 @@ internal static class PacketParser
     {
         var flags = at.TakeWhile(static c => "SFRPEWUACN.-01234567".Contains(c));
         if (flags.Length == 0 || !char.IsWhiteSpace(at.Current)) throw at.Error($"TCP flags were expected before '{at.Rest()}'");
-        var seq = at.TakeInteger();
-        at.Expect(':');
-        var end = at.TakeInteger();
+        at.SkipBlanks();
+        var isAny = at.TryTake("...");
+        var seq = isAny ? 0 : at.TakeInteger();
+        if (!isAny) at.Expect(':');
+        var end = isAny ? 0 : at.TakeInteger();
         at.Expect('(');
         var length = (int)at.TakeInteger();
         at.Expect(')');
-        if ((uint)(end - seq) != (uint)length) throw at.Error($"{seq}:{end} is not {length} bytes long");
+        if (!isAny && (uint)(end - seq) != (uint)length) throw at.Error($"{seq}:{end} is not {length} bytes long");
         var absolute = at.Current == '!';
         if (absolute) at.Position++;
-        var packet = new TcpPacketText(ip) { Flags = flags.Replace("-", "", StringComparison.Ordinal), Seq = seq, Length = length, IsAbsolute = absolute };
+        var packet = new TcpPacketText(ip) { Flags = flags.Replace("-", "", StringComparison.Ordinal), Seq = seq, Length = length, IsAbsolute = absolute, IsAnySeq = isAny };
         return TakeRest(at, packet);
     }
 

@@ -112,6 +112,9 @@ internal sealed record TcpPacketText(IpMarks Ip) : ScriptPacket(Ip)
     /// <summary>Sequence numbers marked with an exclamation mark are as on the wire.</summary>
     internal bool IsAbsolute { get; init; }
 
+    /// <summary>Any sequence number will do, and it becomes the initial one.</summary>
+    internal bool IsAnySeq { get; init; }
+
     internal long? Ack { get; init; }
 
     internal int? Window { get; init; }

@@ -51,10 +51,12 @@ internal static class PacketReader
         // Where a system pushes inside a run of segments is no part of the protocol (RFC 9293 §3.9.1.2): only single ones are compared.
         var compared = isMerged ? ~8 : ~0;
         if ((flags & compared) != (seen.Flags & compared)) return "flags";
-        if ((expected.IsAbsolute ? seen.RawSeq : seen.Seq) != (uint)expected.Seq) return "sequence number";
+        if (!expected.IsAnySeq && (expected.IsAbsolute ? seen.RawSeq : seen.Seq) != (uint)expected.Seq) return "sequence number";
         if (seen.Length != expected.Length) return "length";
         // A reset's acknowledgment answers the script's own number, whatever the connection's are.
-        if (expected.Ack is { } ack && seen.Ack != (uint)ack) return "acknowledgment";
+        // A SYN-ACK acknowledges the SYN's number as the script wrote it; what follows is counted from there.
+        var isSynAck = (seen.Flags & 0x12) == 0x12;
+        if (expected.Ack is { } ack && (isSynAck ? seen.RawAck : seen.Ack) != (uint)ack) return "acknowledgment";
         if (expected.Window is { } window && seen.Window != window) return "window";
         if (expected.Urgent is { } urgent && seen.Urgent != urgent) return "urgent pointer";
         if (CompareIp(expected.Ip, packet) is { } difference) return difference;

@@ -37,6 +37,9 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
             RtoMsMin = 230,
             ChallengeAckIntervalMs = 0,
             TimeWaitSeconds = 60,
+            ListenDropsSynFin = false,
+            SynTimeoutSlackMs = 200,
+            PlainTimeWait = true,
             Tcp = TcpSettings.Default with
             {
                 ReceiveBufferBytes = 65_536,
@@ -45,6 +48,11 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
                 SendBufferBytesMax = 2 * 1024 * 1024,
                 QuickAckCount = 0,
                 SynAckRetryCount = 3,
+                PackedSynOptions = true,
+                AcksRepeatFin = true,
+                AckEverySecondSegment = true,
+                WindowIsBuffer = true,
+                WholeSegmentBuffer = true,
             },
         },
         new PosixManners { IsFreeBsd = true },

@@ -102,7 +102,8 @@ internal sealed class ScriptRunner
         if (e is PacketEvent { IsInbound: false } expected)
         {
             var seen = _wire.Expect(expected, at, latest);
-            _previous = e.Time.Kind == TimeKind.Any ? seen : at;
+            // What follows a range counts from when the packet came.
+            _previous = e.Time.Kind == TimeKind.Any || e.Time.Latest is not null ? seen : at;
             return;
         }
         // One call at a time: another waits for the one before.

@@ -105,8 +105,8 @@ internal sealed class ScriptWire
         var isOpening = isSyn && text.Ack is null && !text.Flags.Contains('R', StringComparison.Ordinal) && !text.Flags.Contains('F', StringComparison.Ordinal);
         var flow = isOpening && StartsAnew(text) ? Passive() : _current ?? Stranger();
         if (isSyn && flow.RemoteIsn is null) flow.RemoteIsn = (uint)text.Seq;
-        // Its own number again, or the answer to our SYN with another try.
-        else if (isSyn && !flow.HandshakeOver) flow.RemoteIsn = (uint)text.Seq;
+        // Another try at the answer to our SYN; once there is a connection, a SYN is one more segment of it.
+        else if (isSyn && !HasBegun(flow)) flow.RemoteIsn = (uint)text.Seq;
         if (!isSyn && text.Ack is not null) flow.HandshakeOver = true;
         _world.Deliver(PacketWriter.Tcp(_world.Setup, flow, text));
     }
@@ -116,6 +116,17 @@ internal sealed class ScriptWire
         if (_world.Stack.Tcp.ListenerCount == 0) return _current is null;
         if (_current is null || _current.HandshakeOver) return _current is null || !IsOpen(_current);
         return !_current.IsPassive && _current.LocalIsn is null;
+    }
+
+    private bool HasBegun(Flow flow)
+    {
+        if (flow.HandshakeOver) return true;
+        for (var slot = 0; slot < _world.Stack.Tcp.SlotCount; slot++)
+        {
+            if (!_world.Stack.Tcp.TryGetHandle(slot, out var handle) || !_world.Stack.Tcp.TryGetInfo(handle, _world.Now, out var info)) continue;
+            if (info.Remote.Port == flow.RemotePort && info.Local.Port == flow.LocalPort) return info.State != Core.Tcp.TcpState.SynSent;
+        }
+        return _world.Stack.Tcp.SynBacklogCount + _world.Stack.Tcp.TimeWaitCount > 0;
     }
 
     // Whether somebody may still expect this connection's segments.
@@ -175,6 +186,8 @@ internal sealed class ScriptWire
         if (!packet.IsTcp) throw Mismatch("protocol", e, packet, earliest);
         var flow = FlowOf(packet) ?? new Flow(Local(packet.Payload), Remote(packet.Payload));
         if (expected.Flags.Contains('S', StringComparison.Ordinal)) flow.LocalScriptIsn = (uint)expected.Seq;
+        // A connection that starts anew on the old one's ports has a new number.
+        if (expected.IsAnySeq) flow.LocalIsn = BinaryPrimitives.ReadUInt32BigEndian(packet.Payload[4..]);
         var seen = PacketReader.Read(packet, flow);
         var isMerged = false;
         // A script may see several segments as one, as a card that cuts them would be given them.

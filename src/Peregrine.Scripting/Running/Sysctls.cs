@@ -137,11 +137,17 @@ internal static class Sysctls
                 return options with { Tcp = t with { KeepAliveIntervalSeconds = Number(value) / 1_000 } };
             case "keepcnt":
                 return options with { Tcp = t with { KeepAliveRetryCount = Number(value) } };
-            case "rexmit_slop" or "rexmit_min":
-                return options with { RtoMsMin = Math.Max(1, name.EndsWith("slop", StringComparison.Ordinal) ? 30 + Number(value) : Number(value)) };
+            case "rexmit_slop":
+                return options with { RtoMsMin = 30 + Number(value), SynTimeoutSlackMs = Number(value) };
+            case "drop_synfin":
+                return options with { DropSynFin = Number(value) != 0 };
             case "syncookies":
                 return options with { SynCookies = Number(value) != 0 };
-            case "syncookies_only" or "blackhole" or "insecure_rst" or "insecure_syn" or "rexmit_drop_options" or "drop_synfin" or "udp_tunneling_port"
+            case "insecure_rst":
+                return options with { Tcp = t with { ExactResetsOnly = Number(value) == 0 } };
+            case "insecure_syn":
+                return options with { Tcp = t with { ChallengeSyns = Number(value) == 0 } };
+            case "syncookies_only" or "blackhole" or "rexmit_drop_options" or "udp_tunneling_port"
                 or "fastopen.client_enable" or "fastopen.server_enable" or "pmtud_blackhole_detection" when Number(value) == 0:
                 return options;
             case "rexmit_initial" when Number(value) == 1_000:

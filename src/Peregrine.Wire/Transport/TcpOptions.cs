@@ -79,6 +79,9 @@ public enum TcpOptionFlags : ushort
 
     /// <summary>There is at least one MPTCP option.</summary>
     Mptcp = 256,
+
+    /// <summary>To be written closely, as <see cref="TcpOptions.IsPacked"/> says. Never set by parsing.</summary>
+    Packed = 512,
 }
 
 /// <summary>A block of received data: <see cref="Left"/> is its first number, <see cref="Right"/> the one after its last (RFC 2018 §3).</summary>
@@ -149,6 +152,16 @@ public struct TcpOptions : IEquatable<TcpOptions>
 
     /// <summary>Whether there is an MPTCP option (RFC 8684).</summary>
     public readonly bool HasMptcp => (_flags & TcpOptionFlags.Mptcp) != 0;
+
+    /// <summary>
+    /// A SYN's options are written in FreeBSD's order (MSS, window scale, SACK permitted, timestamps, fast open), close together, with ends of
+    /// list behind the last; else in Linux's, each aligned by NOPs.
+    /// </summary>
+    public bool IsPacked
+    {
+        readonly get => (_flags & TcpOptionFlags.Packed) != 0;
+        set => _flags = value ? _flags | TcpOptionFlags.Packed : _flags & ~TcpOptionFlags.Packed;
+    }
 
     /// <summary>Maximum segment size in bytes, as announced; 0 when absent. Setting it makes it present.</summary>
     public ushort Mss

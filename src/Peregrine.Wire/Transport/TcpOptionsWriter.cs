@@ -9,6 +9,7 @@ internal static class TcpOptionsWriter
     {
         TcpOptionFlags flags = options.Flags;
         if (flags == TcpOptionFlags.Timestamps && options.SackBlockCount == 0) return TcpOptions.TimestampsLength;
+        if (options.IsPacked && options.HasMss) return PackedTcpOptions.LengthOf(options);
         int length = 0;
         if (options.HasMss) length += 4;
         // SACK-permitted takes the place of the two NOPs before timestamps.
@@ -31,6 +32,7 @@ internal static class TcpOptionsWriter
 
         int length = LengthOf(options);
         if (length > TcpOptions.LengthMax || destination.Length < length) Overlay.ThrowTooShort();
+        if (options.IsPacked && options.HasMss) return PackedTcpOptions.Write(options, destination[..length], fastOpenCookie);
         int at = 0;
         if (options.HasMss)
         {

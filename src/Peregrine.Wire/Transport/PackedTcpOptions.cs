@@ -1,0 +1,58 @@
+// Writes a SYN's options as FreeBSD does: MSS, window scale, SACK permitted, timestamps, fast open, with NOPs only where a word would be
+// crossed, and ends of list behind the last. Segments without SYN look the same on both systems.
+using System.Buffers.Binary;
+
+namespace Peregrine.Wire;
+
+internal static class PackedTcpOptions
+{
+    public static int LengthOf(in TcpOptions options)
+    {
+        int at = 4;
+        if (options.HasWindowScale) at += 4;
+        if (options.SackPermitted) at += 2;
+        if (options.HasTimestamps) at = StampStart(at) + 10;
+        if (options.HasFastOpen) at += 2 + options.FastOpenCookieLength;
+        return (at + 3) & ~3;
+    }
+
+    // Timestamps start two bytes into a word, so that their values lie on words.
+    private static int StampStart(int at) => at % 4 == 2 ? at : at + 2;
+
+    public static int Write(in TcpOptions options, Span<byte> destination, ReadOnlySpan<byte> fastOpenCookie)
+    {
+        if (fastOpenCookie.Length != options.FastOpenCookieLength) throw new ArgumentException("The fast open cookie has another length than the options say.", nameof(fastOpenCookie));
+        // RFC 9293 MUST-69: what is not written below is the end of the list.
+        destination.Clear();
+        BinaryPrimitives.WriteUInt32BigEndian(destination, 0x0204_0000u | options.Mss);
+        int at = 4;
+        if (options.HasWindowScale)
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(destination[at..], 0x0103_0300u | options.WindowScale.Shift);
+            at += 4;
+        }
+
+        if (options.SackPermitted)
+        {
+            BinaryPrimitives.WriteUInt16BigEndian(destination[at..], 0x0402);
+            at += 2;
+        }
+
+        if (options.HasTimestamps) at = WriteStamps(options, destination, at);
+        if (!options.HasFastOpen) return destination.Length;
+        destination[at] = TcpOptionKind.FastOpen;
+        destination[at + 1] = (byte)(2 + fastOpenCookie.Length);
+        fastOpenCookie.CopyTo(destination[(at + 2)..]);
+        return destination.Length;
+    }
+
+    private static int WriteStamps(in TcpOptions options, Span<byte> destination, int at)
+    {
+        int start = StampStart(at);
+        destination[at..start].Fill(TcpOptionKind.NoOperation);
+        BinaryPrimitives.WriteUInt16BigEndian(destination[start..], 0x080A);
+        BinaryPrimitives.WriteUInt32BigEndian(destination[(start + 2)..], options.TsVal);
+        BinaryPrimitives.WriteUInt32BigEndian(destination[(start + 6)..], options.TsEcr);
+        return start + 10;
+    }
+}
