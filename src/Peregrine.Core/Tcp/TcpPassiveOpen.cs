@@ -209,6 +209,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         }
         if (s.Ack != record.Iss + 1)
         {
+            if (TryTakeEarlierCookie(index, ref s, packet, now)) return;
             _x.Counters.DroppedUnacceptableAck++;
             _replies.ResetFor(packet, s, now);
             return;
@@ -275,21 +276,46 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     private bool TryTakeCookie(ref SegmentArrival s, in ReceivedPacket packet, int listener, Instant now)
     {
         if (!_x.Options.SynCookies || now > _cookiesUntil || s.IsSyn) return false;
-        var entry = _x.Listeners.Get(listener)!;
         if (!_cookies.TryDecode(packet.Destination, s.LocalPort, packet.Source, s.RemotePort, s.Seq - 1, s.Ack - 1, now, out var mss))
         {
             _x.Counters.SynCookiesRejected++;
-            return false;
+            // Neither taken nor reset (RFC 9293 §3.10.7.2 would): a client whose first segments were lost or overtaken is heard from beyond
+            // the number that its cookie is good for, also by a bare ACK when the SYN-ACK came twice. It comes back to that number by itself.
+            _x.Counters.DroppedNoConnection++;
+            return true;
         }
+        TakeCookie(ref s, packet, listener, mss, now);
+        return true;
+    }
+
+    // The client answers the cookie of a SYN-ACK that went out before there was room for the record of its second SYN.
+    private bool TryTakeEarlierCookie(uint index, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
+        var record = _x.SynBacklog.Get(index);
+        if (!_x.Options.SynCookies || now > _cookiesUntil || _x.Listeners.Get(record.Listener)?.Generation != record.ListenerGeneration) return false;
+        if (!_cookies.TryDecode(record.Local, record.LocalPort, record.Remote, record.RemotePort, record.Irs, s.Ack - 1, now, out var mss)) return false;
+        if (s.Seq != record.Irs + 1)
+        {
+            _x.Counters.DroppedOutOfWindow++;
+            return true;
+        }
+        Remove(index);
+        TakeCookie(ref s, packet, record.Listener, mss, now);
+        return true;
+    }
+
+    private void TakeCookie(ref SegmentArrival s, in ReceivedPacket packet, int listener, ushort mss, Instant now)
+    {
+        var entry = _x.Listeners.Get(listener)!;
         if (entry.IsFull)
         {
             _x.Counters.DroppedAcceptQueueFull++;
-            return true;
+            return;
         }
         if (!_x.Tcbs.TryAllocate(out var tcb))
         {
             _x.Counters.DroppedConnectionLimit++;
-            return true;
+            return;
         }
         var record = new SynRecord
         {
@@ -313,11 +339,10 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             _x.Tcbs.Retire(tcb);
             _x.Tcbs.Free(tcb);
             _x.Counters.DroppedConnectionLimit++;
-            return true;
+            return;
         }
         _x.Counters.SynCookiesAccepted++;
         Open(tcb, record, entry, ref s, packet, now);
-        return true;
     }
 
     private void RestoreOptions(ref SynRecord record, in SegmentArrival s, TcpSettings settings)

@@ -47,6 +47,11 @@ internal sealed class Flow(TrafficState traffic, int id, FlowPlan plan)
 
     public long ServerReceived { get; set; }
 
+    private Instant ServerStarted { get; } = plan.Server.Clock.Local(traffic.World.Now);
+
+    // A half-open connection without an answer, and a cookie, last for about a minute of the server's.
+    private bool IsHandshakeOld => Plan.Server.Clock.Local(traffic.World.Now) - ServerStarted > Duration.FromSeconds(50);
+
     public bool IsClientDone { get; private set; }
 
     public bool IsServerDone { get; private set; }
@@ -119,12 +124,14 @@ internal sealed class Flow(TrafficState traffic, int id, FlowPlan plan)
                 // All has arrived, and only the last ACK was lost: the peer's TIME-WAIT gave way to others, or its clock ran away.
                 Excuses |= Excuse.TimedOut;
                 break;
-            case SocketError.ConnectionReset when !Plan.IsCalm && Plan.Server.Stack.Tcp.Counters.SynCookiesSent > 0:
-                // A cookie holds for the first byte only: of a client whose first segments were lost, a later one belongs nowhere.
+            case SocketError.ConnectionReset when !IsServerAccepted && !Plan.IsCalm && IsHandshakeOld:
+                // The server has forgotten the handshake: a client whose first segments were lost for so long belongs nowhere.
                 Excuses |= Excuse.NeverAccepted;
                 break;
             case SocketError.ConnectionReset when before == Excuse.None && IsServerAccepted:
                 throw Failure("no error out of nothing", isClient, "the connection was reset, and nobody did it");
+            case SocketError.ConnectionReset when before == Excuse.None && !IsHandshakeOld:
+                throw Failure("no error out of nothing", isClient, "the connection was reset before it was accepted, and nobody did it");
             case SocketError.ConnectionReset:
                 Excuses |= IsServerAccepted ? Excuse.None : Excuse.NeverAccepted;
                 break;
