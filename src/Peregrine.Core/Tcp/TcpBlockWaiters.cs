@@ -18,7 +18,7 @@ internal sealed class TcpBlockWaiters
     /// <summary>Tells as many waiters as there are free blocks for, a few blocks each.</summary>
     internal void Wake(TcpContext x)
     {
-        for (var grants = x.Blocks.FreeCount / 4; grants > 0 && _waiting.TryDequeue(out var handle); grants--)
+        for (var grants = (x.Blocks.FreeCount - TcpMemory.ReceiveReserve(x.Blocks)) / 4; grants > 0 && _waiting.TryDequeue(out var handle); grants--)
         {
             if (!x.Tcbs.IsLive(handle)) continue;
             var t = x.Tcbs.Get(handle.Index);

@@ -77,7 +77,7 @@ internal sealed unsafe class SendQueue
             }
             else
             {
-                if (!_blocks.TryRent(out q.ReservedBlock)) return default;
+                if (!MayGrow || !_blocks.TryRent(out q.ReservedBlock)) return default;
                 q.ReservedStart = 0;
                 room = _blocks.ChunkSize;
             }
@@ -253,6 +253,8 @@ internal sealed unsafe class SendQueue
         return _blocks.ChunkSize - note.Start - note.Length;
     }
 
+    private bool MayGrow => _blocks.FreeCount > TcpMemory.ReceiveReserve(_blocks);
+
     private bool TryGetRoom(ref SendQueueState q, out byte* at, out int room)
     {
         // The room behind the last block's bytes is the reservation's, if there is one there.
@@ -264,7 +266,7 @@ internal sealed unsafe class SendQueue
         }
         at = null;
         room = 0;
-        if (!_blocks.TryRent(out var block)) return false;
+        if (!MayGrow || !_blocks.TryRent(out var block)) return false;
         Link(ref q, block);
         at = _blocks.Address(block);
         room = _blocks.ChunkSize;
