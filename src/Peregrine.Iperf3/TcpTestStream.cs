@@ -38,21 +38,22 @@ internal sealed class TcpTestStream : TestStream, ITcpHandler
 
     internal override void Pump()
     {
-        if (!IsSender || _isClosed || Test.HasEnded) return;
+        if (!IsSender || _isClosed) return;
         while (true)
         {
             if (_offset == _blockLength)
             {
-                if (!Test.MayBegin(this)) return;
+                // A block that was begun is finished, after the test's end too: iperf3 reads whole blocks and would wait for the rest.
+                if (Test.HasEnded || !Test.MayBegin(this)) return;
                 (_offset, _blockLength) = (0, Test.FillBlock(ref _block));
                 if (_blockLength == 0) return;
             }
             var taken = _connection.TrySend(_block.AsSpan(_offset, _blockLength - _offset));
             if (taken < 0) return;
             _offset += taken;
-            Bytes += taken;
+            if (!Test.HasEnded) Bytes += taken;
             if (_offset < _blockLength) return;
-            Blocks++;
+            if (!Test.HasEnded) Blocks++;
         }
     }
 
