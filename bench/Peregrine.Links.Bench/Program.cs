@@ -1,5 +1,6 @@
 // How many frames a link moves on one core, without a stack: one process reflects, another offers a load and counts what comes back.
 // Both are this program, over any link that has a line. Not a benchmark of TCP.
+using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
 using Peregrine.Core.Links;
@@ -11,6 +12,10 @@ namespace Peregrine.Links.Bench;
 internal static class Program
 {
     private const int Burst = 64, ChunkSize = 2_048, ChunkCount = 16_384;
+
+    // Behind the Ethernet header: a frame's number.
+    private const int NumberOffset = 14;
+    private const int UpWaitSeconds = 10;
 
     // Frames on the way at most: more than a ring holds would only measure losses.
     private const int WindowMax = 512;
@@ -33,8 +38,28 @@ internal static class Program
         using var link = LinkFactory.Open(arguments[1]);
         var frames = new FramePool(new ChunkPool(MemoryRegion.Allocate(ChunkPool.BytesFor(ChunkSize, ChunkCount)), ChunkSize, ChunkCount, "frames"));
         using var queue = link.OpenQueue(0, frames);
+        if (!WaitUntilUp(link, queue, frames)) return 1;
         Run(queue, frames, TimeSpan.FromSeconds(seconds), arguments[0] == "load" ? size : 0);
         return 0;
+    }
+
+    /// <summary>A peer that is not there yet would have the first frames dropped, and its waiting would be measured.</summary>
+    private static bool WaitUntilUp(ILink link, ILinkQueue queue, FramePool frames)
+    {
+        var start = Stopwatch.GetTimestamp();
+        var burst = new Frame[1];
+        while (!link.IsUp)
+        {
+            // A link goes over to a new peer when it is asked for frames.
+            if (queue.Receive(burst) == 1) frames.Return(burst[0]);
+            if (Stopwatch.GetElapsedTime(start).TotalSeconds > UpWaitSeconds)
+            {
+                Console.Error.WriteLine($"links-bench: '{link.Name}' has no carrier after {UpWaitSeconds} s: start the other end");
+                return false;
+            }
+            Thread.Sleep(1);
+        }
+        return true;
     }
 
     private static void Run(ILinkQueue queue, FramePool frames, TimeSpan duration, int size)
@@ -42,24 +67,34 @@ internal static class Program
         var burst = new Frame[Burst];
         var (start, cpu, before) = (Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime, queue.Counters);
         var allocated = GC.GetAllocatedBytesForCurrentThread();
-        var (onTheWay, lastBack) = (0, start);
+        var (next, back, lastBack, isFirst) = (0UL, 0UL, start, true);
+        var turns = new Turns();
         while (true)
         {
+            var began = Stopwatch.GetTimestamp();
             var n = queue.Receive(burst);
             var now = Stopwatch.GetTimestamp();
+            if (isFirst && size == 0)
+            {
+                // The reflector's time begins with the first frame.
+                if (n == 0 && Stopwatch.GetElapsedTime(start, now) < duration) continue;
+                (start, cpu, before, isFirst) = (now, Environment.CpuUsage.TotalTime, queue.Counters, false);
+            }
             if (Stopwatch.GetElapsedTime(start, now) > duration) break;
             if (size == 0) Reflect(queue, frames, burst, n);
             else
             {
+                // A frame's number says that those before it are not on the way any more, lost or not; else one loss would narrow the window for
+                // good. And after a while without any frame it is open again.
+                if (n > 0) (lastBack, back) = (now, Math.Max(back, Math.Min(next, NumberOf(frames, burst[n - 1]) + 1)));
+                else if (Stopwatch.GetElapsedTime(lastBack, now).TotalMilliseconds > 10) back = next;
                 foreach (ref readonly var frame in burst.AsSpan(0, n)) frames.Return(frame);
-                if (n > 0) lastBack = now;
-                // Frames that were lost do not come back: after a while without any, the window is open again.
-                onTheWay = Stopwatch.GetElapsedTime(lastBack, now).TotalMilliseconds > 10 ? 0 : Math.Max(0, onTheWay - n);
-                onTheWay += Load(queue, frames, burst, Math.Min(Burst, WindowMax - onTheWay), size);
+                next += (ulong)Load(queue, frames, burst, Math.Min(Burst, WindowMax - (int)(next - back)), size, next);
             }
             queue.Reclaim();
+            if (n > 0) turns.Add(Stopwatch.GetTimestamp() - began, n);
         }
-        Report(queue.Counters, before, Stopwatch.GetElapsedTime(start).TotalSeconds, (Environment.CpuUsage.TotalTime - cpu).TotalSeconds,
+        Report(turns, queue.Counters, before, Stopwatch.GetElapsedTime(start).TotalSeconds, (Environment.CpuUsage.TotalTime - cpu).TotalSeconds,
             GC.GetAllocatedBytesForCurrentThread() - allocated);
     }
 
@@ -77,18 +112,26 @@ internal static class Program
         Send(queue, frames, burst.AsSpan(0, count));
     }
 
-    private static int Load(ILinkQueue queue, FramePool frames, Frame[] burst, int count, int size)
+    private static int Load(ILinkQueue queue, FramePool frames, Frame[] burst, int count, int size, ulong number)
     {
         var made = 0;
         for (; made < count && frames.TryRent(out burst[made]); made++)
         {
             burst[made].Length = burst[made].HeadLength = (ushort)size;
             var bytes = frames.Head(burst[made]);
-            bytes.Clear();
+            bytes[..Math.Min(size, 64)].Clear();
             // Unicast addresses, and a type for experiments.
             (bytes[0], bytes[5], bytes[6], bytes[11], bytes[12], bytes[13]) = (2, 1, 2, 2, 0x88, 0xB5);
+            BinaryPrimitives.WriteUInt64LittleEndian(bytes[NumberOffset..], number + (ulong)made);
         }
         return made == 0 ? 0 : Send(queue, frames, burst.AsSpan(0, made));
+    }
+
+    private static ulong NumberOf(FramePool frames, in Frame frame)
+    {
+        var bytes = frames.Head(frame);
+        // The kernel sends frames of its own on some links.
+        return bytes.Length >= NumberOffset + sizeof(ulong) && bytes[12] == 0x88 && bytes[13] == 0xB5 ? BinaryPrimitives.ReadUInt64LittleEndian(bytes[NumberOffset..]) : 0;
     }
 
     private static int Send(ILinkQueue queue, FramePool frames, Span<Frame> burst)
@@ -98,12 +141,34 @@ internal static class Program
         return taken;
     }
 
-    private static void Report(in LinkQueueCounters now, in LinkQueueCounters before, double seconds, double cpu, long allocated)
+    /// <summary>
+    /// What turns with frames take, waiting for the other end left out: the median, which a core that is shared for a while does not move.
+    /// </summary>
+    private sealed class Turns
+    {
+        private readonly float[] _perFrame = new float[1 << 20];
+        private int _count;
+
+        /// <summary>Nanoseconds a frame; 0 without any.</summary>
+        public double MedianNs
+        {
+            get
+            {
+                var measured = _perFrame.AsSpan(0, Math.Min(_count, _perFrame.Length));
+                measured.Sort();
+                return measured.IsEmpty ? 0 : measured[measured.Length / 2] * 1e9 / Stopwatch.Frequency;
+            }
+        }
+
+        public void Add(long ticks, int frames) => _perFrame[_count++ & (_perFrame.Length - 1)] = (float)ticks / frames;
+    }
+
+    private static void Report(Turns turns, in LinkQueueCounters now, in LinkQueueCounters before, double seconds, double cpu, long allocated)
     {
         var (received, sent) = (now.ReceivedFrames - before.ReceivedFrames, now.SentFrames - before.SentFrames);
         var frames = Math.Max(1, Math.Max(received, sent));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"received {received / seconds / 1e6:F3} M/s, sent {sent / seconds / 1e6:F3} M/s, {cpu * 1e9 / frames:F0} ns of processor a frame, "
+            $"received {received / seconds / 1e6:F3} M/s, sent {sent / seconds / 1e6:F3} M/s, {cpu * 1e9 / frames:F0} ns of processor a frame, waiting included, {turns.MedianNs:F0} without, "
             + $"{(double)(now.SystemCalls - before.SystemCalls) / frames:F3} system calls a frame, {(double)allocated / frames:F3} B allocated a frame, "
             + $"dropped {now.ReceiveDroppedNoMemory - before.ReceiveDroppedNoMemory} in, {now.SendDroppedError - before.SendDroppedError} out"));
     }
