@@ -51,9 +51,9 @@ internal sealed class TcpTestStream : TestStream, ITcpHandler
             var taken = _connection.TrySend(_block.AsSpan(_offset, _blockLength - _offset));
             if (taken < 0) return;
             _offset += taken;
-            if (!Test.HasEnded) Bytes += taken;
+            Bytes += taken;
             if (_offset < _blockLength) return;
-            if (!Test.HasEnded) Blocks++;
+            Blocks++;
         }
     }
 
