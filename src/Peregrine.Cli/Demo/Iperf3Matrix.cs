@@ -168,7 +168,9 @@ internal sealed class Iperf3Matrix : IAsyncDisposable
             limit.CancelAfter(TimeSpan.FromSeconds(20));
             var output = await process.StandardOutput.ReadToEndAsync(limit.Token).ConfigureAwait(false);
             await process.WaitForExitAsync(limit.Token).ConfigureAwait(false);
-            return output.Length == 0 ? new JsonObject() : Iperf3Schema.Parse(output);
+            // iperf3 3.12 may print a warning before its JSON.
+            var begin = Math.Max(0, output.IndexOf('{', StringComparison.Ordinal));
+            return output.Length == 0 ? new JsonObject() : Iperf3Schema.Parse(output[begin..]);
         }
         finally
         {

@@ -38,6 +38,12 @@ internal sealed class TcpTextInput(TcpContext context)
     {
         ref var c = ref t.C;
         var taken = _x.ReceiveQueue.Append(ref c.ReceiveQueue, packet.Frame, s.PayloadOffset, s.PayloadLength);
+        if (taken < s.PayloadLength && t.K.OutOfOrder.HasIntervals)
+        {
+            // What lies beyond the gap holds the blocks that would close it: it goes, as RFC 2018 §8 allows, or nothing would ever move.
+            _x.Counters.PrunedBytes += _x.OutOfOrder.PruneTo(ref t.K.OutOfOrder, 0);
+            taken += _x.ReceiveQueue.Append(ref c.ReceiveQueue, packet.Frame, s.PayloadOffset + taken, s.PayloadLength - taken);
+        }
         c.Rcv.Nxt += (uint)taken;
         var total = taken;
         if (taken < s.PayloadLength)
