@@ -5,7 +5,9 @@ namespace Peregrine.Simulation.Tests;
 
 public sealed class SwarmTests
 {
-    private static readonly TimeSpan FreshTime = TimeSpan.FromSeconds(30);
+    // PEREGRINE_SWARM_SECONDS: how long fresh seeds are looked at; some 80 a second.
+    private static readonly TimeSpan FreshTime = TimeSpan.FromSeconds(
+        int.TryParse(Environment.GetEnvironmentVariable("PEREGRINE_SWARM_SECONDS"), out var seconds) && seconds > 0 ? seconds : 8);
 
     [Fact]
     public void FixedSeedsAreCleanAndExerciseWhatTheyShould()
