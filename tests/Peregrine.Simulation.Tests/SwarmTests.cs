@@ -7,7 +7,7 @@ public sealed class SwarmTests
 {
     // PEREGRINE_SWARM_SECONDS: how long fresh seeds are looked at; some 80 a second.
     private static readonly TimeSpan FreshTime = TimeSpan.FromSeconds(
-        int.TryParse(Environment.GetEnvironmentVariable("PEREGRINE_SWARM_SECONDS"), out var seconds) && seconds > 0 ? seconds : 8);
+        int.TryParse(Environment.GetEnvironmentVariable("PEREGRINE_SWARM_SECONDS"), out var seconds) && seconds > 0 ? seconds : 20);
 
     [Fact]
     public void FixedSeedsAreCleanAndExerciseWhatTheyShould()
@@ -29,6 +29,7 @@ public sealed class SwarmTests
     // Of the stack: 10: RACK's timer with half of all clocks. 1000068: an ACK noted for a segment that was dropped after all. 5000198, 5000354: cookies
     // answered late. 2002127, 2007676, 2008288, 2009985: a connection of a host to itself, all blocks full of what it had sent.
     // 639312269697122341: the last blocks full of data beyond a gap, none for the segment that would close it.
+    // 20006762: two that probed each other's closed window, each one byte behind for the other.
     // Of the judges and the world: 66: a loss probe of new data right after the probe before it had halved the window. 1000397: what waited
     // for a neighbour's address. 1003093: two fragments damaged so that the sum noticed nothing. 1003387: a recovery within the turn in
     // which the window was used. 1004169: F-RTO's two segments, with RACK still trusting what had been sent just before.
@@ -46,6 +47,7 @@ public sealed class SwarmTests
     [InlineData(2_009_985)]
     [InlineData(5_000_198)]
     [InlineData(5_000_354)]
+    [InlineData(20_006_762)]
     [InlineData(639_312_269_697_122_341)]
     public void SeedsThatFoundSomethingAreClean(ulong seed)
     {

@@ -1,5 +1,6 @@
 // The acknowledgment and window fields of an acceptable segment: what the fifth step of RFC 9293 §3.10.7.4 does in ESTABLISHED and after.
 // What an ACK says about loss and the congestion window is LossRecovery's; here are the send window, the send queue and the timers.
+using Peregrine.Core.Memory;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -58,7 +59,7 @@ internal sealed class TcpAckInput(TcpContext context)
         {
             _x.SendQueue.Acknowledge(ref c.SendQueue, advanced);
             k.BytesAcked += advanced;
-            TcpWindow.TuneSend(ref c, ref k, _x.SettingsOf(t), TcpMemory.IsLow(_x));
+            TcpWindow.TuneSend(ref c, ref k, _x.SettingsOf(t), BlockPressure.IsLow(_x.Blocks));
             RaiseWritable(t);
         }
         c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Una);

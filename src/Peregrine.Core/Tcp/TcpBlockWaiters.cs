@@ -1,5 +1,7 @@
 // Connections that could queue nothing because the stack's blocks were used up by others. Their own acknowledgments will not wake them,
 // so they wait here until blocks come back. A connection is in the queue once at most.
+using Peregrine.Core.Memory;
+
 namespace Peregrine.Core.Tcp;
 
 internal sealed class TcpBlockWaiters
@@ -18,7 +20,7 @@ internal sealed class TcpBlockWaiters
     /// <summary>Tells as many waiters as there are free blocks for, a few blocks each.</summary>
     internal void Wake(TcpContext x)
     {
-        for (var grants = (x.Blocks.FreeCount - TcpMemory.ReceiveReserve(x.Blocks)) / 4; grants > 0 && _waiting.TryDequeue(out var handle); grants--)
+        for (var grants = (x.Blocks.FreeCount - BlockPressure.ReceiveReserve(x.Blocks)) / 4; grants > 0 && _waiting.TryDequeue(out var handle); grants--)
         {
             if (!x.Tcbs.IsLive(handle)) continue;
             var t = x.Tcbs.Get(handle.Index);

@@ -104,6 +104,10 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
                 s.Flags &= ~TcpFlags.Fin;
                 c.Flags |= TcbFlags.AckNow;
             }
+            else if (IsBehindProbe(c, s))
+            {
+                c.Flags |= TcbFlags.AckNow;
+            }
             else
             {
                 OnUnacceptable(t, ref s, now);
@@ -126,6 +130,12 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
         s.TrimBack(c.Rcv.Edge);
         return true;
     }
+
+    // RFC 9293 §3.4: a closed window must not keep ACKs out. A prober's SND.NXT stays before the byte of its probe (§3.8.6.1), which may have
+    // been taken: where both ends probe, each is one behind for the other, and neither would ever hear that its byte has arrived.
+    private static bool IsBehindProbe(in Tcb c, in SegmentArrival s) =>
+        s.Length == 0 && (s.Flags & (TcpFlags.Syn | TcpFlags.Rst | TcpFlags.Ack)) == TcpFlags.Ack && s.Seq + 1 == c.Rcv.Nxt
+        && c.State >= TcpState.Established && s.Ack.IsAfter(c.Snd.Una);
 
     // A window of 64 KiB and more cannot be told without scaling; some systems take what their buffer has room for all the same.
     private bool IsInBuffer(TcbRef t, in SegmentArrival s) =>

@@ -402,7 +402,7 @@ public sealed class TcpLayer
     {
         ref var c = ref t.C;
         if (count <= 0 || (c.Flags & TcbFlags.Finished) != 0) return;
-        TcpWindow.TuneReceive(t, _x.SettingsOf(t), (uint)count, TcpMemory.IsLow(_x), now);
+        TcpWindow.TuneReceive(t, _x.SettingsOf(t), (uint)count, BlockPressure.IsLow(_x.Blocks), now);
         if (!TcpWindow.DeservesUpdate(c) || c.State is not (TcpState.Established or TcpState.FinWait1 or TcpState.FinWait2)) return;
         c.Flags |= TcbFlags.AckNow;
         _x.MarkReady(t);

@@ -2,6 +2,7 @@
 // queue, and the acknowledgment is decided: at once, or delayed in the hope of company.
 using System.Net.Sockets;
 using Peregrine.Core.Ip;
+using Peregrine.Core.Memory;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -104,7 +105,7 @@ internal sealed class TcpTextInput(TcpContext context)
     {
         ref var c = ref t.C;
         c.Flags |= TcbFlags.AckNow;
-        if (TcpMemory.IsCritical(_x))
+        if (!BlockPressure.LeavesReceiveReserve(_x.Blocks))
         {
             _x.Counters.PrunedBytes += _x.OutOfOrder.PruneTo(ref t.K.OutOfOrder, 0);
             _x.Counters.DroppedBytesNoMemory += s.PayloadLength;

@@ -20,10 +20,10 @@ internal sealed unsafe class UdpReceiveQueue(ChunkPool blocks, FramePool frames)
     /// <summary>Blocks that a datagram takes.</summary>
     public int BlocksFor(int length) => (sizeof(Record) + length + blocks.ChunkSize - 1) / blocks.ChunkSize;
 
-    /// <summary>Copies a datagram in; false when no block is free.</summary>
+    /// <summary>Copies a datagram in; false when blocks are few.</summary>
     public bool TryAdd(ref UdpSocket socket, in Frame frame, int offset, int length, in Endpoint from, in IpAddress to)
     {
-        if (!blocks.TryRent(out uint first)) return false;
+        if (!BlockPressure.LeavesReceiveReserve(blocks) || !blocks.TryRent(out uint first)) return false;
         uint last = first;
         int done = 0, start = sizeof(Record), count = 1;
         while (true)
@@ -32,7 +32,7 @@ internal sealed unsafe class UdpReceiveQueue(ChunkPool blocks, FramePool frames)
             frames.CopyTo(frame, offset + done, new Span<byte>(blocks.Address(last) + start, part));
             done += part;
             if (done == length) break;
-            if (!blocks.TryRent(out uint next))
+            if (!BlockPressure.LeavesReceiveReserve(blocks) || !blocks.TryRent(out uint next))
             {
                 blocks.ReturnChain(first);
                 return false;

@@ -223,6 +223,30 @@ public sealed class ReceiveTests
         }
     }
 
+    // RFC 9293 §3.4, §3.8.6.1: the peer has taken the byte of our probe and we that of its: its SND.NXT is behind ours of what it sent.
+    [Fact]
+    public void TwoThatProbeEachOthersWindowHearThatItHasOpened()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(window: 0);
+        peer.Write(c, 100);
+        peer.Advance(1_500);
+        Assert.Equal((peer.HostIss + 1, 1), (peer.Inbox.Peek().Seq, peer.Take().Payload.Length));
+        peer.Inbox.Clear();
+        peer.Send(Ack, ack: peer.HostIss + 1, length: 1, window: 0);
+        peer.Next += 1;
+        peer.Advance(100);
+        peer.Inbox.Clear();
+        peer.Send(Ack, peer.Next - 1, window: 1_000);
+        var answer = peer.Take();
+        Assert.Equal((peer.HostIss + 2, 99), (answer.Seq, answer.Payload.Length));
+        // What it has heard before is a keep-alive, which is answered and says nothing (§3.8.4).
+        peer.Advance(5_000);
+        peer.Inbox.Clear();
+        peer.Send(Ack, peer.Next - 1, ack: answer.Seq, window: 0);
+        peer.ExpectAck();
+    }
+
     // RFC 9293 MUST-40, MUST-58, SHLD-18, SHLD-19
     [Theory]
     [InlineData(40)]

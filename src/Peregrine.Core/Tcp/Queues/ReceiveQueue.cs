@@ -161,7 +161,7 @@ internal sealed unsafe class ReceiveQueue
     {
         at = null;
         room = 0;
-        if (!_blocks.TryRent(out var block)) return false;
+        if ((q.Length != 0 && !BlockPressure.LeavesReadersReserve(_blocks)) || !_blocks.TryRent(out var block)) return false;
         if (q.Length == 0) q.Head = block;
         else _blocks.Note(q.Tail).Next = block;
         q.Tail = block;

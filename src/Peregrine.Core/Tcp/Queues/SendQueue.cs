@@ -253,7 +253,7 @@ internal sealed unsafe class SendQueue
         return _blocks.ChunkSize - note.Start - note.Length;
     }
 
-    private bool MayGrow => _blocks.FreeCount > TcpMemory.ReceiveReserve(_blocks);
+    private bool MayGrow => BlockPressure.LeavesReceiveReserve(_blocks);
 
     private bool TryGetRoom(ref SendQueueState q, out byte* at, out int room)
     {

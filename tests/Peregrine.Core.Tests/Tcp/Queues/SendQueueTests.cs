@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Tcp.Queues;
 using Peregrine.Wire;
@@ -259,7 +260,7 @@ public sealed class SendQueueTests
             random.NextBytes(data);
             var taken = _queue.Write(ref _q, data, _limit);
             var most = Math.Min(data.Length, Math.Max(0, _limit - _model.Count));
-            Assert.True(taken == most || (taken < most && memory.Blocks.FreeCount <= TcpMemory.ReceiveReserve(memory.Blocks)));
+            Assert.True(taken == most || (taken < most && memory.Blocks.FreeCount <= BlockPressure.ReceiveReserve(memory.Blocks)));
             _model.AddRange(data.AsSpan(0, taken));
             _wroteSince |= taken > 0;
         }
@@ -270,7 +271,7 @@ public sealed class SendQueueTests
             var room = _queue.Reserve(ref _q, hint, _limit);
             if (room.IsEmpty)
             {
-                Assert.True(memory.Blocks.FreeCount <= TcpMemory.ReceiveReserve(memory.Blocks) || _model.Count >= _limit);
+                Assert.True(memory.Blocks.FreeCount <= BlockPressure.ReceiveReserve(memory.Blocks) || _model.Count >= _limit);
                 if (!_queue.HasReservation(in _q)) _reserved = [];
                 return;
             }
@@ -288,7 +289,7 @@ public sealed class SendQueueTests
             Assert.True(room.SequenceEqual(_reserved), "reserved room was touched");
             var count = random.Next(_reserved.Length + 1);
             var committed = _queue.Commit(ref _q, count);
-            Assert.True(committed == count || (_wroteSince && committed < count && memory.Blocks.FreeCount <= TcpMemory.ReceiveReserve(memory.Blocks)));
+            Assert.True(committed == count || (_wroteSince && committed < count && memory.Blocks.FreeCount <= BlockPressure.ReceiveReserve(memory.Blocks)));
             _model.AddRange(_reserved.AsSpan(0, committed));
             Assert.False(_queue.HasReservation(in _q));
         }
