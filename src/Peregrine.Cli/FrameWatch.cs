@@ -18,15 +18,14 @@ internal sealed class FrameWatch : IAsyncDisposable
     private Task _flushing = Task.CompletedTask;
 
     /// <param name="link">The link to be watched; disposed with <see cref="Link"/>.</param>
-    /// <param name="file">Where the capture goes, or null.</param>
+    /// <param name="file">Where the capture goes, or null; disposed with this.</param>
     /// <param name="print">Whether frames are printed.</param>
     /// <param name="countMax">Frames after which <see cref="Enough"/> completes, or 0 for never.</param>
-    internal FrameWatch(ILink link, FileInfo? file, bool print, int countMax = 0)
+    internal FrameWatch(ILink link, Stream? file, bool print, int countMax = 0)
     {
         (_inner, _countMax) = (link, countMax);
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 0, resumeWriterThreshold: 0, useSynchronizationContext: false));
-        Stream? capture = file?.Open(FileMode.Create, FileAccess.Write, FileShare.Read);
-        _link = new TracingLink(link, _ => new Tee(capture, print || countMax > 0 ? pipe.Writer : null), FrameLines.UnixNanoseconds);
+        _link = new TracingLink(link, _ => new Tee(file, print || countMax > 0 ? pipe.Writer : null), FrameLines.UnixNanoseconds);
         if (!print && countMax <= 0) return;
         _printing = Task.Factory.StartNew(
             () => Print(pipe.Reader.AsStream(), print), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
@@ -88,24 +87,8 @@ internal sealed class FrameWatch : IAsyncDisposable
     }
 
     /// <summary>One stream for the tracer, up to two behind it.</summary>
-    private sealed class Tee(Stream? file, PipeWriter? pipe) : Stream
+    private sealed class Tee(Stream? file, PipeWriter? pipe) : CaptureSink
     {
-        public override bool CanRead => false;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => true;
-
-        public override long Length => throw new NotSupportedException("A capture under way has no length.");
-
-        public override long Position
-        {
-            get => throw new NotSupportedException("A capture under way has no position.");
-            set => throw new NotSupportedException("A capture is written from start to end.");
-        }
-
-        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
         public override void Write(ReadOnlySpan<byte> buffer)
         {
             file?.Write(buffer);
@@ -120,12 +103,6 @@ internal sealed class FrameWatch : IAsyncDisposable
             // Without a threshold a flush completes at once.
             if (pipe != null) _ = pipe.FlushAsync().AsTask();
         }
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("A capture is only written.");
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException("A capture is written from start to end.");
-
-        public override void SetLength(long value) => throw new NotSupportedException("A capture is written from start to end.");
 
         protected override void Dispose(bool disposing)
         {

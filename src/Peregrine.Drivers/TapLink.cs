@@ -115,10 +115,7 @@ public sealed class TapLink : ILink
     /// <inheritdoc/>
     public ILinkQueue OpenQueue(int index, FramePool frames)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(index);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, QueueCount);
-        ArgumentNullException.ThrowIfNull(frames);
-        if (_queues[index] is not null) throw new InvalidOperationException($"Queue {index} of link '{Name}' is open already.");
+        QueueGuard.Check(Name, _queues, index, frames);
         lock (_gate)
         {
             _descriptors.TryChange(index);

@@ -10,9 +10,9 @@ internal static class DumpCommand
     internal static Command Create()
     {
         var file = new Argument<FileInfo?>("file") { Description = "A pcapng or pcap file to print; without one, --link is watched", DefaultValueFactory = static _ => null };
-        var link = new Option<string?>("--link") { Description = "The link to watch: tap:NAME or tun:NAME" };
+        var link = new Option<string?>("--link") { Description = "The link to watch: tap:NAME, packet:INTERFACE and so on; 'peregrine links' shows them" };
         var space = new Option<string?>("--netns") { Description = "The network namespace of the device" };
-        var write = new Option<FileInfo?>("--write", "-w") { Description = "Also write the frames to this pcapng file" };
+        var capture = new CaptureOptions();
         var count = new Option<int>("--count", "-c") { Description = "End after so many frames; 0 for all", DefaultValueFactory = static _ => 0 };
         var command = new Command("dump",
             "Prints frames, one line each: of a capture file, or of a link that nobody else has open.\n\nExamples:\n"
@@ -20,22 +20,23 @@ internal static class DumpCommand
             + "  peregrine dump --link tap:tap0 -w out.pcapng what the kernel sends out of tap0\n"
             + "  peregrine serve --dump                       what a site of its own sends and receives")
         {
-            file, link, space, write, count,
+            file, link, space, count,
         };
+        capture.AddTo(command);
         command.SetAction((parsed, cancel) => (parsed.GetValue(file), parsed.GetValue(link)) switch
         {
-            ({ } path, null) => Task.FromResult(PrintFile(path, parsed.GetValue(write), parsed.GetValue(count), cancel)),
-            (null, { } name) => WatchAsync(name, parsed.GetValue(space), parsed.GetValue(write), parsed.GetValue(count), cancel),
+            ({ } path, null) => Task.FromResult(PrintFile(path, capture.Open(parsed), parsed.GetValue(count), cancel)),
+            (null, { } name) => WatchAsync(name, parsed.GetValue(space), capture.Open(parsed), parsed.GetValue(count), cancel),
             _ => throw new ArgumentException("Give either a capture file or --link tap:NAME."),
         });
         return command;
     }
 
-    private static int PrintFile(FileInfo file, FileInfo? write, int countMax, CancellationToken cancel)
+    private static int PrintFile(FileInfo file, Stream? write, int countMax, CancellationToken cancel)
     {
         if (!file.Exists) throw new FileNotFoundException($"There is no file {file.FullName}.");
         using var reader = new CaptureReader(file.OpenRead());
-        using var writer = write == null ? null : new PcapngWriter(write.Open(FileMode.Create));
+        using var writer = write == null ? null : new PcapngWriter(write);
         var interfaces = 0;
         var count = 0;
         var first = 0UL;
@@ -53,7 +54,7 @@ internal static class DumpCommand
         return 1;
     }
 
-    private static async Task<int> WatchAsync(string name, string? space, FileInfo? write, int count, CancellationToken cancel)
+    private static async Task<int> WatchAsync(string name, string? space, Stream? write, int count, CancellationToken cancel)
     {
         if (name == "memory") throw new ArgumentException("Nothing passes on a link in memory that nobody else has: give --link tap:NAME.");
         var link = LinkFactory.Open(name, new LinkSettings { NetworkNamespace = space, BringUp = true, Offloads = false });

@@ -44,13 +44,14 @@ internal sealed class LinkOptions
         DefaultValueFactory = static _ => "",
     };
 
-    internal Option<FileInfo?> Write { get; } = new("--capture", "--write") { Description = "Write all frames, both directions, to this pcapng file" };
+    private readonly CaptureOptions _capture = new();
 
     internal Option<bool> Print { get; } = new("--dump") { Description = "Print each frame as it passes" };
 
     internal void AddTo(Command command)
     {
-        foreach (var option in new Option[] { Link, Address, KernelAddress, Gateway, Namespace, User, Write, Print }) command.Options.Add(option);
+        foreach (var option in new Option[] { Link, Address, KernelAddress, Gateway, Namespace, User, Print }) command.Options.Add(option);
+        _capture.AddTo(command);
     }
 
     /// <summary>Opens the link, with a watch around it when frames are to be printed or written.</summary>
@@ -61,10 +62,11 @@ internal sealed class LinkOptions
             : throw new ArgumentException($"--kernel-address is \"{a}\"; it must be an address with its prefix length, like 192.0.2.1/24.")).ToList();
         var settings = new LinkSettings { KernelAddresses = kernel, BringUp = kernel.Count > 0, NetworkNamespace = parsed.GetValue(Namespace), Chosen = Announce };
         var link = OpenLink(parsed.GetValue(Link)!, settings, parsed.GetValue(User)!);
-        if (!parsed.GetValue(Print) && parsed.GetValue(Write) is null) return (link, null);
         try
         {
-            var watch = new FrameWatch(link, parsed.GetValue(Write), parsed.GetValue(Print));
+            var capture = _capture.Open(parsed);
+            if (!parsed.GetValue(Print) && capture is null) return (link, null);
+            var watch = new FrameWatch(link, capture, parsed.GetValue(Print));
             return (watch.Link, watch);
         }
         catch

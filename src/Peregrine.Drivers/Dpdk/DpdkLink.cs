@@ -98,9 +98,7 @@ public sealed unsafe class DpdkLink : ILink
     /// <exception cref="InsufficientMemoryException">The frame pool or DPDK's memory is too small; the message says for what.</exception>
     public ILinkQueue OpenQueue(int index, FramePool frames)
     {
-        ArgumentNullException.ThrowIfNull(frames);
-        if ((uint)index >= (uint)QueueCount) throw new ArgumentOutOfRangeException(nameof(index), index, $"Must be 0 to {QueueCount - 1}.");
-        if (_queues[index] is not null) throw new InvalidOperationException($"Queue {index} of link '{Name}' is open already.");
+        QueueGuard.Check(Name, _queues, index, frames);
         ObjectDisposedException.ThrowIf(_stopped, this);
         var queue = new DpdkQueue(this, _port, index, frames, Buffers == DpdkBuffers.Own, _options.RingFrames);
         _port.Run(() =>

@@ -3,6 +3,7 @@
 using Peregrine.Drivers.Dpdk;
 using Peregrine.Drivers.Memif;
 using Peregrine.Drivers.Packet;
+using Peregrine.Drivers.Pcap;
 using Peregrine.Drivers.Xdp;
 
 namespace Peregrine.Drivers;
@@ -20,6 +21,7 @@ public static class LinkKinds
         XdpKind.Xdp,
         MemifKind.Memif,
         DpdkKind.Dpdk,
+        PcapKind.Pcap,
         MemoryKind.Memory,
     ];
 

@@ -90,12 +90,9 @@ public sealed class MemifLink : ILink
     /// <inheritdoc/>
     public ILinkQueue OpenQueue(int index, FramePool frames)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(index);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, QueueCount);
-        ArgumentNullException.ThrowIfNull(frames);
         lock (_lock)
         {
-            if (_queues[index] is not null) throw new InvalidOperationException($"Queue {index} of link '{Name}' is open already.");
+            QueueGuard.Check(Name, _queues, index, frames);
             var queue = _queues[index] = new MemifQueue(this, index, frames);
             queue.Offer(_session);
             return queue;

@@ -162,10 +162,7 @@ public sealed class XdpLink : ILink
     /// <inheritdoc/>
     public ILinkQueue OpenQueue(int index, FramePool frames)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(index);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, QueueCount);
-        ArgumentNullException.ThrowIfNull(frames);
-        if (_queues[index] is not null) throw new InvalidOperationException($"Queue {index} of link '{Name}' is open already.");
+        QueueGuard.Check(Name, _queues, index, frames);
         // A quarter of the pool at most lies ready for the card: the rest is for frames that are worked on and sent.
         var fill = Math.Min(_options.RingFrames, Math.Max(1, frames.Chunks.Count / 4));
         return _queues[index] = new XdpQueue(this, index, frames, fill);
