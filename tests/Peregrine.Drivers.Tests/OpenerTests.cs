@@ -99,6 +99,38 @@ public sealed class OpenerTests
     }
 
     [Fact]
+    public void PacketLinkOfSeveralQueuesGetsItsSocketsFromTheOpener()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "not run: a pair of interfaces needs root");
+        using var process = new OpenerFixture();
+        using var opener = process.Client();
+        using var space = NetworkNamespace.Create();
+        space.Run(static () => KernelInterface.AddPair("op0", "op1"));
+        using var link = LinkFactory.Open("packet:op0,queues=3,up,port=70,port=61000-61999", new LinkSettings { Opener = opener, NetworkNamespace = space.Path });
+        // One socket by itself goes over to another interface without any right, and needs no opener.
+        using var single = LinkFactory.Open("packet:op1", new LinkSettings { Opener = opener, NetworkNamespace = space.Path });
+        opener.Seal();
+        Assert.Equal(1, opener.LinkCount);
+        var pool = PoolFixture.Pool();
+        var queues = Enumerable.Range(0, link.QueueCount).Select(index => link.OpenQueue(index, pool)).ToList();
+        var before = queues.ConvertAll(static queue => queue.PollDescriptor);
+        space.Run(static () => KernelInterface.Delete("op0"));
+        Assert.All(queues, static queue => Assert.Equal(LinkPresence.Gone, queue.Follow(out _)));
+        space.Run(static () => KernelInterface.AddPair("op0", "op1"));
+        Assert.All(queues, static queue => Assert.Equal(LinkPresence.Reopened, queue.Follow(out _)));
+        Assert.Equal(3, queues.Select(static queue => queue.PollDescriptor).Distinct().Count());
+        Assert.Empty(before.Intersect(queues.Select(static queue => queue.PollDescriptor)));
+        // The opener has set it up, as the line says.
+        Assert.True(space.Run(static () => MachineFacts.Read()).Interfaces.Single(static one => one.Name == "op0").IsUp);
+        // Nobody else does: without it there is nothing to be had.
+        opener.Dispose();
+        space.Run(static () => KernelInterface.Delete("op0"));
+        space.Run(static () => KernelInterface.AddPair("op0", "op1"));
+        Assert.Equal(LinkPresence.Gone, queues[0].Follow(out var problem));
+        Assert.Contains("opener has ended", problem, StringComparison.Ordinal);
+    }
+
+    [Fact]
     [Trait("emulation", "throws")]
     public void OpenerThatIsGoneIsAnErrorAndNoWait()
     {

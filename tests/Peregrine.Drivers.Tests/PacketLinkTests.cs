@@ -105,6 +105,18 @@ public sealed class PacketLinkTests : IDisposable
         Assert.Equal(1, queue.Counters.SentFrames);
     }
 
+    [Theory]
+    [InlineData("packet:near0", null, null, true)]
+    [InlineData("packet:near0,port=443", 443, 443, true)]
+    [InlineData("packet:near0,port=443,port=61000-61999,port=7000-7009", 61_000, 61_999, true)]
+    [InlineData("packet:near0,mac=02:00:00:00:00:77", null, null, false)]
+    public void ConnectionsBeginWhereAnswersComeAndASharedAddressIsSaidToBeShared(string line, int? min, int? max, bool shared)
+    {
+        using var link = _here.Run(() => LinkFactory.Open(line));
+        Assert.Equal((min, max), (link.EphemeralPorts?.Min, link.EphemeralPorts?.Max));
+        Assert.Equal(shared, link.SharesMacAddress);
+    }
+
     [Fact]
     public void SeveralQueuesShareTheFlows()
     {

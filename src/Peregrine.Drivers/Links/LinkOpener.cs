@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Reflection;
 using System.Text;
+using Peregrine.Core.Links;
 using Peregrine.Drivers.Linux;
 
 namespace Peregrine.Drivers;
@@ -109,12 +110,22 @@ public sealed class LinkOpener : IDisposable
         _process?.Dispose();
     }
 
-    /// <summary>Names a link to the opener; returns what asks for its descriptors.</summary>
-    internal Func<int[]> Allow(LinkReopening link)
+    /// <summary>Names a link that has been opened, and gives it what asks for its descriptors; closes it when it is refused.</summary>
+    internal T Allow<T>(T link, LinkReopening reopening, Action<Func<int[]>> setSource)
+        where T : ILink
     {
-        var (number, _) = Ask("allow " + link.ToText(), AnswerNanoseconds, []);
-        LinkCount++;
-        return () => OpenAgain(number);
+        try
+        {
+            var (number, _) = Ask("allow " + reopening.ToText(), AnswerNanoseconds, []);
+            LinkCount++;
+            setSource(() => OpenAgain(number));
+            return link;
+        }
+        catch
+        {
+            link.Dispose();
+            throw;
+        }
     }
 
     private int[] OpenAgain(int number)

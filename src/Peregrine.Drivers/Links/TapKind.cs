@@ -55,17 +55,7 @@ internal static class TapKind
         if (line.Texts("fd") is { Count: > 0 } descriptors) return Take(line, descriptors, options);
         if (line.Name.Length == 0) throw line.Error($"the name is missing: {line.Kind.Form}, or {line.Kind.Name}:fd=DESCRIPTOR");
         var link = TapLink.Open(line.Name, options);
-        if (settings.Opener is not { } opener) return link;
-        try
-        {
-            link.SetSource(opener.Allow(new LinkReopening(line, link.Name, settings, link.MayMake)));
-            return link;
-        }
-        catch
-        {
-            link.Dispose();
-            throw;
-        }
+        return settings.Opener is { } opener ? opener.Allow(link, new LinkReopening(line, link.Name, settings, link.MayMake), link.SetSource) : link;
     }
 
     /// <summary>A device that somebody else has opened and configured: whoever did that opens it again, too.</summary>

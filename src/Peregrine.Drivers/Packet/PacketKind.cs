@@ -26,13 +26,21 @@ internal static class PacketKind
             LinkOption.Text("netns", "NAMESPACE", "The network namespace of the interface: a name of 'ip netns', or a path"),
         ],
         Open = static (line, settings) => Open(line, settings),
+        Reopen = static link => PacketLink.OpenSockets(link.Name, Options(link.Line, link.Settings)),
         Probe = static facts => Probe(facts),
     };
 
     private static PacketLink Open(LinkSpecification line, LinkSettings settings)
     {
+        var link = PacketLink.Open(line.Name, Options(line, settings));
+        if (settings.Opener is not { } opener || !link.NeedsNewSockets) return link;
+        return opener.Allow(link, new LinkReopening(line, link.Name, settings, MayMake: false), link.SetSource);
+    }
+
+    private static PacketOptions Options(LinkSpecification line, LinkSettings settings)
+    {
         var ordinary = new PacketOptions();
-        return PacketLink.Open(line.Name, ordinary with
+        return ordinary with
         {
             QueueCount = line.Number("queues") ?? 1,
             Mtu = line.Number("mtu") ?? settings.Mtu,
@@ -44,7 +52,7 @@ internal static class PacketKind
             BufferBytes = line.Number("buffer") ?? ordinary.BufferBytes,
             BringUp = line.Flag("up") ?? false,
             NetworkNamespace = line.Text("netns") ?? settings.NetworkNamespace,
-        });
+        };
     }
 
     private static List<LinkOffer> Probe(MachineFacts facts)

@@ -80,6 +80,16 @@ public sealed class PacketLink : ILink
     /// <summary>Whether the interface is up and has its carrier; asks the kernel.</summary>
     public bool IsUp => TapDevice.IsUp(_control, Name);
 
+    /// <summary>Whether the kernel speaks from that address as well: it does unless we have one of our own.</summary>
+    public bool SharesMacAddress => _options.MacAddress is null;
+
+    /// <summary>Where ports are named, the widest range of them: what is answered to others is the kernel's.</summary>
+    public (ushort Min, ushort Max)? EphemeralPorts =>
+        _options.Ports is [] ? null : _options.Ports.MaxBy(static range => range.Last - range.First) is var widest ? (widest.First, widest.Last) : null;
+
+    /// <summary>Whether going over to another interface of that name takes new sockets, and so rights: a socket by itself only changes over.</summary>
+    internal bool NeedsNewSockets => QueueCount > 1 || _options.BringUp;
+
     /// <summary>Opens an interface.</summary>
     /// <param name="name">The interface.</param>
     /// <param name="options">How; null for the defaults.</param>
@@ -158,7 +168,7 @@ public sealed class PacketLink : ILink
     {
         try
         {
-            if (QueueCount > 1 || _options.BringUp)
+            if (NeedsNewSockets)
             {
                 _sockets.Replace(_source());
                 _sockets.TryChange(index);
