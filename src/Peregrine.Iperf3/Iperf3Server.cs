@@ -387,6 +387,8 @@ internal sealed class Iperf3Server(Network network, Iperf3Options options, Iperf
         {
             test.End();
             server.Report.Summary(test);
+            // A client that receives may be in the middle of a block, whose rest will not come: only the end of the stream lets it go on.
+            foreach (var stream in test.Streams) stream.Dispose();
             await control.SendAsync(ControlState.ExchangeResults);
             test.TakeResults(await ReceiveAsync(ResultBytesMax, Iperf3Error.ReceiveResults, cancel));
             await control.SendJsonAsync(test.Results(), Iperf3Error.SendResults);

@@ -43,7 +43,7 @@ internal sealed class TcpTestStream : TestStream, ITcpHandler
         {
             if (_offset == _blockLength)
             {
-                // A block that was begun is finished, after the test's end too: iperf3 reads whole blocks and would wait for the rest.
+                // A client finishes the block that it began, after the test's end too: iperf3 reads whole blocks and would wait for the rest.
                 if (Test.HasEnded || !Test.MayBegin(this)) return;
                 (_offset, _blockLength) = (0, Test.FillBlock(ref _block));
                 if (_blockLength == 0) return;
@@ -51,11 +51,9 @@ internal sealed class TcpTestStream : TestStream, ITcpHandler
             var taken = _connection.TrySend(_block.AsSpan(_offset, _blockLength - _offset));
             if (taken < 0) return;
             _offset += taken;
-            // A client says how much it sent after its last block has gone; a server was asked at the end.
-            var counts = !Test.HasEnded || !Test.IsServer;
-            if (counts) Bytes += taken;
+            Bytes += taken;
             if (_offset < _blockLength) return;
-            if (counts) Blocks++;
+            Blocks++;
         }
     }
 

@@ -101,6 +101,28 @@ public sealed class MalformedPeerTests
         await ExpectAliveAsync(pair, words);
     }
 
+    [Fact]
+    public async Task AServersStreamsEndWithTheTest()
+    {
+        await using var pair = await TestPair.StartAsync();
+        using var client = await ConnectAsync(pair, 'a');
+        await client.SendAsync(Framed(Good.Replace("\"omit\"", "\"reverse\":true,\"omit\"", StringComparison.Ordinal)));
+        await ReadAsync(client, 1);
+        using var stream = await pair.Client.ConnectTcpAsync(TestPair.At);
+        await stream.SendAsync(Cookie('a'));
+        await ReadAsync(client, 2);
+        await ReadAsync(stream, 1_000);
+        await client.SendAsync(new[] { (byte)ControlState.TestEnd });
+        // A client that reads whole blocks sends its results only when the block that it reads has come or the stream has ended.
+        var buffer = new byte[65_536];
+        while (await stream.ReceiveAsync(buffer).AsTask().WaitAsync(TestPair.Limit) > 0)
+        {
+        }
+        Assert.Equal((byte[])[(byte)ControlState.ExchangeResults], await ReadAsync(client, 1));
+        client.Dispose();
+        await ExpectAliveAsync(pair, "unable to receive results: the peer closed the connection");
+    }
+
     [Theory]
     [InlineData("{\"a\":", "the peer sent something that is no JSON object")]
     [InlineData("{}", "there are no streams in them")]
