@@ -191,6 +191,15 @@ public sealed class NetworkStack : IDisposable
         Udp.OnOutputRoom();
     }
 
+    /// <summary>The next thread that calls is the stack's own from here on; nobody else is in it now.</summary>
+    [Conditional("DEBUG")]
+    internal void HandOver()
+    {
+#if DEBUG
+        _thread = 0;
+#endif
+    }
+
     /// <summary>Releases the stack's memory. Links must have given up its frames before.</summary>
     public void Dispose() => _region.Dispose();
 

@@ -21,14 +21,15 @@ internal sealed class KestrelConnection : ConnectionContext,
     private readonly TcpConnection _connection;
     private readonly PipeReader _input;
     private readonly PipeWriter _output;
+    private readonly TimeProvider _time;
     private readonly CancellationTokenSource _closed = new();
     private string? _id;
     private IDictionary<object, object?>? _items;
     private int _disposed;
 
-    internal KestrelConnection(TcpConnection connection, MemoryPool<byte>? pool)
+    internal KestrelConnection(TcpConnection connection, MemoryPool<byte>? pool, TimeProvider time)
     {
-        _connection = connection;
+        (_connection, _time) = (connection, time);
         (_input, _output) = (connection.Input, connection.Output);
         MemoryPool = pool ?? MemoryPool<byte>.Shared;
         LocalEndPoint = connection.LocalEndPoint;
@@ -95,7 +96,7 @@ internal sealed class KestrelConnection : ConnectionContext,
 
     private async Task SignalLaterAsync()
     {
-        await Task.Delay(s_halfCloseGrace).ConfigureAwait(false);
+        await Task.Delay(s_halfCloseGrace, _time).ConfigureAwait(false);
         SignalClosed();
     }
 

@@ -8,7 +8,7 @@ using TcpListener = Peregrine.Sockets.TcpListener;
 
 namespace Peregrine.Kestrel;
 
-internal sealed class KestrelListener(TcpListener listener, MemoryPool<byte>? pool) : IConnectionListener
+internal sealed class KestrelListener(TcpListener listener, MemoryPool<byte>? pool, TimeProvider time) : IConnectionListener
 {
     private int _unbound;
 
@@ -22,7 +22,7 @@ internal sealed class KestrelListener(TcpListener listener, MemoryPool<byte>? po
             {
                 var connection = await listener.AcceptAsync(cancellationToken).ConfigureAwait(false);
                 connection.NoDelay = true;
-                return new KestrelConnection(connection, pool);
+                return new KestrelConnection(connection, pool, time);
             }
             catch (SocketException e) when (e.SocketErrorCode != SocketError.OperationAborted)
             {

@@ -47,7 +47,7 @@ public sealed class KestrelTransport : IConnectionListenerFactory, IConnectionLi
         var network = await _network(cancellationToken).ConfigureAwait(false);
         try
         {
-            return new KestrelListener(network.ListenTcp(address), _pools?.Create());
+            return new KestrelListener(network.ListenTcp(address), _pools?.Create(), network.TimeProvider);
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
         {
@@ -68,6 +68,6 @@ public sealed class KestrelTransport : IConnectionListenerFactory, IConnectionLi
         var network = await _network(cancellationToken).ConfigureAwait(false);
         var connection = await network.ConnectTcpAsync(endpoint, null, cancellationToken).ConfigureAwait(false);
         connection.NoDelay = true;
-        return new KestrelConnection(connection, _pools?.Create());
+        return new KestrelConnection(connection, _pools?.Create(), network.TimeProvider);
     }
 }

@@ -11,7 +11,7 @@ internal interface IEventTarget
     void OnEvent(object? payload, Instant now);
 }
 
-internal sealed class EventQueue
+internal sealed class EventQueue(int capacity = 1_024)
 {
     private struct Entry
     {
@@ -21,7 +21,7 @@ internal sealed class EventQueue
         public object? Payload;
     }
 
-    private Entry[] _heap = new Entry[1024];
+    private Entry[] _heap = new Entry[capacity];
     private long _order;
 
     public int Count { get; private set; }

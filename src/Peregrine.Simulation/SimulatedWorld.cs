@@ -4,6 +4,7 @@ using Peregrine.Core.Time;
 using Peregrine.Simulation.Hosts;
 using Peregrine.Simulation.Judges;
 using Peregrine.Simulation.Links;
+using Peregrine.Simulation.Networks;
 using Peregrine.Simulation.Nodes;
 using Peregrine.Simulation.Trace;
 
@@ -18,6 +19,7 @@ public sealed class SimulatedWorld : IDisposable
     private readonly List<IFrameObserver> _observers = [];
     private readonly RegionPool _regions;
     private readonly bool _ownsRegions;
+    private readonly Lock _lock = new();
     private TraceHash _hash = new();
     private FrameBuffer? _corrupted;
 
@@ -63,6 +65,14 @@ public sealed class SimulatedWorld : IDisposable
 
     internal FrameBufferPool Buffers { get; } = new();
 
+    internal CutPairs Cuts { get; } = new();
+
+    /// <summary>The only thread that may enter now, or 0 when whoever waits for his turn may.</summary>
+    internal int SoleThread { get; set; }
+
+    /// <summary>Whether the calling thread may enter.</summary>
+    internal bool AdmitsCaller => SoleThread == 0 || SoleThread == Environment.CurrentManagedThreadId;
+
     internal JudgeCounters Judged;
 
     /// <summary>Adds a host.</summary>
@@ -93,6 +103,28 @@ public sealed class SimulatedWorld : IDisposable
     }
 
     internal void Add(SimulatedNode node) => _nodes.Add(node);
+
+    /// <summary>Takes the caller's turn in the world, until the scope is disposed of: sockets and timers may be used by any thread.</summary>
+    /// <exception cref="InvalidOperationException">The world is run on one thread, and this is another.</exception>
+    internal Lock.Scope Enter()
+    {
+        if (!AdmitsCaller) throw new InvalidOperationException(CodeRunner.StrayMessage);
+        return _lock.EnterScope();
+    }
+
+    /// <summary>Gives the turn, which the caller has, to others during a call.</summary>
+    internal void Yield(Action action)
+    {
+        _lock.Exit();
+        try
+        {
+            action();
+        }
+        finally
+        {
+            _lock.Enter();
+        }
+    }
 
     /// <summary>Joins two nodes.</summary>
     /// <param name="a">One end.</param>

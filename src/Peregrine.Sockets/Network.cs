@@ -36,6 +36,12 @@ public abstract class Network : IAsyncDisposable
     /// <summary>Finds the addresses of hosts that <see cref="ConnectTcpAsync"/> is given by name.</summary>
     public INameResolver Resolver { get; }
 
+    /// <summary>
+    /// The clock that time-outs of code on this network follow: the system's, or virtual time on a simulated host. Give it to what takes a
+    /// <see cref="System.TimeProvider"/>, and the code runs on both.
+    /// </summary>
+    public virtual TimeProvider TimeProvider => TimeProvider.System;
+
     /// <summary>Listens. From another thread than the core's this waits for the core.</summary>
     /// <param name="local">Address and port; port 0 takes a free one; <see cref="IPAddress.IPv6Any"/> takes both families unless the options say otherwise.</param>
     /// <param name="options">Backlog and more, or null.</param>

@@ -76,6 +76,18 @@ public sealed class AssertionTests
         Assert.Equal(expected, Asserts(Assert.Single(TestMethods(root)), ProvingMethods([root])));
     }
 
+    [Theory]
+    [InlineData("Thread.Sleep(5)", true)]
+    [InlineData("Task.Delay(5)", true)]
+    [InlineData("Task.Delay(5, cancel)", true)]
+    [InlineData("Task.Delay(span, host.TimeProvider)", false)]
+    [InlineData("Task.Delay(span, time, cancel)", false)]
+    public void WaitsForRealTimeAreRecognised(string code, bool expected)
+    {
+        var expression = Microsoft.CodeAnalysis.CSharp.SyntaxFactory.ParseExpression(code);
+        Assert.Equal(expected, IsWait(Assert.Single(expression.DescendantNodes().OfType<MemberAccessExpressionSyntax>(), static access => access.Parent is InvocationExpressionSyntax)));
+    }
+
     /// <summary>Methods with an attribute whose name ends in Fact or Theory, derived ones included.</summary>
     internal static IEnumerable<MethodDeclarationSyntax> TestMethods(SyntaxNode root) =>
         root.DescendantNodes().OfType<MethodDeclarationSyntax>().Where(method => method.AttributeLists.SelectMany(list => list.Attributes)
@@ -117,7 +129,11 @@ public sealed class AssertionTests
             return proving.Contains(name) || Array.Exists(ProvingPrefixes, prefix => name.StartsWith(prefix, StringComparison.Ordinal));
         });
 
-    private static bool IsWait(MemberAccessExpressionSyntax access) => access.ToString() is "Thread.Sleep" or "Task.Delay";
+    private static bool IsWait(MemberAccessExpressionSyntax access) => access.ToString() is "Thread.Sleep" || (access.ToString() is "Task.Delay" && !IsVirtual(access));
+
+    /// <summary>A delay by a given clock, in these tests a simulated host's, takes no real time.</summary>
+    private static bool IsVirtual(MemberAccessExpressionSyntax access) => access.Parent is InvocationExpressionSyntax { ArgumentList.Arguments: { Count: >= 2 } arguments }
+        && (arguments[1].ToString() == "time" || arguments[1].ToString().EndsWith("TimeProvider", StringComparison.Ordinal));
 
     private static int LineOf(SyntaxNode node) => node.GetLocation().GetLineSpan().StartLinePosition.Line + 1;
 }

@@ -23,6 +23,9 @@ public readonly record struct Duration(long Nanoseconds) : IComparable<Duration>
     /// <summary>A span of seconds.</summary>
     public static Duration FromSeconds(long s) => new(s * 1_000_000_000);
 
+    /// <summary>The same span; beyond 292 years the longest that there is.</summary>
+    public static implicit operator Duration(TimeSpan span) => new(Math.Clamp(span.Ticks, long.MinValue / 100, long.MaxValue / 100) * 100);
+
     /// <summary>Sum.</summary>
     public static Duration operator +(Duration a, Duration b) => new(a.Nanoseconds + b.Nanoseconds);
 

@@ -1,21 +1,15 @@
-// The engine beneath sockets on a simulated host: the same Sockets code as under the real host, its mailbox a queue, its turns the host's.
+// The engine beneath sockets on a simulated host: the same Sockets code as under the real host, its mailbox a queue, its turns the host's. The core's
+// thread is whichever runs the host's turn, while it does; all else comes through the mailbox, and wakes the host at the same instant.
 using Peregrine.Core;
+using Peregrine.Core.Time;
 using Peregrine.Sockets;
 
 namespace Peregrine.Simulation.Hosts;
 
-internal sealed class SimulatedEngine : SocketEngine
+internal sealed class SimulatedEngine(SimulatedHost host, NetworkStack stack) : SocketEngine(stack)
 {
     private readonly Queue<EngineCommand> _mailbox = new();
     private readonly Queue<IThreadPoolWorkItem> _elsewhere = new();
-    private readonly SimulatedHost _host;
-
-    internal SimulatedEngine(SimulatedHost host, NetworkStack stack)
-        : base(stack)
-    {
-        _host = host;
-        AttachThread();
-    }
 
     /// <summary>What a call-back threw last; the host ends the world with it.</summary>
     internal Exception? Unhandled { get; private set; }
@@ -25,37 +19,53 @@ internal sealed class SimulatedEngine : SocketEngine
     public override bool TryPost(in EngineCommand command)
     {
         if (IsStopped) return false;
+        using var turn = host.World.Enter();
         _mailbox.Enqueue(command);
-        _host.Wake();
+        host.Wake();
         return true;
     }
 
     public override void RunElsewhere(IThreadPoolWorkItem item)
     {
+        using var turn = host.World.Enter();
         _elsewhere.Enqueue(item);
-        _host.Wake();
+        host.Wake();
     }
 
     public override void OnUnhandled(Exception exception, object callback) => Unhandled ??= exception;
 
     /// <summary>One turn's share of what was posted and put off.</summary>
-    internal void Turn(Core.Time.Instant now)
+    internal void Turn(Instant now)
     {
-        BeginTurn(now);
-        for (var left = _mailbox.Count; left > 0; left--) Execute(_mailbox.Dequeue());
-        Dispatch(now);
+        AttachThread();
+        try
+        {
+            BeginTurn(now);
+            for (var left = _mailbox.Count; left > 0; left--) Execute(_mailbox.Dequeue());
+            Dispatch(now);
+        }
+        finally
+        {
+            DetachThread();
+        }
         for (var left = _elsewhere.Count; left > 0; left--) _elsewhere.Dequeue().Execute();
     }
 
-    protected override void WaitForRoom(int attempt) => throw new InvalidOperationException("A simulated mailbox is never full.");
-}
-
-/// <summary>The network of a simulated host, as applications see it.</summary>
-internal sealed class SimulatedHostNetwork(SimulatedEngine engine, INameResolver resolver) : Network(engine, resolver)
-{
-    public override ValueTask DisposeAsync()
+    // The host has its turn only when its caller lets time pass, and the caller waits: so what is in the mailbox is done here and now.
+    protected override void OnCallerWaits()
     {
-        Engine.CloseAll();
-        return ValueTask.CompletedTask;
+        using var turn = host.World.Enter();
+        AttachThread();
+        try
+        {
+            BeginTurn(host.ReadClock());
+            while (_mailbox.TryDequeue(out var command)) Execute(command);
+        }
+        finally
+        {
+            DetachThread();
+        }
     }
+
+    protected override void WaitForRoom(int attempt) => OnCallerWaits();
 }

@@ -5,8 +5,8 @@ using Peregrine.Core.Ip;
 using Peregrine.Core.Memory;
 using Peregrine.Core.Time;
 using Peregrine.Simulation.Judges;
+using Peregrine.Simulation.Networks;
 using Peregrine.Simulation.Nodes;
-using Peregrine.Sockets;
 using Peregrine.Wire;
 
 namespace Peregrine.Simulation.Hosts;
@@ -23,10 +23,11 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
     private readonly Frame[] _burst = new Frame[32];
     private readonly List<uint> _heldBlocks = [];
     private readonly List<Frame> _heldFrames = [];
+    private readonly EventQueue _timers = new(16);
     private HostJudge _judge;
     private SimulatedEngine? _engine;
     private IHostApplication? _application;
-    private Network? _network;
+    private NetworkHost? _network;
     private Instant _wakeAt = Instant.Never;
     private Instant _pausedUntil;
     private Instant _local;
@@ -76,17 +77,8 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
     /// <summary>Whether the host is running: neither restarting nor paused.</summary>
     public bool IsRunning => !_isDown && World.Now >= _pausedUntil;
 
-    /// <summary>Sockets on this host, for code that is to be tested. From the first use on the host serves sockets only.</summary>
-    public Network Network
-    {
-        get
-        {
-            if (_network is not null) return _network;
-            _engine = new SimulatedEngine(this, Stack);
-            _engine.BeginTurn(_local);
-            return _network = new SimulatedHostNetwork(_engine, new WorldNames(World));
-        }
-    }
+    /// <summary>The host as code on it sees it: sockets and a clock. From the first use on the host serves sockets only.</summary>
+    public NetworkHost Network => _network ??= new NetworkHost(this, _engine = new SimulatedEngine(this, Stack));
 
     internal int Number { get; }
 
@@ -133,7 +125,7 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
         Stack.Dispose();
         World.After(downTime, () =>
         {
-            _local = Clock.Local(World.Now);
+            ReadClock();
             Stack = MakeStack();
             _judge = new HostJudge(this);
             _isDown = false;
@@ -177,6 +169,16 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
 
     /// <summary>Has the host look for work now.</summary>
     public void Wake() => WakeAt(World.Now);
+
+    /// <summary>What the host's clock shows at this moment, inside a turn or not.</summary>
+    internal Instant ReadClock() => _local = Instant.Max(_local, Clock.Local(World.Now));
+
+    /// <summary>Plans a call for the time when the host's clock shows so much; a host that stands still is late.</summary>
+    internal void AddTimer(Instant local, IEventTarget target, object? payload)
+    {
+        _timers.Add(local, target, payload);
+        WakeAt(Clock.World(local, World.Now));
+    }
 
     internal void End()
     {
@@ -231,7 +233,7 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
     private NetworkStack MakeStack()
     {
         var seed = new SimulationRandom(World.Seed, 0x2_0000_0000UL + ((ulong)Number << 16) + (ulong)_restarts);
-        _local = Instant.Max(_local, Clock.Local(World.Now));
+        ReadClock();
         var region = _regions.Rent(NetworkStack.BytesFor(Options.Stack));
         var stack = new NetworkStack(Options.Stack, region, StackSecrets.FromSeed(seed.NextUInt64()), seed.NextUInt64(), _local);
         InterfaceIndex = stack.AddInterface(
@@ -258,7 +260,7 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
     private void Turn(Instant now)
     {
         TurnCount++;
-        _local = Instant.Max(_local, Clock.Local(now));
+        ReadClock();
         var isBusy = true;
         var any = false;
         for (var round = 0; isBusy; round++)
@@ -266,6 +268,7 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
             if (round > RoundsMax) throw World.Failure("comes to rest", Name, "the host is busy for ever without time passing");
             isBusy = Receive();
             Stack.FireTimers(_local);
+            isBusy |= FireTimers();
             isBusy |= Dispatch();
             Stack.Poll(_local);
             isBusy |= Transmit(now);
@@ -275,6 +278,7 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
         // Output that cannot go on for want of memory is tried again, as a core's next turn would.
         var waits = Stack.HasWork || _ringCount > 0 || _engine is { IsIdle: false };
         var next = waits ? now + RetryDelay : Clock.World(Stack.NextDeadline(_local), now);
+        next = Instant.Min(next, Clock.World(_timers.Next, now));
         if (!next.IsNever) WakeAt(Instant.Max(next, now + new Duration(1_000)));
     }
 
@@ -302,6 +306,19 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
         Stack.OnBurst(InterfaceIndex, _burst.AsSpan(0, count), _local);
         if (World.IsJudged) _judge.AfterBurst();
         return true;
+    }
+
+    private bool FireTimers()
+    {
+        var any = false;
+        // Not those that the fired ones plan: a timer without a period must not hold the turn.
+        for (var left = _timers.Count; left > 0 && _timers.Next <= _local; left--)
+        {
+            any = true;
+            _timers.Take(out var target, out var payload);
+            target.OnEvent(payload, _local);
+        }
+        return any;
     }
 
     private FrameBuffer TakeFromRing()

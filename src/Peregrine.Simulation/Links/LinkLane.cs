@@ -89,6 +89,13 @@ public sealed class LinkLane : IEventTarget
         else Travel(c, frame, departure);
     }
 
+    /// <summary>A frame that would have been sent vanishes before.</summary>
+    internal void Swallow(FrameBuffer frame)
+    {
+        _counters.Sent++;
+        Drop(frame, ref _counters.Swallowed, FrameFate.Blackholed);
+    }
+
     void IEventTarget.OnEvent(object? payload, Instant now)
     {
         var frame = (FrameBuffer)payload!;

@@ -1,6 +1,7 @@
 // An Ethernet switch: it learns where addresses are, forwards to that port, and floods what it does not know. It has no loops to fear:
 // worlds are trees.
 using Peregrine.Core.Time;
+using Peregrine.Simulation.Hosts;
 using Peregrine.Wire;
 
 namespace Peregrine.Simulation.Nodes;
@@ -37,14 +38,21 @@ public sealed class SimulatedSwitch : SimulatedNode
         {
             if (MirrorPort >= 0 && MirrorPort != known && MirrorPort != port) Port(MirrorPort).Send(World.Buffers.Copy(frame), now);
             if (known == port) World.Buffers.Return(frame);
-            else Port(known).Send(frame, now);
+            else Send(known, frame, source, now);
             return;
         }
         FloodedCount++;
         for (var i = 0; i < PortCount; i++)
         {
-            if (i != port) Port(i).Send(World.Buffers.Copy(frame), now);
+            if (i != port) Send(i, World.Buffers.Copy(frame), source, now);
         }
         World.Buffers.Return(frame);
+    }
+
+    private void Send(int port, FrameBuffer frame, MacAddress source, Instant now)
+    {
+        var lane = Port(port);
+        if (lane.To is SimulatedHost host && World.Cuts.Contains(source, host.Mac)) lane.Swallow(frame);
+        else lane.Send(frame, now);
     }
 }

@@ -87,6 +87,11 @@ public abstract class SocketEngine
     /// <param name="attempt">How often it was full in a row, from 0.</param>
     protected abstract void WaitForRoom(int attempt);
 
+    /// <summary>A thread that is not the core's has posted a call and is about to block until it is answered.</summary>
+    protected virtual void OnCallerWaits()
+    {
+    }
+
     /// <summary>Runs an item on another thread than the core's (the host: the thread pool; the simulation: later in the same thread).</summary>
     public abstract void RunElsewhere(IThreadPoolWorkItem item);
 
@@ -95,6 +100,9 @@ public abstract class SocketEngine
 
     /// <summary>Makes the calling thread the core's. Call once on the loop's thread, before its first turn.</summary>
     public void AttachThread() => _threadId = Environment.CurrentManagedThreadId;
+
+    /// <summary>No thread is the core's until <see cref="AttachThread"/> is called again: for loops whose turns are not all there is.</summary>
+    public void DetachThread() => _threadId = -1;
 
     /// <summary>Says what time it is in this turn.</summary>
     public void BeginTurn(Instant now) => Now = now;
@@ -169,13 +177,14 @@ public abstract class SocketEngine
         if (IsCurrent) return function();
         var call = new Call<T>(function);
         PostWork(call);
+        OnCallerWaits();
         return call.Result.Task.GetAwaiter().GetResult();
     }
 
     /// <summary>As <see cref="Run{T}"/>, without blocking the caller.</summary>
     public Task<T> RunAsync<T>(Func<T> function)
     {
-        var call = new Call<T>(function);
+        var call = new Call<T>(function, this);
         PostWork(call);
         return call.Result.Task;
     }
@@ -327,22 +336,43 @@ public abstract class SocketEngine
         _batched.Clear();
     }
 
-    private sealed class Call<T>(Func<T> function) : IEngineWork
+    /// <summary>A function to run on the core. Whoever awaits the result goes on elsewhere: what he does next may block.</summary>
+    private sealed class Call<T>(Func<T> function, SocketEngine? awaited = null) : IEngineWork, IThreadPoolWorkItem
     {
-        internal TaskCompletionSource<T> Result { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private T? _result;
+        private Exception? _exception;
 
-        public void Execute()
+        internal TaskCompletionSource<T> Result { get; } = new();
+
+        void IEngineWork.Execute()
         {
             try
             {
-                Result.SetResult(function());
+                _result = function();
             }
             catch (Exception e)
             {
-                Result.SetException(e);
+                _exception = e;
             }
+            Answer();
         }
 
-        public void Abandon() => Result.TrySetException(new ObjectDisposedException(null, "The network has been stopped."));
+        void IThreadPoolWorkItem.Execute()
+        {
+            if (_exception == null) Result.TrySetResult(_result!);
+            else Result.TrySetException(_exception);
+        }
+
+        public void Abandon()
+        {
+            _exception = new ObjectDisposedException(null, "The network has been stopped.");
+            Answer();
+        }
+
+        private void Answer()
+        {
+            if (awaited == null) ((IThreadPoolWorkItem)this).Execute();
+            else awaited.RunElsewhere(this);
+        }
     }
 }

@@ -326,7 +326,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
             _marks |= ConnectionMarks.Closed;
             if (_error == 0) _error = (ushort)error;
         }
-        if ((events & (TcpEvents.PeerClosed | TcpEvents.Closed)) != 0) TcpConnectionParts.TellEnded(ref _parts);
+        if ((events & (TcpEvents.PeerClosed | TcpEvents.Closed)) != 0) TcpConnectionParts.TellEnded(ref _parts, _engine);
         if (_parts?.Connecting is { } connecting && (events & (TcpEvents.Connected | TcpEvents.Closed)) != 0) connecting.OnOutcome(this, events, error);
         if ((_marks & ConnectionMarks.HasHandler) != 0) TellHandler(events);
         if ((events & (TcpEvents.Readable | TcpEvents.PeerClosed | TcpEvents.Closed)) != 0)

@@ -78,17 +78,18 @@ internal sealed class TcpConnectionParts
         TcpConnectionParts? parts = connection.Parts;
         var source = Once(ref parts.Ended, static () => new CancellationTokenSource());
         // An end before the source was there told nobody; a later one finds it.
-        if (connection.IsReceiveEnded) TellEnded(ref parts);
+        if (connection.IsReceiveEnded) TellEnded(ref parts, connection.Engine);
         return source.Token;
     }
 
     /// <summary>The end has come and is marked: cancels the token if anybody has asked for it.</summary>
-    internal static void TellEnded(ref TcpConnectionParts? parts)
+    internal static void TellEnded(ref TcpConnectionParts? parts, SocketEngine engine)
     {
         // Marks are written before this, the source is published before marks are read: one side sees the other.
         Interlocked.MemoryBarrier();
         if (Volatile.Read(ref parts)?.Ended is not { IsCancellationRequested: false } source) return;
-        ThreadPool.UnsafeQueueUserWorkItem(static ended => ended.Cancel(), source, preferLocal: false);
+        // Registered call-backs are the application's and may block: never on the core's thread.
+        engine.RunElsewhere(new Cancellation(source));
     }
 
     /// <summary>Creates a lazy part once, whichever threads race for it.</summary>
@@ -98,6 +99,11 @@ internal sealed class TcpConnectionParts
         if (Volatile.Read(ref field) is { } present) return present;
         var created = create();
         return Interlocked.CompareExchange(ref field, created, null) ?? created;
+    }
+
+    private sealed class Cancellation(CancellationTokenSource source) : IThreadPoolWorkItem
+    {
+        public void Execute() => source.Cancel();
     }
 }
 

@@ -1,0 +1,137 @@
+// The process's thread pool, one work item at a time. Every worker is held; when the world stands still one of them is let go, does what is queued in the
+// queue's order, and is held again. What runs in the pool then runs in the same order every time, and is known to have ended before time passes.
+namespace Peregrine.Simulation.Networks;
+
+internal sealed class SerialThreadPool : IDisposable
+{
+    // Real time: it only bounds how long a program that is stuck takes to say so.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+
+    // There is one pool in a process, so one run at a time can have it.
+    private static readonly SemaphoreSlim s_one = new(1);
+
+    // Workers that something else has for good: known after the first run.
+    private static int s_foreignCount;
+
+    private readonly int _workerCount = Environment.ProcessorCount + 1;
+    private readonly SemaphoreSlim _held = new(0);
+    private readonly SemaphoreSlim _letGo = new(0);
+    private readonly (int Workers, int Ports) _min, _max;
+    private int _heldCount;
+
+    private SerialThreadPool()
+    {
+        ThreadPool.GetMinThreads(out _min.Workers, out _min.Ports);
+        ThreadPool.GetMaxThreads(out _max.Workers, out _max.Ports);
+        // One more than the fewest that the pool allows: something else may have one for good, as test runners do.
+        ThreadPool.SetMinThreads(_workerCount, _min.Ports);
+        ThreadPool.SetMaxThreads(_workerCount, _max.Ports);
+        try
+        {
+            HoldAll();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    private static int FreeCount
+    {
+        get
+        {
+            ThreadPool.GetAvailableThreads(out var free, out _);
+            return free;
+        }
+    }
+
+    private int ForeignCount => _workerCount - FreeCount - _heldCount;
+
+    /// <summary>Whether something is queued.</summary>
+    public static bool HasWork => ThreadPool.PendingWorkItemCount > 0;
+
+    /// <summary>Calls a function on a thread of its own, outside of the pool, which is the function's alone meanwhile.</summary>
+    public static async Task WithAsync(Action<SerialThreadPool> action)
+    {
+        await s_one.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            await Task.Factory.StartNew(
+                () =>
+                {
+                    using var pool = new SerialThreadPool();
+                    action(pool);
+                },
+                CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+        }
+        finally
+        {
+            s_one.Release();
+        }
+    }
+
+    /// <summary>Lets the pool do what is queued, and what comes of it, until nothing is.</summary>
+    /// <exception cref="TimeoutException">A work item does not come to its end.</exception>
+    public void RunUntilIdle()
+    {
+        HoldFree();
+        while (HasWork)
+        {
+            // Behind all that is queued: whoever gets there has done the rest.
+            HoldOne();
+            _letGo.Release();
+            if (_held.Wait(s_patience)) continue;
+            _heldCount--;
+            throw new TimeoutException("A thread of the pool has been blocked for long while virtual time stood still for it: code that blocks (.Result, .Wait(), "
+                + "Thread.Sleep) waits for what can only happen when it does not. Await instead.");
+        }
+    }
+
+    public void Dispose()
+    {
+        _letGo.Release(_heldCount);
+        Restore();
+    }
+
+    private static TimeoutException Busy() => new("The thread pool is busy with something else, and a simulation needs it alone: run this test without others beside it "
+        + "(in xunit a collection with DisableParallelization).");
+
+    private void HoldAll()
+    {
+        HoldFree();
+        // Whoever called us is on his way back to the pool. Those who do not come in this time are taken to be away for good.
+        for (var i = 0; i < 50 && ForeignCount > s_foreignCount; i++)
+        {
+            Thread.Sleep(2);
+            HoldFree();
+        }
+        if (_heldCount == 0) throw Busy();
+        s_foreignCount = ForeignCount;
+    }
+
+    /// <summary>Holds the workers that are free: at the start all but those that something else has, and later those too when they come back.</summary>
+    private void HoldFree()
+    {
+        while (FreeCount > 0)
+        {
+            HoldOne();
+            if (!_held.Wait(s_patience)) throw Busy();
+            _heldCount++;
+        }
+    }
+
+    private void HoldOne() => ThreadPool.UnsafeQueueUserWorkItem(static pool => pool.Hold(), this, preferLocal: false);
+
+    private void Hold()
+    {
+        _held.Release();
+        _letGo.Wait();
+    }
+
+    private void Restore()
+    {
+        ThreadPool.SetMaxThreads(_max.Workers, _max.Ports);
+        ThreadPool.SetMinThreads(_min.Workers, _min.Ports);
+    }
+}
