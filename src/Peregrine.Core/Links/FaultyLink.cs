@@ -5,66 +5,23 @@ using Peregrine.Wire;
 namespace Peregrine.Core.Links;
 
 /// <summary>Wraps a link and does faults to its frames, each direction by its own options and seed.</summary>
-public sealed class FaultyLink : ILink
+public sealed class FaultyLink : DelegatingLink
 {
-    private readonly ILink _inner;
     private readonly FaultOptions _onTransmit, _onReceive;
     private readonly FaultyQueue?[] _queues;
 
     /// <summary>Wraps <paramref name="inner"/>, which is disposed with this.</summary>
     public FaultyLink(ILink inner, FaultOptions? onTransmit = null, FaultOptions? onReceive = null)
+        : base(inner)
     {
-        ArgumentNullException.ThrowIfNull(inner);
-        (_inner, _onTransmit, _onReceive) = (inner, onTransmit ?? FaultOptions.None, onReceive ?? FaultOptions.None);
+        (_onTransmit, _onReceive) = (onTransmit ?? FaultOptions.None, onReceive ?? FaultOptions.None);
         _queues = new FaultyQueue?[inner.QueueCount];
     }
 
     /// <inheritdoc/>
-    public string Name => _inner.Name;
-
-    /// <inheritdoc/>
-    public LinkMedium Medium => _inner.Medium;
-
-    /// <inheritdoc/>
-    public MacAddress MacAddress => _inner.MacAddress;
-
-    /// <inheritdoc/>
-    public int Mtu => _inner.Mtu;
-
-    /// <inheritdoc/>
-    public LinkOffloads Offloads => _inner.Offloads;
-
-    /// <inheritdoc/>
-    public int SuperSegmentMax => _inner.SuperSegmentMax;
-
-    /// <inheritdoc/>
-    public int QueueCount => _inner.QueueCount;
-
-    /// <inheritdoc/>
-    public bool IsUp => _inner.IsUp;
-
-    /// <inheritdoc/>
-    public ITableSource? Tables => _inner.Tables;
-
-    /// <inheritdoc/>
-    public IReadOnlyList<IpPrefix> Addresses => _inner.Addresses;
-
-    /// <inheritdoc/>
-    public bool SharesMacAddress => _inner.SharesMacAddress;
-
-    /// <inheritdoc/>
-    public IPortKeeper? Ports => _inner.Ports;
-
-    /// <inheritdoc/>
-    public (ushort Min, ushort Max)? EphemeralPorts => _inner.EphemeralPorts;
-
-    /// <inheritdoc/>
-    public void OnAddress(IpAddress address) => _inner.OnAddress(address);
-
-    /// <inheritdoc/>
-    public ILinkQueue OpenQueue(int index, FramePool frames)
+    public override ILinkQueue OpenQueue(int index, FramePool frames)
     {
-        var inner = _inner.OpenQueue(index, frames);
+        var inner = Inner.OpenQueue(index, frames);
         return _queues[index] = new FaultyQueue(inner, new FaultLane(_onTransmit, frames, (uint)(2 * index)), new FaultLane(_onReceive, frames, (uint)(2 * index) + 1));
     }
 
@@ -85,11 +42,11 @@ public sealed class FaultyLink : ILink
         }
     }
 
-    /// <summary>Disposes of the queues and of the wrapped link.</summary>
-    public void Dispose()
+    /// <inheritdoc/>
+    public override void Dispose()
     {
         foreach (var queue in _queues) queue?.Dispose();
-        _inner.Dispose();
+        Inner.Dispose();
     }
 }
 

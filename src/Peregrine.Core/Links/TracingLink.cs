@@ -8,9 +8,8 @@ namespace Peregrine.Core.Links;
 /// Wraps a link and captures its frames with nanosecond times and their direction, one capture a queue, so that queues of several threads
 /// share nothing. Frames are captured as they pass here: super-segments uncut, checksums perhaps unfinished.
 /// </summary>
-public sealed class TracingLink : ILink
+public sealed class TracingLink : DelegatingLink
 {
-    private readonly ILink _inner;
     private readonly Func<int, Stream> _openCapture;
     private readonly Func<ulong> _clock;
     private readonly int _snapLength;
@@ -22,60 +21,18 @@ public sealed class TracingLink : ILink
     /// <param name="clock">Nanoseconds since 1970, UTC; called once a burst.</param>
     /// <param name="snapLength">Bytes kept of a frame at most, 64 to 1 MiB.</param>
     public TracingLink(ILink inner, Func<int, Stream> openCapture, Func<ulong> clock, int snapLength = 65_600)
+        : base(inner)
     {
-        ArgumentNullException.ThrowIfNull(inner);
         ArgumentNullException.ThrowIfNull(openCapture);
         ArgumentNullException.ThrowIfNull(clock);
-        (_inner, _openCapture, _clock, _snapLength) = (inner, openCapture, clock, snapLength);
+        (_openCapture, _clock, _snapLength) = (openCapture, clock, snapLength);
         _queues = new TracingQueue?[inner.QueueCount];
     }
 
     /// <inheritdoc/>
-    public string Name => _inner.Name;
-
-    /// <inheritdoc/>
-    public LinkMedium Medium => _inner.Medium;
-
-    /// <inheritdoc/>
-    public MacAddress MacAddress => _inner.MacAddress;
-
-    /// <inheritdoc/>
-    public int Mtu => _inner.Mtu;
-
-    /// <inheritdoc/>
-    public LinkOffloads Offloads => _inner.Offloads;
-
-    /// <inheritdoc/>
-    public int SuperSegmentMax => _inner.SuperSegmentMax;
-
-    /// <inheritdoc/>
-    public int QueueCount => _inner.QueueCount;
-
-    /// <inheritdoc/>
-    public bool IsUp => _inner.IsUp;
-
-    /// <inheritdoc/>
-    public ITableSource? Tables => _inner.Tables;
-
-    /// <inheritdoc/>
-    public IReadOnlyList<IpPrefix> Addresses => _inner.Addresses;
-
-    /// <inheritdoc/>
-    public bool SharesMacAddress => _inner.SharesMacAddress;
-
-    /// <inheritdoc/>
-    public IPortKeeper? Ports => _inner.Ports;
-
-    /// <inheritdoc/>
-    public (ushort Min, ushort Max)? EphemeralPorts => _inner.EphemeralPorts;
-
-    /// <inheritdoc/>
-    public void OnAddress(IpAddress address) => _inner.OnAddress(address);
-
-    /// <inheritdoc/>
-    public ILinkQueue OpenQueue(int index, FramePool frames)
+    public override ILinkQueue OpenQueue(int index, FramePool frames)
     {
-        var inner = _inner.OpenQueue(index, frames);
+        var inner = Inner.OpenQueue(index, frames);
         var writer = new PcapngWriter(_openCapture(index), snapLength: _snapLength);
         var ethernet = Medium == LinkMedium.Ethernet;
         writer.AddInterface(Name, ethernet ? CaptureLinkType.Ethernet : CaptureLinkType.RawIp, mac: ethernet ? MacAddress : null);
@@ -89,10 +46,10 @@ public sealed class TracingLink : ILink
     }
 
     /// <summary>Closes the captures, the queues and the wrapped link.</summary>
-    public void Dispose()
+    public override void Dispose()
     {
         foreach (var queue in _queues) queue?.Dispose();
-        _inner.Dispose();
+        Inner.Dispose();
     }
 }
 
