@@ -96,6 +96,15 @@ public sealed record StackOptions
     /// </summary>
     public bool PlainTimeWait { get; init; }
 
+    /// <summary>Servers whose TCP Fast Open cookies are remembered (RFC 7413 §4.1.3), 4 to 65,536. Default 1,024.</summary>
+    public int FastOpenCacheCountMax { get; init; } = 1_024;
+
+    /// <summary>
+    /// How long a server is spared Fast Open that did not give a cookie or did not take a SYN's data (RFC 7413 §4.1.3.1), in seconds, 0 to
+    /// 86,400. Default 900.
+    /// </summary>
+    public int FastOpenDisableSeconds { get; init; } = 900;
+
     /// <summary>Settings of connections that are given none of their own.</summary>
     public TcpSettings Tcp { get; init; } = TcpSettings.Default;
 
@@ -129,6 +138,8 @@ public sealed record StackOptions
         Range(nameof(SynTimeoutSlackMs), SynTimeoutSlackMs, 0, 1_000);
         Range(nameof(RtoMsMin), RtoMsMin, 1, 60_000);
         Range(nameof(RtoMsMax), RtoMsMax, 60_000, 240_000);
+        Range(nameof(FastOpenCacheCountMax), FastOpenCacheCountMax, 4, 65_536);
+        Range(nameof(FastOpenDisableSeconds), FastOpenDisableSeconds, 0, 86_400);
         Range(nameof(InitialWindowSegments), InitialWindowSegments, 1, 10);
         Tcp.Validate();
         Ip.Validate();

@@ -13,11 +13,13 @@ namespace Peregrine.Core;
 /// <param name="PortKey">Keys ephemeral ports (RFC 6056 §3.3).</param>
 /// <param name="FlowLabelKey">Keys IPv6 flow labels (RFC 6437 §3).</param>
 /// <param name="IdentificationKey">Keys the identifications of fragments (RFC 7739 §5).</param>
+/// <param name="FastOpenKey">Keys the cookies of TCP Fast Open (RFC 7413 §4.1.2).</param>
 public readonly record struct StackSecrets(
-    UInt128 DemuxKey, UInt128 IsnKey, UInt128 CookieKey, UInt128 TimestampKey, UInt128 PortKey, UInt128 FlowLabelKey, UInt128 IdentificationKey)
+    UInt128 DemuxKey, UInt128 IsnKey, UInt128 CookieKey, UInt128 TimestampKey, UInt128 PortKey, UInt128 FlowLabelKey, UInt128 IdentificationKey,
+    UInt128 FastOpenKey)
 {
     /// <summary>Bytes of entropy that <see cref="FromBytes"/> wants.</summary>
-    public const int ByteCount = 7 * 16;
+    public const int ByteCount = 8 * 16;
 
     /// <summary>Keys from the host's entropy.</summary>
     /// <param name="entropy">At least <see cref="ByteCount"/> bytes.</param>
@@ -32,7 +34,8 @@ public readonly record struct StackSecrets(
             BinaryPrimitives.ReadUInt128LittleEndian(entropy[48..]),
             BinaryPrimitives.ReadUInt128LittleEndian(entropy[64..]),
             BinaryPrimitives.ReadUInt128LittleEndian(entropy[80..]),
-            BinaryPrimitives.ReadUInt128LittleEndian(entropy[96..]));
+            BinaryPrimitives.ReadUInt128LittleEndian(entropy[96..]),
+            BinaryPrimitives.ReadUInt128LittleEndian(entropy[112..]));
     }
 
     /// <summary>Keys that follow from a seed: for simulations and tests only, since whoever guesses the seed has them all.</summary>

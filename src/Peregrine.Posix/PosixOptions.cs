@@ -11,7 +11,7 @@ internal static class PosixOptions
     private static readonly HashSet<string> s_kept =
     [
         "SO_REUSEADDR", "SO_REUSEPORT", "SO_MARK", "SO_PRIORITY", "SO_DEBUG", "SO_DONTROUTE", "SO_BROADCAST", "SO_OOBINLINE", "IP_FREEBIND", "IPV6_V6ONLY",
-        "IP_BIND_ADDRESS_NO_PORT", "TCP_QUICKACK", "IP_RECVERR", "IPV6_RECVERR", "IPV6_USE_MIN_MTU",
+        "IP_BIND_ADDRESS_NO_PORT", "TCP_QUICKACK", "IP_RECVERR", "IPV6_RECVERR", "IPV6_USE_MIN_MTU", "TCP_FASTOPEN", "TCP_FASTOPEN_CONNECT", "TCP_FASTOPEN_NO_COOKIE",
     ];
 
     /// <summary>Sets an option; null when it is not known.</summary>
@@ -21,7 +21,7 @@ internal static class PosixOptions
         if (s_kept.Contains(name))
         {
             s.Kept[name] = value;
-            return PosixResult.Success;
+            return s.Phase == PosixPhase.Listening ? ApplyToListener(x, s) : PosixResult.Success;
         }
         if (Change(x.Manners, s, name, value) is not { } settings) return name is "TCP_CONGESTION" ? PosixResult.Fail("ENOENT") : null;
         try
@@ -33,8 +33,12 @@ internal static class PosixOptions
             return PosixResult.Fail("EINVAL");
         }
         s.Settings = settings;
+        if (s.Phase == PosixPhase.Listening) return ApplyToListener(x, s);
         return s.Connection.IsValid ? PosixResult.Of(x.Stack.Tcp.SetSettings(s.Connection, settings, now)) : PosixResult.Success;
     }
+
+    private static PosixResult ApplyToListener(PosixSockets x, PosixSocket s) =>
+        PosixResult.Of(x.Stack.Tcp.SetSettings(s.Listener, PosixFastOpen.ListenerSettings(x, s, s.Backlog)));
 
     private static TcpSettings? Change(PosixManners manners, PosixSocket s, string name, long value)
     {

@@ -16,6 +16,7 @@ internal static class PosixPolling
         }
         if (s.Kind != PosixKind.Tcp) return PosixEvents.None;
         if (s.Phase == PosixPhase.Listening) return x.Stack.Tcp.HasAcceptable(s.Listener) ? PosixEvents.In : PosixEvents.None;
+        if (s.Phase == PosixPhase.Deferred) return PosixEvents.Out;
         if (!s.Connection.IsValid) return PosixEvents.Out | PosixEvents.HangUp;
         var status = x.Stack.Tcp.GetStatus(s.Connection);
         if (status.State is TcpState.SynSent or TcpState.SynReceived) return PosixEvents.None;

@@ -17,6 +17,9 @@ internal enum PosixPhase
 {
     Fresh,
     Listening,
+
+    /// <summary>A connect that waits for the first write (TCP_FASTOPEN_CONNECT).</summary>
+    Deferred,
     Connecting,
     Connected,
 }
@@ -43,11 +46,17 @@ internal sealed class PosixSocket
     /// <summary>Whether connect has said that it succeeded.</summary>
     internal bool ConnectTold { get; set; }
 
+    /// <summary>What listen was given, as the stack counts it.</summary>
+    internal int Backlog { get; set; }
+
     internal Endpoint Local { get; set; }
 
     internal Endpoint Remote { get; set; }
 
     internal TcpSettings Settings { get; set; } = TcpSettings.Default;
+
+    /// <summary>TCP_FASTOPEN_KEY, or null for the stack's.</summary>
+    internal Core.Tcp.FastOpen.FastOpenKeys? FastOpenKeys { get; set; }
 
     internal TcpHandle Connection { get; set; }
 

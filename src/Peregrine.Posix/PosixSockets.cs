@@ -22,6 +22,9 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
 
     internal PosixManners Manners { get; } = manners;
 
+    /// <summary>What the system allows of TCP Fast Open.</summary>
+    internal PosixFastOpenModes FastOpenModes { get; set; }
+
     internal PosixSocket? Get(long fd) => fd is >= 0 and < DescriptorCountMax ? _table[fd] : null;
 
     /// <summary>Descriptors in use, with what they name.</summary>
@@ -67,10 +70,12 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         if (s.Phase == PosixPhase.Listening) return PosixResult.Success;
         if (s.Phase != PosixPhase.Fresh) return PosixResult.Fail("EINVAL");
         // A queue of n holds n + 1 on both systems.
-        var options = new TcpListenOptions(s.Local, (int)Math.Clamp(backlog + 1, 1, 4_096), V6Only: false, s.Settings);
+        s.Backlog = (int)Math.Clamp(backlog + 1, 1, 4_096);
+        var options = new TcpListenOptions(s.Local, s.Backlog, V6Only: false, PosixFastOpen.ListenerSettings(this, s, s.Backlog));
         var error = Stack.Tcp.Listen(options, out var listener);
         if (error != SocketError.Success) return PosixResult.Of(error);
         (s.Phase, s.Listener) = (PosixPhase.Listening, listener);
+        if (s.FastOpenKeys is not null) Stack.Tcp.SetFastOpenKeys(listener, s.FastOpenKeys);
         _listeners[listener] = s;
         return PosixResult.Success;
     }
@@ -109,13 +114,28 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
                 return PosixResult.Fail("EISCONN");
             case PosixPhase.Connecting:
                 return ContinueConnect(s, again: true);
+            case PosixPhase.Deferred:
+                return PosixResult.Fail("EISCONN");
         }
-        var error = Stack.Tcp.Connect(new TcpConnectOptions(remote, s.IsBound ? s.Local : default, s.Settings), now, out var connection);
+        if (PosixFastOpen.MayDefer(this, s, remote, now))
+        {
+            (s.Phase, s.Remote) = (PosixPhase.Deferred, remote);
+            return PosixResult.Success;
+        }
+        var error = StartConnect(s, remote, PosixFastOpen.WantsConnect(this, s) ? PosixFastOpen.ClientSettings(this, s) : s.Settings, now);
         if (error != SocketError.Success) return PosixResult.Of(error);
-        (s.Phase, s.Connection, s.Remote) = (PosixPhase.Connecting, connection, remote);
+        return s.NonBlocking ? PosixResult.Fail("EINPROGRESS") : PosixResult.Waits;
+    }
+
+    /// <summary>Makes the connection, whose SYN goes with the stack's next turn.</summary>
+    internal SocketError StartConnect(PosixSocket s, Endpoint remote, TcpSettings settings, Instant now)
+    {
+        var error = Stack.Tcp.Connect(new TcpConnectOptions(remote, s.IsBound ? s.Local : default, settings), now, out var connection);
+        if (error != SocketError.Success) return error;
+        (s.Phase, s.Connection, s.Remote, s.Settings) = (PosixPhase.Connecting, connection, remote, settings);
         s.Local = Stack.Tcp.LocalOf(connection);
         _connections[connection] = s;
-        return s.NonBlocking ? PosixResult.Fail("EINPROGRESS") : PosixResult.Waits;
+        return error;
     }
 
     /// <summary>Goes on with a connect that waited.</summary>

@@ -15,7 +15,13 @@ internal static class PosixTransfer
         if (s.Kind == PosixKind.Udp) return WriteUdp(x, s, data, default, now);
         if (s.Kind != PosixKind.Tcp) return PosixResult.Fail("EINVAL");
         var patient = !s.NonBlocking && !dontWait;
-        if (s.Phase == PosixPhase.Connecting && Connecting(x, s)) return patient ? PosixResult.Waits : PosixResult.Fail("EAGAIN");
+        if (s.Phase == PosixPhase.Deferred) return PosixFastOpen.Write(x, s, s.Remote, data, patient, ref done, now);
+        if (s.Phase == PosixPhase.Connecting)
+        {
+            if (Connecting(x, s)) return patient ? PosixResult.Waits : PosixResult.Fail("EAGAIN");
+            // What was queued for a connection that was never made has gone nowhere.
+            if (TakeError(x, s) is { } refusal) return PosixResult.Fail(refusal);
+        }
         if (!s.Connection.IsValid) return PosixResult.Fail(x.Manners.IsFreeBsd ? "ENOTCONN" : "EPIPE");
         if (TakeError(x, s) is { } error) return done > 0 ? new PosixResult(done) : PosixResult.Fail(error);
         if (s.WriteShut) return PosixResult.Fail("EPIPE");
@@ -53,6 +59,7 @@ internal static class PosixTransfer
         if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
         if (s.Kind == PosixKind.Udp) return ReadUdp(x, s, into, dontWait);
         if (s.Kind != PosixKind.Tcp) return PosixResult.Fail("EINVAL");
+        if (s.Phase == PosixPhase.Deferred) return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
         if (!s.Connection.IsValid || s.Phase == PosixPhase.Fresh) return PosixResult.Fail("ENOTCONN");
         var status = x.Stack.Tcp.GetStatus(s.Connection);
         var enough = status.ReadableBytes > 0 && (!waitAll || status.ReadableBytes >= into.Length || status.PeerClosed);

@@ -27,6 +27,12 @@ internal enum SynFlags : byte
 
     /// <summary>The SYN-ACK has been sent more than once: no round-trip sample without timestamps (Karn).</summary>
     Retransmitted = 16,
+
+    /// <summary>The SYN-ACK brings a fast open cookie.</summary>
+    FastOpen = 32,
+
+    /// <summary>In the form of the experiment, as the SYN had it.</summary>
+    FastOpenExperimental = 64,
 }
 
 /// <summary>A connection in SYN-RECEIVED from a passive open; 124 bytes.</summary>

@@ -4,6 +4,7 @@
 using System.Runtime.InteropServices;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Tcp.Congestion;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Tcp.Queues;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
@@ -255,5 +256,25 @@ internal struct TcbCold
     internal ushort PeerMss;
     internal ushort Settings;
     internal byte ProbesSent;
-    internal byte SoftError;
+    private byte _softErrorAndFastOpen;
+
+    /// <summary>What ICMP reported: <see cref="TcpErrors"/>, below 16.</summary>
+    internal byte SoftError
+    {
+        readonly get => (byte)(_softErrorAndFastOpen & 15);
+        set => _softErrorAndFastOpen = (byte)((_softErrorAndFastOpen & 0xF0) | value);
+    }
+
+    internal FastOpenFlags FastOpen
+    {
+        readonly get => (FastOpenFlags)(_softErrorAndFastOpen >> 4);
+        set => _softErrorAndFastOpen = (byte)((_softErrorAndFastOpen & 15) | ((byte)value << 4));
+    }
+
+    /// <summary>With <see cref="FastOpenFlags.Pending"/>: whose queue it counts in, 16 bits of the generation. No FIN can have come by then.</summary>
+    internal TcpListenerHandle FastOpenListener
+    {
+        readonly get => new((int)(FinSeq.Value >> 16), (ushort)FinSeq.Value);
+        set => FinSeq = new SeqNumber(((uint)value.Index << 16) | (ushort)value.Generation);
+    }
 }

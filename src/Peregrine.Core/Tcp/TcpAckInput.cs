@@ -35,6 +35,26 @@ internal sealed class TcpAckInput(TcpContext context)
         if (WantsOutput(t)) _x.MarkReady(t);
     }
 
+    /// <summary>The SYN-ACK has acknowledged bytes that went with our SYN (RFC 7413 §4.2.2).</summary>
+    internal void OnSynDataAcknowledged(TcbRef t, uint count)
+    {
+        if (count == 0) return;
+        ref var c = ref t.C;
+        c.Snd.Una += count;
+        c.Snd.Nxt = c.Snd.Max = c.Snd.Una;
+        _x.SendQueue.Acknowledge(ref c.SendQueue, count);
+        t.K.BytesAcked += count;
+        RaiseWritable(t);
+        if (c.SendQueue.Length == 0) RaiseDrained(t);
+    }
+
+    private void RaiseDrained(TcbRef t)
+    {
+        if ((t.C.Flags & TcbFlags.WantDrained) == 0) return;
+        t.C.Flags &= ~TcbFlags.WantDrained;
+        _x.Raise(t, TcpEvents.SendDrained);
+    }
+
     // RFC 9293 §3.10.7.4: SND.WND follows the newest segment, by SND.WL1 and SND.WL2.
     private static void UpdateWindow(ref Tcb c, in SegmentArrival s)
     {
@@ -81,11 +101,7 @@ internal sealed class TcpAckInput(TcpContext context)
             k.Retransmission = Deadline.None;
             k.UserTimeout = Deadline.None;
             c.Flags &= ~TcbFlags.SmallInFlight;
-            if ((c.Flags & TcbFlags.WantDrained) != 0 && c.SendQueue.Length == 0)
-            {
-                c.Flags &= ~TcbFlags.WantDrained;
-                _x.Raise(t, TcpEvents.SendDrained);
-            }
+            if (c.SendQueue.Length == 0) RaiseDrained(t);
         }
     }
 

@@ -2,6 +2,7 @@
 using System.Net.Sockets;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -11,11 +12,12 @@ internal sealed class TcpActiveOpen
 {
     private readonly TcpContext _x;
     private readonly EphemeralPorts _ports;
+    private readonly FastOpenClient _fastOpen;
     private TcpDemuxKeys _keys;
 
-    internal TcpActiveOpen(TcpContext context, TcpDemuxKeys keys, in StackSecrets secrets)
+    internal TcpActiveOpen(TcpContext context, TcpDemuxKeys keys, in StackSecrets secrets, FastOpenClient fastOpen)
     {
-        (_x, _keys) = (context, keys);
+        (_x, _keys, _fastOpen) = (context, keys, fastOpen);
         _ports = new EphemeralPorts(secrets, context.Generator, context.Options.EphemeralPortMin, context.Options.EphemeralPortMax);
     }
 
@@ -56,11 +58,20 @@ internal sealed class TcpActiveOpen
         TcpStates.Move(ref c.State, TcpState.SynSent);
         TcpHandshake.Initialize(
             _x, t, _x.Isn.Next(local, port, remote.Address, remote.Port, now), _x.Isn.TimestampOffset(local, port, remote.Address, remote.Port), settings, now);
+        if (_fastOpen.MayTry(remote.Address, settings, now)) t.K.FastOpen = FastOpenFlags.Client;
         t.K.LastReceived = Deadline.At(now);
         _x.Counters.ActiveOpens++;
         _x.MarkReady(t);
         connection = _x.Tcbs.HandleOf(t);
         return SocketError.Success;
+    }
+
+    internal int FastOpenRoom(in TcpConnectOptions options, Instant now)
+    {
+        var local = options.Remote.Address.IsIPv4 ? IpAddress.IPv4Any : IpAddress.IPv6Any;
+        var path = default(FlowPath);
+        if (_x.Ip.Resolve(options.Remote.Address, ref local, ref path, now) != SocketError.Success) return 0;
+        return _fastOpen.RoomFor(options.Remote.Address, path, options.Settings ?? _x.Options.Tcp, now);
     }
 
     /// <summary>A free port for a listener that asked for any.</summary>

@@ -5,6 +5,7 @@ using System.Runtime.CompilerServices;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Memory;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Tcp.Queues;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
@@ -102,6 +103,7 @@ internal sealed class TcpContext
             CountEnd(c, error);
             TcpStates.Move(ref c.State, TcpState.Closed);
         }
+        FastOpenServer.OnEnded(this, t, wasReset: false, default);
         c.Flags |= TcbFlags.Finished;
         c.Flags &= ~(TcbFlags.AckNow | TcbFlags.AckDelayed | TcbFlags.SynPending | TcbFlags.ProbeNow | TcbFlags.KeepaliveNow);
         t.K.Error = checked((ushort)error);

@@ -62,6 +62,24 @@ public struct TcpExtCounters
     /// <summary>Reductions in answer to echoed marks (RFC 3168 §6.1.2).</summary>
     public long TCPEcnReductions;
 
+    /// <summary>SYNs sent with data (RFC 7413 §4.2.2).</summary>
+    public long TCPFastOpenActive;
+
+    /// <summary>Of those, the ones whose data were not acknowledged with the SYN.</summary>
+    public long TCPFastOpenActiveFail;
+
+    /// <summary>Connections that were opened by a SYN with a good cookie.</summary>
+    public long TCPFastOpenPassive;
+
+    /// <summary>SYNs whose cookie was not good.</summary>
+    public long TCPFastOpenPassiveFail;
+
+    /// <summary>SYNs that a full queue of such connections kept from being more than ordinary.</summary>
+    public long TCPFastOpenListenOverflow;
+
+    /// <summary>SYNs that asked for a cookie.</summary>
+    public long TCPFastOpenCookieReqd;
+
     /// <summary>Time-outs that F-RTO found spurious (RFC 5682).</summary>
     public long TCPSpuriousRTOs;
 }

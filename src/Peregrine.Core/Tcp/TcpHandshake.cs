@@ -2,6 +2,8 @@
 // simultaneous opens, so that a connection is set up in one way only.
 using Peregrine.Core.Ip;
 using Peregrine.Core.Tcp.Congestion;
+using Peregrine.Core.Tcp.FastOpen;
+using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -112,6 +114,8 @@ internal static class TcpHandshake
         c.Flags |= TcbFlags.WasEstablished;
         c.Flags &= ~TcbFlags.SynPending;
         c.Snd.Una = c.Snd.Iss + 1;
+        var wasOpen = (k.FastOpen & FastOpenFlags.Pending) != 0;
+        FastOpenServer.OnEnded(x, t, wasReset: false, now);
         c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Una);
         // RFC 9293 §3.10.7.4: SND.WND, WL1 and WL2 from this segment; only a segment without SYN is scaled.
         c.Snd.Wnd = s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale;
@@ -122,9 +126,19 @@ internal static class TcpHandshake
         k.UserTimeout = Deadline.None;
         // Karn: a SYN that was repeated gives no sample, and RFC 6298 §5.7, RFC 5681 §3.1 start such a connection with care.
         var rtt = c.Backoff == 0 && k.RoundStart.IsSet ? Duration.Max(now - k.RoundStart.ToInstant(now), Duration.FromMicroseconds(1)) : Duration.Zero;
-        x.Recovery.OnEstablished(ref c, ref k, rtt, c.Backoff > 0, now);
+        if (wasOpen) ContinueOpen(x, t, rtt, now);
+        else x.Recovery.OnEstablished(ref c, ref k, rtt, c.Backoff > 0, now);
         c.Backoff = 0;
         k.RoundStart = Deadline.At(now);
         TcpKeepalive.Start(x, t, now);
+    }
+
+    // A connection by fast open has a window already, and perhaps data in flight: the timer is theirs now.
+    private static void ContinueOpen(TcpContext x, TcbRef t, Duration rtt, Instant now)
+    {
+        if (rtt > Duration.Zero && t.K.Rtt.Srtt == 0) RoundTrip.Take(ref t.K.Rtt, rtt);
+        if (!TcpContext.HasOutstanding(t.C)) return;
+        t.K.Retransmission = Deadline.At(now + x.Recovery.Rto(t.K));
+        x.Arm(t, t.K.Retransmission);
     }
 }

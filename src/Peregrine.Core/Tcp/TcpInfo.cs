@@ -26,6 +26,9 @@ public readonly record struct TcpInfo
     /// <summary>Whether explicit congestion notification is in use (RFC 3168).</summary>
     public bool Ecn { get; init; }
 
+    /// <summary>Whether data of the SYN were taken (RFC 7413), the peer's or ours.</summary>
+    public bool FastOpened { get; init; }
+
     /// <summary>Whether our segments are known to be reordered on their way (RFC 8985 §6.2).</summary>
     public bool ReorderingSeen { get; init; }
 

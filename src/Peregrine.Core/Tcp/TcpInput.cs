@@ -3,15 +3,17 @@
 // TcpTimeWaitInput. Nothing is sent from here: what has to be said is marked, and TcpOutput says it.
 using System.Net.Sockets;
 using Peregrine.Core.Ip;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp;
 
-internal sealed class TcpInput(TcpContext context, TcpReplies replies)
+internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenClient fastOpen)
 {
     private readonly TcpContext _x = context;
     private readonly TcpReplies _replies = replies;
+    private readonly FastOpenClient _fastOpen = fastOpen;
     private readonly TcpAckInput _acks = new(context);
     private readonly TcpTextInput _text = new(context);
 
@@ -26,6 +28,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
             OnSynSent(t, ref s, packet, now);
             return;
         }
+        if (t.C.State == TcpState.SynReceived && IsSynAgain(t, s, now)) return;
         if (!CheckTimestamp(t, ref s, now)
             || !CheckSequence(t, ref s, now)
             || !CheckReset(t, ref s, now)
@@ -42,6 +45,20 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
         if (s.PayloadLength > 0 && !_text.OnText(t, ref s, packet, now, _replies)) return;
         if (s.IsFin || (t.C.Flags & TcbFlags.FinWaiting) != 0) CheckFin(t, ref s, now);
         Settle(t, now);
+    }
+
+    /// <summary>Data that came with a SYN (RFC 7413 §4.2.2 step 4).</summary>
+    internal void TakeSynData(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now) => _text.OnText(t, ref s, packet, now, _replies);
+
+    // The SYN that opened the connection by fast open comes again: the SYN-ACK was lost.
+    private bool IsSynAgain(TcbRef t, in SegmentArrival s, Instant now)
+    {
+        if ((t.K.FastOpen & FastOpenFlags.Pending) == 0 || !s.IsSyn || s.IsAck || s.IsRst || !s.Seq.IsBefore(t.C.Rcv.Nxt)) return false;
+        _x.Counters.SynsAccepted++;
+        if (!MayChallenge(t, now)) return true;
+        t.C.Flags |= TcbFlags.SynPending;
+        _x.MarkReady(t);
+        return true;
     }
 
     /// <summary>After the steps: what is owed goes on the ready list, and a delayed ACK gets its deadline.</summary>
@@ -69,7 +86,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
         if (!s.Options.HasTimestamps)
         {
             // RFC 7323 §3.2: a segment without the negotiated option is dropped; the SYN of a peer that restarted is answered below.
-            if (s.IsSyn) return true;
+            if (s.IsSyn || _x.SettingsOf(t).AcceptsMissingTimestamps) return true;
             _x.Counters.DroppedNoTimestamp++;
             return false;
         }
@@ -178,7 +195,9 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
         }
         _x.Counters.ResetsReceived++;
         // RFC 9293 MUST-12: the application learns whether the connection closed normally or was aborted.
-        _x.Finish(t, c.State is TcpState.SynReceived ? SocketError.ConnectionRefused : SocketError.ConnectionReset);
+        var isRefusal = c.State is TcpState.SynReceived && (t.K.FastOpen & FastOpenFlags.Pending) == 0;
+        FastOpenServer.OnEnded(_x, t, wasReset: true, now);
+        _x.Finish(t, isRefusal ? SocketError.ConnectionRefused : SocketError.ConnectionReset);
         return false;
     }
 
@@ -208,7 +227,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
         }
         if (c.State == TcpState.SynReceived)
         {
-            if (!s.Ack.IsAfter(c.Snd.Una) || s.Ack.IsAfter(c.Snd.Max))
+            if (!s.Ack.IsAfter(c.Snd.Iss) || s.Ack.IsAfter(c.Snd.Max))
             {
                 _x.Counters.DroppedUnacceptableAck++;
                 _replies.ResetFor(packet, s, now);
@@ -335,6 +354,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies)
             return;
         }
         OnHandshakeDone(t, ref s, now);
+        if (t.K.FastOpen != FastOpenFlags.None) _acks.OnSynDataAcknowledged(t, _fastOpen.OnSynAck(t, s, packet, now));
         _acks.OnAck(t, ref s, now);
         c.Flags |= TcbFlags.AckNow;
         s.TrimFront(1);

@@ -5,7 +5,7 @@ using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
-using Peregrine.Core.Tcp.Congestion;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Tcp.Queues;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
@@ -25,6 +25,8 @@ public sealed class TcpLayer
     private readonly TcpIcmpInput _icmp;
     private readonly TcpActiveOpen _active;
     private readonly TcpReceiver _receiver;
+    private readonly FastOpenClient _fastOpenClient;
+    private readonly FastOpenServer _fastOpenServer;
 
     internal TcpLayer(TcpContext context, in StackSecrets secrets)
     {
@@ -32,13 +34,15 @@ public sealed class TcpLayer
         var writer = new TcpSegmentWriter(context);
         var keys = new TcpDemuxKeys(context.Tcbs, context.TimeWaits, context.SynBacklog);
         _replies = new TcpReplies(context, writer);
-        _timers = new TcpTimers(context, _replies);
-        _output = new TcpOutput(context, writer, _timers);
-        _input = new TcpInput(context, _replies);
-        _passive = new TcpPassiveOpen(context, _replies, writer, _input, new SynCookies(secrets));
+        _fastOpenClient = new FastOpenClient(context, new FastOpenCache(context.Options.FastOpenCacheCountMax, new AddressHash(secrets.DemuxKey)));
+        _fastOpenServer = new FastOpenServer(context, new FastOpenKeys(secrets.FastOpenKey));
+        _timers = new TcpTimers(context, _replies, _fastOpenClient);
+        _output = new TcpOutput(context, writer, _timers, _fastOpenClient, _fastOpenServer);
+        _input = new TcpInput(context, _replies, _fastOpenClient);
+        _passive = new TcpPassiveOpen(context, _replies, writer, _input, new SynCookies(secrets), _fastOpenServer);
         _timeWaits = new TcpTimeWaitInput(context, _replies, _passive);
         _icmp = new TcpIcmpInput(context, keys);
-        _active = new TcpActiveOpen(context, keys, secrets);
+        _active = new TcpActiveOpen(context, keys, secrets, _fastOpenClient);
         _receiver = new TcpReceiver(context, keys, _input, _passive, _timeWaits, _replies);
     }
 
@@ -137,7 +141,7 @@ public sealed class TcpLayer
         {
             var t = _x.Tcbs.Get(connection.Index);
             t.C.Flags &= ~TcbFlags.InAcceptQueue;
-            if ((t.C.Flags & TcbFlags.Finished) != 0 && t.K.Error != (int)SocketError.Success)
+            if ((t.C.Flags & TcbFlags.Finished) != 0 && t.K.Error != (int)SocketError.Success && !_x.SettingsOf(t).AcceptsResetConnections)
             {
                 // Reset before anybody took it: as if it had never been.
                 t.C.Flags |= TcbFlags.Orphan;
@@ -154,6 +158,40 @@ public sealed class TcpLayer
     /// <summary>Starts to connect (RFC 9293 §3.10.1, active OPEN). An event Connected, or Closed with the error, follows.</summary>
     /// <returns>Success, or why not even a SYN could be tried: AddressNotAvailable, AddressAlreadyInUse, NetworkUnreachable, InvalidArgument ….</returns>
     public SocketError Connect(in TcpConnectOptions options, Instant now, out TcpHandle connection) => _active.Connect(options, now, out connection);
+
+    /// <summary>
+    /// How many bytes a SYN to that server could carry now by TCP Fast Open; 0 where a cookie has to be asked for first, and where
+    /// <see cref="TcpSettings.FastOpenConnect"/> is off.
+    /// </summary>
+    public int FastOpenRoom(in TcpConnectOptions options, Instant now) => _active.FastOpenRoom(options, now);
+
+    /// <summary>Forgets all Fast Open cookies of servers.</summary>
+    public void ForgetFastOpenCookies() => _fastOpenClient.Cache.Clear();
+
+    /// <summary>Changes the keys of the Fast Open cookies that we give out (RFC 7413 §4.1.2: from time to time).</summary>
+    public void SetFastOpenKeys(FastOpenKeys keys) => _fastOpenServer.Keys = keys;
+
+    /// <summary>Gives a listener keys of its own; null for the stack's. False when the handle is not live.</summary>
+    public bool SetFastOpenKeys(TcpListenerHandle listener, FastOpenKeys? keys)
+    {
+        if (_x.Listeners.Get(listener) is not { } entry) return false;
+        entry.FastOpenKeys = keys;
+        return true;
+    }
+
+    /// <summary>Changes the settings that a listener's further connections get.</summary>
+    /// <returns>Success, InvalidArgument when the handle is not live, or NoBufferSpaceAvailable when too many different records are in use.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
+    public SocketError SetSettings(TcpListenerHandle listener, TcpSettings settings)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        settings.Validate();
+        if (_x.Listeners.Get(listener) is not { } entry) return SocketError.InvalidArgument;
+        if (!_x.Settings.TryAcquire(settings, out var number)) return SocketError.NoBufferSpaceAvailable;
+        _x.Settings.Release(entry.Settings);
+        entry.Settings = number;
+        return SocketError.Success;
+    }
 
     /// <summary>Queues bytes to be sent.</summary>
     /// <returns>Bytes taken; fewer than given when the buffer is full (Writable comes later); -1 when the connection cannot send.</returns>
@@ -388,7 +426,7 @@ public sealed class TcpLayer
         ref var c = ref t.C;
         c.Snd.QueueEnd += (uint)count;
         if (isFull) WaitForRoom(t);
-        if (count > 0 && c.State is not (TcpState.SynSent or TcpState.SynReceived)) _x.MarkReady(t);
+        if (count > 0 && (c.State is not (TcpState.SynSent or TcpState.SynReceived) || (t.K.FastOpen & FastOpenFlags.Pending) != 0)) _x.MarkReady(t);
     }
 
     // A full buffer empties by acknowledgments, which raise Writable. With nothing queued it is the block pool that is empty: try later.

@@ -2,6 +2,7 @@
 // order, until the application takes them. The SYN backlog is another queue with another bound.
 using System.Net.Sockets;
 using Peregrine.Core.Demux;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp;
@@ -23,7 +24,12 @@ internal sealed class TcpListenerEntry
     internal int Generation { get; }
 
     /// <summary>Number of the settings that its connections get.</summary>
-    internal ushort Settings { get; }
+    internal ushort Settings { get; set; }
+
+    /// <summary>Keys of its fast open cookies, or null for the stack's.</summary>
+    internal FastOpenKeys? FastOpenKeys { get; set; }
+
+    internal FastOpenQueue FastOpens { get; } = new();
 
     internal int Backlog => _accepts.Length;
 

@@ -2,17 +2,21 @@
 // Recovery says what is lost and how much may fly; here is when a segment is worth sending (RFC 9293 §3.7.4, §3.8.6).
 using System.Net.Sockets;
 using Peregrine.Core.Links;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp;
 
-internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, TcpTimers timers)
+internal sealed class TcpOutput(
+    TcpContext context, TcpSegmentWriter writer, TcpTimers timers, FastOpenClient fastOpenClient, FastOpenServer fastOpenServer)
 {
     private readonly TcpContext _x = context;
     private readonly TcpSegmentWriter _writer = writer;
     private readonly TcpTimers _timers = timers;
+    private readonly FastOpenClient _fastOpenClient = fastOpenClient;
+    private readonly FastOpenServer _fastOpenServer = fastOpenServer;
 
     /// <summary>Lets ready connections speak until the output has no more room; false when some still have something to say.</summary>
     internal bool Poll(Instant now)
@@ -36,7 +40,8 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         if (!_x.Ip.IsCurrent(c.Path) && !TryResolve(t, now)) return true;
         if ((c.Flags & TcbFlags.SynPending) != 0 && !SendSyn(t, now)) return false;
         if (c.State is TcpState.SynSent or TcpState.Closed) return true;
-        if (c.State is TcpState.SynReceived) return (c.Flags & TcbFlags.AckNow) == 0 || SendAck(t, now);
+        // RFC 7413 §4.2.2: who was opened by a SYN's data may answer before the handshake is complete.
+        if (c.State is TcpState.SynReceived && (t.K.FastOpen & FastOpenFlags.Pending) == 0) return (c.Flags & TcbFlags.AckNow) == 0 || SendAck(t, now);
         // RFC 9293 SHLD-16, MAY-7: retransmissions do not ask whether the window was shrunk meanwhile.
         if (!SendRetransmissions(t, now)) return false;
         while (NextNew(t, out var newLength, now) && TcpPacing.MaySend(_x, t, now))
@@ -214,7 +219,8 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         // Also where the persist timer runs already: without a limit the connection would repeat for ever.
         StartUserTimeout(t, now);
         c.Flags &= ~TcbFlags.Persisting;
-        if (!isRetransmission) TcpLossTimer.OnSent(_x, t, now);
+        // Before the handshake is complete the timer is the SYN-ACK's.
+        if (!isRetransmission && c.State != TcpState.SynReceived) TcpLossTimer.OnSent(_x, t, now);
     }
 
     private void StartRetransmission(TcbRef t, Instant now)
@@ -300,15 +306,30 @@ internal sealed class TcpOutput(TcpContext context, TcpSegmentWriter writer, Tcp
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);
         if ((c.Flags & TcbFlags.Sack) != 0) plan.Options.SackPermitted = true;
         if ((c.Flags & TcbFlags.WindowScaling) != 0) plan.Options.WindowScale = new WindowScale(c.RcvScale);
-        if (!_writer.TrySend(t, plan, 0, 0, now)) return false;
-        c.Flags &= ~(TcbFlags.SynPending | TcbFlags.AckNow);
+        var cookie = default(FastOpenCookie);
+        var dataLength = 0;
+        // RFC 7413 §4.2.1, §4.2.2: on the first try only.
+        if (c.Backoff == 0 && t.K.FastOpen != FastOpenFlags.None)
+            cookie = answer ? PlanGrant(t, ref plan) : _fastOpenClient.Plan(t, ref plan, out dataLength);
+        if (!_writer.TrySend(t, plan, 0, dataLength, now, cookie)) return false;
+        AckIsSent(ref c, ref t.K);
+        c.Flags &= ~TcbFlags.SynPending;
         c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Iss + 1);
-        c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Nxt);
+        c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Iss + 1 + (uint)dataLength);
         if (c.Backoff == 0) t.K.RoundStart = Deadline.At(now);
         else _x.Counters.SegmentsRetransmitted++;
         if (!t.K.Retransmission.IsSet) t.K.Retransmission = Deadline.At(now + Duration.FromSeconds(1));
         _x.Arm(t, t.K.Retransmission);
         return true;
+    }
+
+    // A cookie of the key before was good once more: here is one of the new key.
+    private FastOpenCookie PlanGrant(TcbRef t, ref SegmentPlan plan)
+    {
+        if ((t.K.FastOpen & FastOpenFlags.Granting) == 0) return default;
+        var cookie = _fastOpenServer.KeysOf(_x.Listeners.Get(t.K.FastOpenListener.Index)).Make(t.C.Remote, t.C.Local);
+        plan.Options.SetFastOpen(cookie.Length);
+        return cookie;
     }
 
     private bool SendAck(TcbRef t, Instant now)

@@ -3,18 +3,21 @@
 using System.Net.Sockets;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp;
 
-internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, TcpSegmentWriter writer, TcpInput input, SynCookies cookies)
+internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, TcpSegmentWriter writer, TcpInput input, SynCookies cookies,
+    FastOpenServer fastOpen)
 {
     private readonly TcpContext _x = context;
     private readonly TcpReplies _replies = replies;
     private readonly TcpSegmentWriter _writer = writer;
     private readonly TcpInput _input = input;
     private readonly SynCookies _cookies = cookies;
+    private readonly FastOpenServer _fastOpen = fastOpen;
     private Instant _cookiesUntil;
 
     /// <summary>A segment for which there is no connection.</summary>
@@ -78,6 +81,10 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         record.Iss = _x.Isn.Next(record.Local, record.LocalPort, record.Remote, record.RemotePort, now);
         if (issFloor is { } old) record.Iss = TimeWaitJudge.IssAfter(old, record.Iss);
         record.Hash = _x.Demux.Hash(record.Local, record.LocalPort, record.Remote, record.RemotePort);
+        var verdict = _fastOpen.Judge(s, packet, entry, settings, now);
+        if (verdict is FastOpenVerdict.Grant or FastOpenVerdict.AcceptAndGrant)
+            record.Flags |= SynFlags.FastOpen | (s.Options.IsFastOpenExperimental ? SynFlags.FastOpenExperimental : SynFlags.None);
+        if (verdict >= FastOpenVerdict.Accept && TryOpenFast(record, entry, ref s, packet, now)) return;
         // The bound of this queue is the larger of the backlog and what a burst of honest clients needs.
         if (entry.IsFull || !_x.SynBacklog.TryAdd(record, Math.Max(entry.Backlog, 128), now, out var index))
         {
@@ -92,6 +99,37 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         }
         _x.Counters.SynsAccepted++;
         SendSynAck(ref _x.SynBacklog.Get(index), now);
+    }
+
+    // RFC 7413 §4.2.2: a connection before its handshake is complete, which may be given to the application and send.
+    private bool TryOpenFast(in SynRecord record, TcpListenerEntry entry, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
+        if (entry.IsFull || !_x.Tcbs.TryAllocate(out var tcb)) return false;
+        if (!_x.Demux.TryAdd(record.Hash, DemuxKind.Tcb, tcb))
+        {
+            _x.Tcbs.Retire(tcb);
+            _x.Tcbs.Free(tcb);
+            return false;
+        }
+        var t = MakeTcb(tcb, record, entry, now);
+        ref var c = ref t.C;
+        // The SYN is repeated by its own rule and is no part of what is in flight.
+        c.Snd.Una = c.Snd.Nxt;
+        c.Flags |= TcbFlags.SynPending;
+        _x.Recovery.OnEstablished(ref c, ref t.K, Duration.Zero, synRetransmitted: false, now);
+        _fastOpen.OnOpened(t, entry, record.Listener, s.PayloadLength > 0);
+        if ((record.Flags & SynFlags.FastOpen) != 0) t.K.FastOpen |= FastOpenFlags.Granting;
+        t.K.LastReceived = Deadline.At(now);
+        _x.Counters.SynsAccepted++;
+        s.TrimFront(1);
+        s.TrimBack(c.Rcv.Edge);
+        // A FIN has no place before the handshake is complete: the peer sends it again.
+        s.Flags &= ~TcpFlags.Fin;
+        if (s.PayloadLength > 0) _input.TakeSynData(t, ref s, packet, now);
+        entry.Enqueue(_x.Tcbs.HandleOf(t));
+        _x.Listeners.Raise(record.Listener);
+        _x.MarkReady(t);
+        return true;
     }
 
     // RFC 4987 §3.6: a full backlog keeps no state, so that a flood cannot shut honest clients out.
@@ -133,7 +171,10 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             else
             {
                 _x.Counters.SegmentsRetransmitted++;
-                SendSynAck(ref _x.SynBacklog.Get(index), now);
+                ref var record = ref _x.SynBacklog.Get(index);
+                // RFC 7413 §4.2.1: without the option, in case that it is what gets lost.
+                record.Flags &= ~SynFlags.FastOpen;
+                SendSynAck(ref record, now);
             }
         }
     }
@@ -162,7 +203,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         var next = record.Irs + 1;
         // RFC 7323 §5.3: PAWS holds here as well.
         if ((record.Flags & SynFlags.Timestamps) != 0 && !s.IsRst && !s.IsSyn
-            && (!s.Options.HasTimestamps || (int)(s.Options.TsVal - record.TsRecent) < 0))
+            && (s.Options.HasTimestamps ? (int)(s.Options.TsVal - record.TsRecent) < 0 : !SettingsOf(record).AcceptsMissingTimestamps))
         {
             _x.Counters.DroppedPaws++;
             return;
@@ -247,6 +288,17 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     // RFC 9293 MUST-42: the listener goes on while its connections run.
     private void Open(uint tcb, in SynRecord record, TcpListenerEntry entry, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
+        var t = MakeTcb(tcb, record, entry, now);
+        if ((record.Flags & SynFlags.Retransmitted) != 0) t.C.Backoff = 1;
+        else t.K.RoundStart = Deadline.At(record.FirstSent);
+        entry.Enqueue(_x.Tcbs.HandleOf(t));
+        _x.Listeners.Raise(record.Listener);
+        // From here on the segment is like any other: its data and FIN count (RFC 9293 §3.10.7.4, fifth).
+        _input.OnSegment(t, ref s, packet, now);
+    }
+
+    private TcbRef MakeTcb(uint tcb, in SynRecord record, TcpListenerEntry entry, Instant now)
+    {
         var t = _x.Tcbs.Get(tcb);
         ref var c = ref t.C;
         var settings = _x.Settings[entry.Settings];
@@ -264,13 +316,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         syn.Options.Mss = record.PeerMss;
         TcpHandshake.TakeSyn(_x, t, syn, now);
         if ((record.Flags & SynFlags.Ecn) != 0) t.K.Recovery.Flags |= Recovery.RecoveryFlags.EcnAgreed;
-        if ((record.Flags & SynFlags.Retransmitted) != 0) c.Backoff = 1;
-        else t.K.RoundStart = Deadline.At(record.FirstSent);
         _x.Counters.PassiveOpens++;
-        entry.Enqueue(_x.Tcbs.HandleOf(t));
-        _x.Listeners.Raise(record.Listener);
-        // From here on the segment is like any other: its data and FIN count (RFC 9293 §3.10.7.4, fifth).
-        _input.OnSegment(t, ref s, packet, now);
+        return t;
     }
 
     private bool TryTakeCookie(ref SegmentArrival s, in ReceivedPacket packet, int listener, Instant now)
@@ -384,7 +431,13 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(stamp, record.TsRecent);
         if ((record.Flags & SynFlags.Sack) != 0) plan.Options.SackPermitted = true;
         if ((record.Flags & SynFlags.WindowScale) != 0) plan.Options.WindowScale = new WindowScale(TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax));
-        _writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now);
+        var cookie = default(FastOpenCookie);
+        if ((record.Flags & SynFlags.FastOpen) != 0)
+        {
+            cookie = _fastOpen.KeysOf(_x.Listeners.Get(record.Listener)).Make(record.Remote, record.Local);
+            plan.Options.SetFastOpen(cookie.Length, (record.Flags & SynFlags.FastOpenExperimental) != 0);
+        }
+        _writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, cookie);
     }
 
     private void SendAck(in SynRecord record, Instant now)

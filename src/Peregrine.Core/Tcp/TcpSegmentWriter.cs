@@ -5,6 +5,7 @@ using System.Runtime.CompilerServices;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -34,7 +35,8 @@ internal sealed class TcpSegmentWriter(TcpContext context)
     /// <param name="queueOffset">Where the payload starts in the send queue.</param>
     /// <param name="payloadLength">Payload bytes; more than the MSS only where the link cuts segments.</param>
     /// <param name="now">The time.</param>
-    internal bool TrySend(TcbRef t, in SegmentPlan plan, uint queueOffset, int payloadLength, Instant now)
+    /// <param name="cookie">The fast open cookie, where the options speak of one.</param>
+    internal bool TrySend(TcbRef t, in SegmentPlan plan, uint queueOffset, int payloadLength, Instant now, in FastOpenCookie cookie = default)
     {
         ref var c = ref t.C;
         if (!_x.Frames.TryRent(out var frame)) return false;
@@ -51,7 +53,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
             _x.Frames.Return(frame);
             return false;
         }
-        var headerSum = WriteHeader(head, plan, c.LocalPort, c.RemotePort);
+        var headerSum = WriteHeader(head, plan, c.LocalPort, c.RemotePort, cookie);
         if (offload)
         {
             // The link sums from the transport header on; the field holds the pseudo-header's part (IP moves the start as it prepends).
@@ -81,7 +83,8 @@ internal sealed class TcpSegmentWriter(TcpContext context)
     }
 
     /// <summary>Writes and sends a segment without payload that belongs to no TCB; false when no frame was free or no route leads there.</summary>
-    internal bool TrySendBare(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, in SegmentPlan plan, ref FlowPath path, Instant now)
+    internal bool TrySendBare(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, in SegmentPlan plan, ref FlowPath path, Instant now,
+        in FastOpenCookie cookie = default)
     {
         var source = local;
         if (!_x.Ip.IsCurrent(path) && _x.Ip.Resolve(remote, ref source, ref path, now) != System.Net.Sockets.SocketError.Success) return false;
@@ -90,7 +93,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         frame.HeadLength = (ushort)headerLength;
         frame.Length = headerLength;
         var head = _x.Frames.Head(frame);
-        TcpHeader.WriteChecksum(head, local, remote, WriteHeader(head, plan, localPort, remotePort), 0);
+        TcpHeader.WriteChecksum(head, local, remote, WriteHeader(head, plan, localPort, remotePort, cookie), 0);
         _x.Counters.SegmentsSent++;
         var defaults = _x.Options.Tcp;
         Describe(local, remote, defaults.TrafficClass | plan.Ecn, defaults.HopLimit, out var how);
@@ -130,10 +133,12 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         return true;
     }
 
-    private static uint WriteHeader(Span<byte> head, in SegmentPlan plan, ushort localPort, ushort remotePort)
+    private static uint WriteHeader(Span<byte> head, in SegmentPlan plan, ushort localPort, ushort remotePort, in FastOpenCookie cookie)
     {
+        Span<byte> room = stackalloc byte[FastOpenCookie.LengthMax];
         var written = TcpHeader.Write(
-            head, localPort, remotePort, plan.Seq, plan.Ack, plan.Flags, new UnscaledWindow(plan.Window), plan.UrgentPointer, plan.Options, out var sum);
+            head, localPort, remotePort, plan.Seq, plan.Ack, plan.Flags, new UnscaledWindow(plan.Window), plan.UrgentPointer, plan.Options, out var sum,
+            cookie.Length == 0 ? default : cookie.WriteTo(room));
         Debug.Assert(written <= head.Length);
         return sum;
     }

@@ -112,6 +112,24 @@ public sealed record TcpSettings
     /// <summary>tcp_ecn: explicit congestion notification (RFC 3168). Default <see cref="TcpEcnMode.Accept"/>.</summary>
     public TcpEcnMode Ecn { get; init; } = TcpEcnMode.Accept;
 
+    /// <summary>
+    /// TCP_FASTOPEN_CONNECT: connecting asks the server for a Fast Open cookie, or sends what is queued before the stack's next turn with the
+    /// SYN (RFC 7413). For applications only that may get the same request twice (RFC 7413 §6.3). Default false.
+    /// </summary>
+    public bool FastOpenConnect { get; init; }
+
+    /// <summary>
+    /// TCP_FASTOPEN: a listener takes data of SYNs whose cookie is good, as long as no more than so many connections wait for the end of
+    /// their handshake, 0 to 65,535; 0 for none (RFC 7413 §4.2). Default 0.
+    /// </summary>
+    public int FastOpenQueueLength { get; init; }
+
+    /// <summary>Data of SYNs are sent and taken without a cookie (RFC 7413 §4.2 without its defence): for closed networks. Default false.</summary>
+    public bool FastOpenWithoutCookie { get; init; }
+
+    /// <summary>A request for a cookie that was not answered is made once in the option's experimental form (kind 254). Default false.</summary>
+    public bool FastOpenExperimental { get; init; }
+
     /// <summary>RFC 7323 timestamps are offered and accepted. Default true.</summary>
     public bool Timestamps { get; init; } = true;
 
@@ -120,6 +138,12 @@ public sealed record TcpSettings
 
     /// <summary>RFC 7323 window scaling is offered and accepted. Default true.</summary>
     public bool WindowScaling { get; init; } = true;
+
+    /// <summary>A segment without timestamps is taken although they were agreed on; else dropped (RFC 7323 §3.2). Default false.</summary>
+    public bool AcceptsMissingTimestamps { get; init; }
+
+    /// <summary>A connection that was reset while it waited to be accepted is given out all the same, with what it had received. Default false.</summary>
+    public bool AcceptsResetConnections { get; init; }
 
     /// <summary>A SYN's options go in FreeBSD's order and close together, not in Linux's and aligned (<see cref="Wire.TcpOptions.IsPacked"/>). Default false.</summary>
     public bool PackedSynOptions { get; init; }
@@ -167,6 +191,7 @@ public sealed record TcpSettings
         Range(nameof(KeepAliveIntervalSeconds), KeepAliveIntervalSeconds, 1, 32_767);
         Range(nameof(KeepAliveRetryCount), KeepAliveRetryCount, 1, 127);
         Range(nameof(FinWait2TimeoutMs), FinWait2TimeoutMs, 1_000, 120_000);
+        Range(nameof(FastOpenQueueLength), FastOpenQueueLength, 0, 65_535);
         Range(nameof(SlowStartSegmentsPerAck), SlowStartSegmentsPerAck, 1, 65_535);
         if (!Enum.IsDefined(Ecn)) throw new ArgumentOutOfRangeException(nameof(Ecn), Ecn, "Ecn must be one of: Off, On, Accept.");
         if (!Enum.IsDefined(Pacing)) throw new ArgumentOutOfRangeException(nameof(Pacing), Pacing, "Pacing must be one of: Auto, Off, On.");

@@ -17,7 +17,8 @@ internal sealed class TcpTextInput(TcpContext context)
     {
         ref var c = ref t.C;
         // After the peer's FIN there is no text (RFC 9293 §3.10.7.4: "this should not occur").
-        if (c.State is not (TcpState.Established or TcpState.FinWait1 or TcpState.FinWait2)) return true;
+        // In SYN-RECEIVED only what a SYN brought by fast open gets here.
+        if (c.State is not (TcpState.Established or TcpState.FinWait1 or TcpState.FinWait2 or TcpState.SynReceived)) return true;
         if ((c.Flags & (TcbFlags.ReceiveShutdown | TcbFlags.Orphan)) != 0)
         {
             // RFC 9293 SHLD-3: the application has closed and cannot have these data: the peer must know that they are lost.

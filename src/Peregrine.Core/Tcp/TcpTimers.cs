@@ -1,12 +1,13 @@
 // A connection's timers. Each has a deadline of its own in the cold TCB; the wheel holds one entry a connection, for the earliest. A
 // deadline that moved away is noticed here, when the old one comes.
 using System.Net.Sockets;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp;
 
-internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
+internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpenClient fastOpen)
 {
     /// <summary>RFC 9293 §3.8.6.1 names no bound for probes; this is Linux's and FreeBSD's minute.</summary>
     private static readonly Duration ProbeIntervalMax = Duration.FromSeconds(60);
@@ -16,6 +17,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
 
     private readonly TcpContext _x = context;
     private readonly TcpReplies _replies = replies;
+    private readonly FastOpenClient _fastOpen = fastOpen;
     private readonly uint[] _due = new uint[context.Options.TimersPerTurnMax];
 
     /// <summary>Fires at most a turn's share of what is due.</summary>
@@ -110,7 +112,8 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies)
         ref var k = ref t.K;
         var settings = _x.SettingsOf(t);
         // RFC 9293 MUST-22, MUST-23: SYNs by the same rules, for at least three minutes.
-        if (c.Backoff >= settings.SynRetryCount)
+        if (c.Backoff == 0) _fastOpen.OnSynTimeout(t, now);
+        if (c.Backoff >= ((k.FastOpen & FastOpenFlags.Pending) != 0 ? settings.SynAckRetryCount : settings.SynRetryCount))
         {
             _x.Finish(t, k.SoftError != 0 ? TcpErrors.FromSoft(k.SoftError) : SocketError.TimedOut);
             return true;

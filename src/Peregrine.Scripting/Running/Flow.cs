@@ -26,6 +26,9 @@ internal sealed class Flow(ushort localPort, ushort remotePort)
 
     internal bool IsPassive { get; init; }
 
+    /// <summary>How often sockets had been told to listen when it began.</summary>
+    internal int ListenCount { get; init; }
+
     internal uint LocalBase => LocalIsn ?? 0;
 
     internal uint RemoteBase => RemoteIsn ?? 0;

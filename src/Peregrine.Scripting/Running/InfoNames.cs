@@ -42,7 +42,7 @@ internal static class InfoNames
             "tcpi_bytes_received" => (long)info.BytesReceived,
             "tcpi_notsent_bytes" => info.UnsentBytes,
             "tcpi_unacked" => (info.FlightSize + mss - 1) / mss,
-            "tcpi_options" => (info.Timestamps ? 1 : 0) | (info.Sack ? 2 : 0) | (info.SendScale > 0 || info.ReceiveScale > 0 ? 4 : 0) | (info.Ecn ? 8 : 0),
+            "tcpi_options" => (info.Timestamps ? 1 : 0) | (info.Sack ? 2 : 0) | (info.SendScale > 0 || info.ReceiveScale > 0 ? 4 : 0) | (info.Ecn ? 8 : 0) | (info.FastOpened ? 32 : 0),
             _ => null,
         };
     }

@@ -57,22 +57,26 @@ internal static class OptionText
                 Add32(bytes, shift.TsEcr(Number(words[4])));
                 break;
             case "FO":
-                AddHex(bytes, TcpOptionKind.FastOpen, words);
+                AddHex(bytes, [TcpOptionKind.FastOpen], words);
+                break;
+            case "FOEXP":
+                AddHex(bytes, [TcpOptionKind.Experimental, 0xF9, 0x89], words);
                 break;
             case "md5":
-                AddHex(bytes, TcpOptionKind.Md5, words);
+                AddHex(bytes, [TcpOptionKind.Md5], words);
                 break;
             default:
                 throw new NotApplicableException($"the TCP option '{option}' is not understood");
         }
     }
 
-    private static void AddHex(List<byte> bytes, byte kind, string[] words)
+    // Kind, and for an experiment its number, with the length between.
+    private static void AddHex(List<byte> bytes, ReadOnlySpan<byte> kind, string[] words)
     {
         try
         {
             var value = words.Length > 1 ? Convert.FromHexString(words[1]) : [];
-            bytes.AddRange([kind, (byte)(2 + value.Length)]);
+            bytes.AddRange([kind[0], (byte)(1 + kind.Length + value.Length), .. kind[1..]]);
             bytes.AddRange(value);
         }
         catch (FormatException)
@@ -120,6 +124,7 @@ internal static class OptionText
         5 => "sack " + Blocks(value, shift),
         8 when value.Length == 8 => $"TS val {shift.TsVal(BinaryPrimitives.ReadUInt32BigEndian(value))} ecr {shift.TsEcr(BinaryPrimitives.ReadUInt32BigEndian(value[4..]))}",
         TcpOptionKind.FastOpen => value.Length == 0 ? "FO" : "FO " + Convert.ToHexStringLower(value),
+        TcpOptionKind.Experimental when value is [0xF9, 0x89, ..] => value.Length == 2 ? "FOEXP" : "FOEXP " + Convert.ToHexStringLower(value[2..]),
         TcpOptionKind.Md5 => "md5 " + Convert.ToHexStringLower(value),
         _ => $"option {kind} {Convert.ToHexStringLower(value)}",
     };

@@ -1,6 +1,7 @@
 // The two systems whose scripts are run, as data: what a fresh system of that kind has set, and how its calls behave.
 using Peregrine.Core;
 using Peregrine.Core.Tcp;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Posix;
 
 namespace Peregrine.Scripting.Running;
@@ -21,14 +22,24 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
         MergeReceived = false,
     };
 
+    internal PosixFastOpenModes FastOpenModes { get; init; }
+
+    internal FastOpenKeys? FastOpenKeys { get; init; }
+
     internal static Profile Linux { get; } = new(
         "linux",
         s_sizes with
         {
-            Tcp = TcpSettings.Default with { ReceiveBufferBytesMax = 15 * 1024 * 1024, SlowStartAfterIdle = false, Ecn = TcpEcnMode.Off },
+            Tcp = TcpSettings.Default with { ReceiveBufferBytesMax = 15 * 1024 * 1024, SlowStartAfterIdle = false, Ecn = TcpEcnMode.Off, FastOpenExperimental = true, AcceptsMissingTimestamps = true, AcceptsResetConnections = true },
+            FastOpenDisableSeconds = 0,
         },
         new PosixManners { DoublesBuffers = true },
-        10_000);
+        10_000)
+    {
+        // What the public scripts' common settings say.
+        FastOpenModes = PosixFastOpenModes.Client | PosixFastOpenModes.Server | PosixFastOpenModes.AnyListener,
+        FastOpenKeys = PosixFastOpen.KeysOf([.. Enumerable.Repeat<byte>(0xA1, 4), .. Enumerable.Repeat<byte>(0xB2, 4), .. Enumerable.Repeat<byte>(0xC3, 4), .. Enumerable.Repeat<byte>(0xD4, 4)]),
+    };
 
     internal static Profile FreeBsd { get; } = new(
         "freebsd",

@@ -24,6 +24,9 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
     /// <summary>The port of the last socket that was bound.</summary>
     internal ushort? LastBoundPort { get; private set; }
 
+    /// <summary>How often a socket was told to listen: a SYN after that is for the new listener.</summary>
+    internal int ListenCount { get; private set; }
+
     /// <summary>A script calls descriptors what it likes: where its number is another than ours, the socket is moved there.</summary>
     internal PosixResult Rename(CallEvent call, PosixResult result)
     {
@@ -45,7 +48,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
             case "bind":
                 return Once(() => Bind(a));
             case "listen":
-                return Once(() => _x.Listen(Integer(a, 0), Integer(a, 1)));
+                return Once(() => Listen(a));
             case "accept" or "accept4":
                 return () => Accept(a);
             case "connect":
@@ -113,6 +116,12 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
         return _x.Bind(Integer(a, 0), local);
     }
 
+    private PosixResult Listen(IReadOnlyList<ScriptValue> a)
+    {
+        ListenCount++;
+        return _x.Listen(Integer(a, 0), Integer(a, 1));
+    }
+
     private PosixResult Accept(IReadOnlyList<ScriptValue> a)
     {
         var result = _x.Accept(Integer(a, 0), out _);
@@ -159,7 +168,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
     private Func<PosixResult> Write(string name, IReadOnlyList<ScriptValue> a)
     {
         var flags = name is "send" or "sendto" ? Flags(a, 3) : name == "sendmsg" ? Flags(a, 2) : [];
-        if (flags.FirstOrDefault(static f => f is not ("MSG_DONTWAIT" or "MSG_NOSIGNAL" or "MSG_EOR" or "0")) is { } unknown)
+        if (flags.FirstOrDefault(static f => f is not ("MSG_DONTWAIT" or "MSG_NOSIGNAL" or "MSG_EOR" or "MSG_FASTOPEN" or "0")) is { } unknown)
             throw new NotApplicableException($"{name}() with {unknown}");
         if (name == "sendmsg" && a[1] is Struct message && message.Get("msg_control") is not null) throw new NotApplicableException("sendmsg() with control messages");
         var length = name switch
@@ -174,10 +183,30 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
         return () =>
         {
             if (isNull && length > 0) return PosixResult.Fail("EFAULT");
+            if (Connects(name, a, flags) is { } remote)
+                return ConnectAndWrite(a, remote, data, flags, ref done);
             if (name != "sendto" || _x.Get(Integer(a, 0)) is not { Kind: PosixKind.Udp, Remote.Port: 0 } s)
                 return PosixTransfer.Write(_x, Integer(a, 0), data, flags.Contains("MSG_DONTWAIT"), ref done, world.Now);
             return PosixTransfer.WriteUdp(_x, s, data, Address(a[4], new Endpoint(world.Setup.Remote, BoundPort)), world.Now);
         };
+    }
+
+    // The address of a call that sends and connects: with MSG_FASTOPEN, and on FreeBSD whenever the socket is not connected.
+    private ScriptValue? Connects(string name, IReadOnlyList<ScriptValue> a, List<string> flags)
+    {
+        if (_x.Get(Integer(a, 0)) is not { Kind: PosixKind.Tcp, Phase: PosixPhase.Fresh or PosixPhase.Deferred } s) return null;
+        if (!flags.Contains("MSG_FASTOPEN") && !(_x.Manners.IsFreeBsd && name == "sendto")) return null;
+        if (s.Phase == PosixPhase.Deferred) return new Ellipsis();
+        return name == "sendmsg" ? ((Struct)a[1]).Get("msg_name") ?? new Ellipsis() : a.Count > 4 ? a[4] : new Name("AF_UNSPEC");
+    }
+
+    private PosixResult ConnectAndWrite(IReadOnlyList<ScriptValue> a, ScriptValue remote, byte[] data, List<string> flags, ref int done)
+    {
+        var s = _x.Get(Integer(a, 0))!;
+        if (remote is Name { Value: "AF_UNSPEC" }) return PosixResult.Fail("EOPNOTSUPP");
+        var patient = !s.NonBlocking && !flags.Contains("MSG_DONTWAIT");
+        var to = s.Phase == PosixPhase.Deferred ? s.Remote : Address(remote, new Endpoint(world.Setup.Remote, BoundPort));
+        return PosixFastOpen.Write(_x, s, to, data, patient, ref done, world.Now);
     }
 
     private static long VectorLength(ScriptValue vector) => vector switch

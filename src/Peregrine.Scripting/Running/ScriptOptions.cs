@@ -19,9 +19,19 @@ internal sealed class ScriptOptions(ScriptWorld world)
         if (a[3] is Name { Value: "NULL" }) return PosixResult.Fail("EFAULT");
         if (name == "SO_LINGER" && Inner(a[3]) is Struct linger) return SetLinger(fd, linger);
         if (name == "TCP_CONGESTION") return Congestion(fd, a[3]);
+        if (name == "TCP_FASTOPEN_KEY") return SetFastOpenKey(fd, a);
         // An option that does nothing when it is off needs nothing that is not there.
         var value = Constants.ValueOf(a[3]);
         return PosixOptions.Set(_x, fd, name, value, world.Now) ?? throw new NotApplicableException($"the socket option {name} is not there");
+    }
+
+    private PosixResult SetFastOpenKey(long fd, IReadOnlyList<ScriptValue> a)
+    {
+        if (_x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        var text = Inner(a[3]) is Text { Value: var value } ? value : throw new NotApplicableException("TCP_FASTOPEN_KEY without its bytes");
+        var length = Constants.ValueOf(a[4]);
+        byte[] bytes = [.. text.Split(@"\x", StringSplitOptions.RemoveEmptyEntries).Select(static hex => Convert.ToByte(hex[..2], 16))];
+        return PosixFastOpen.SetKey(_x, s, bytes.Length == length ? bytes : new byte[Math.Clamp(length, 0, 64)]);
     }
 
     private static ScriptValue Inner(ScriptValue value) => value is List { Items: [var only] } ? only : value;

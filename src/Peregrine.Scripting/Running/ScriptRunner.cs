@@ -39,8 +39,10 @@ internal sealed class ScriptRunner
     {
         try
         {
-            var script = ScriptParser.Parse(name, Conditions.Apply(text, profile.Manners.IsFreeBsd ? "FreeBSD" : "Linux"));
+            text = Conditions.Apply(text, profile.Manners.IsFreeBsd ? "FreeBSD" : "Linux");
+            var script = ScriptParser.Parse(name, text);
             var setup = SetupReader.Read(script, profile);
+            if (Symbols.TryApply(setup, ref text)) script = ScriptParser.Parse(name, text);
             var runner = new ScriptRunner(script, SettingsBefore(script, profile.Options), setup);
             using (runner._world) runner.Run();
             return new ScriptResult(name, ScriptOutcome.Passed, "");
@@ -67,7 +69,7 @@ internal sealed class ScriptRunner
         {
             if (e is not ShellEvent shell) break;
             if (StateCheck.Is(shell.Command)) continue;
-            foreach (var (name, value) in Sysctls.Read(shell.Command)) options = Sysctls.Apply(options, name, value);
+            foreach (var (name, value) in Sysctls.Read(shell.Command).Where(static s => !KernelSettings.Is(s.Name))) options = Sysctls.Apply(options, name, value);
         }
         return options;
     }
@@ -197,8 +199,14 @@ internal sealed class ScriptRunner
             StateCheck.Run(_world, shell.Command);
             return;
         }
+        if (shell.Command.Contains("tcp_metrics flush", StringComparison.Ordinal)) _world.Stack.Tcp.ForgetFastOpenCookies();
         foreach (var (name, value) in Sysctls.Read(shell.Command))
         {
+            if (KernelSettings.Is(name))
+            {
+                KernelSettings.Apply(_world, name, value);
+                continue;
+            }
             var changed = Sysctls.Apply(_defaults, name, value);
             // The stack has its options; only what sockets get can change, which is all that is wanted before the next socket.
             if (changed with { Tcp = _defaults.Tcp } != _defaults && IsUsedAfter(shell)) throw new NotApplicableException($"{name}={value} while the stack runs");

@@ -114,6 +114,7 @@ internal sealed class ScriptWire
     private bool StartsAnew(TcpPacketText text)
     {
         if (_world.Stack.Tcp.ListenerCount == 0) return _current is null;
+        if (_current is not null && _current.HandshakeOver && _current.ListenCount != _calls.ListenCount) return true;
         if (_current is null || _current.HandshakeOver) return _current is null || !IsOpen(_current);
         return !_current.IsPassive && _current.LocalIsn is null;
     }
@@ -142,7 +143,7 @@ internal sealed class ScriptWire
 
     private Flow Passive()
     {
-        _current = new Flow(_calls.LastBoundPort ?? ScriptCalls.BoundPort, _nextRemotePort++) { IsPassive = true };
+        _current = new Flow(_calls.LastBoundPort ?? ScriptCalls.BoundPort, _nextRemotePort++) { IsPassive = true, ListenCount = _calls.ListenCount };
         _flows.Add(_current);
         return _current;
     }

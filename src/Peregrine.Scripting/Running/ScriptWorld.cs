@@ -4,6 +4,7 @@ using Peregrine.Core;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Time;
 using Peregrine.Posix;
 using Peregrine.Wire;
@@ -37,7 +38,8 @@ internal sealed class ScriptWorld : IDisposable
                 Gateways = [setup.Gateway],
             },
             Now);
-        Sockets = new PosixSockets(_stack, setup.Manners);
+        Sockets = new PosixSockets(_stack, setup.Manners) { FastOpenModes = setup.FastOpenModes };
+        if (setup.FastOpenKeys is not null) _stack.Tcp.SetFastOpenKeys(setup.FastOpenKeys);
         Pump();
         Sent.Clear();
     }
@@ -157,6 +159,10 @@ internal sealed record ScriptSetup
     internal int? StampTickMicroseconds { get; init; }
 
     internal ulong Seed { get; init; } = 1;
+
+    internal PosixFastOpenModes FastOpenModes { get; init; }
+
+    internal FastOpenKeys? FastOpenKeys { get; init; }
 
     internal bool CallsAreNotFatal { get; init; }
 

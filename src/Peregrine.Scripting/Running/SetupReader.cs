@@ -11,7 +11,9 @@ internal static class SetupReader
     {
         var values = new Dictionary<string, string>();
         foreach (var (name, value) in script.Options) values[name] = value;
-        var version = values.GetValueOrDefault("ip_version", "ipv4");
+        // Scripts for one family only say so by their name.
+        var usual = script.Name.EndsWith("v6.pkt", StringComparison.Ordinal) ? "ipv6" : "ipv4";
+        var version = values.GetValueOrDefault("ip_version", usual);
         if (version is not ("ipv4" or "ipv4-mapped-ipv6" or "ipv6")) throw new NotApplicableException($"--ip_version={version}");
         var v6 = version == "ipv6";
         var setup = new ScriptSetup
@@ -23,6 +25,8 @@ internal static class SetupReader
             IsMapped = version == "ipv4-mapped-ipv6",
             Manners = profile.Manners,
             ToleranceMicroseconds = profile.ToleranceMicroseconds,
+            FastOpenModes = profile.FastOpenModes,
+            FastOpenKeys = profile.FastOpenKeys,
         };
         foreach (var (name, value) in values) setup = Apply(setup, name, value);
         return setup;

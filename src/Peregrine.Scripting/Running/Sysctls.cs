@@ -162,9 +162,9 @@ internal static class Sysctls
         }
     }
 
-    private static NotApplicableException Unknown(string name, string value) => new($"the setting {name}={value} has none like it here");
+    internal static NotApplicableException Unknown(string name, string value) => new($"the setting {name}={value} has none like it here");
 
-    private static int Number(string value) =>
+    internal static int Number(string value) =>
         value.StartsWith("0x", StringComparison.Ordinal) && int.TryParse(value.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var hex) ? hex
             : int.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number
             : throw new NotApplicableException($"'{value}' is no number that a setting here can have");

@@ -12,7 +12,7 @@ internal static class PackedTcpOptions
         if (options.HasWindowScale) at += 4;
         if (options.SackPermitted) at += 2;
         if (options.HasTimestamps) at = StampStart(at) + 10;
-        if (options.HasFastOpen) at += 2 + options.FastOpenCookieLength;
+        at += options.FastOpenLength;
         return (at + 3) & ~3;
     }
 
@@ -21,7 +21,6 @@ internal static class PackedTcpOptions
 
     public static int Write(in TcpOptions options, Span<byte> destination, ReadOnlySpan<byte> fastOpenCookie)
     {
-        if (fastOpenCookie.Length != options.FastOpenCookieLength) throw new ArgumentException("The fast open cookie has another length than the options say.", nameof(fastOpenCookie));
         // RFC 9293 MUST-69: what is not written below is the end of the list.
         destination.Clear();
         BinaryPrimitives.WriteUInt32BigEndian(destination, 0x0204_0000u | options.Mss);
@@ -39,10 +38,7 @@ internal static class PackedTcpOptions
         }
 
         if (options.HasTimestamps) at = WriteStamps(options, destination, at);
-        if (!options.HasFastOpen) return destination.Length;
-        destination[at] = TcpOptionKind.FastOpen;
-        destination[at + 1] = (byte)(2 + fastOpenCookie.Length);
-        fastOpenCookie.CopyTo(destination[(at + 2)..]);
+        if (options.HasFastOpen) TcpOptionsWriter.WriteFastOpen(options, destination[at..], fastOpenCookie);
         return destination.Length;
     }
 

@@ -44,6 +44,9 @@ public static class TcpOptionKind
 
     /// <summary>Fast open cookie (RFC 7413 §4.1.1).</summary>
     public const byte FastOpen = 34;
+
+    /// <summary>Shared by experiments, which say by two more bytes which one they are (RFC 6994 §3).</summary>
+    public const byte Experimental = 254;
 }
 
 /// <summary>Which options are present.</summary>
@@ -82,6 +85,9 @@ public enum TcpOptionFlags : ushort
 
     /// <summary>To be written closely, as <see cref="TcpOptions.IsPacked"/> says. Never set by parsing.</summary>
     Packed = 512,
+
+    /// <summary>The fast open option has the form that it had as an experiment (RFC 7413 appendix A.1 tells of it): kind 254 with 0xF989.</summary>
+    FastOpenExperimental = 1024,
 }
 
 /// <summary>A block of received data: <see cref="Left"/> is its first number, <see cref="Right"/> the one after its last (RFC 2018 §3).</summary>
@@ -110,6 +116,12 @@ public struct TcpOptions : IEquatable<TcpOptions>
     public const int TimestampsLength = 12;
 
     private const uint AlignedTimestamps = 0x0101_080A;
+
+    /// <summary>The experiment's number of fast open (RFC 6994 §3, IANA).</summary>
+    internal const ushort FastOpenExperiment = 0xF989;
+
+    /// <summary>Bytes before the cookie in the experiment's form: kind, length, number.</summary>
+    internal const int FastOpenExperimentalLength = 4;
 
     private uint _tsVal;
     private uint _tsEcr;
@@ -140,6 +152,9 @@ public struct TcpOptions : IEquatable<TcpOptions>
 
     /// <summary>Whether there is a fast open option, with a cookie or asking for one.</summary>
     public readonly bool HasFastOpen => (_flags & TcpOptionFlags.FastOpen) != 0;
+
+    /// <summary>Whether the fast open option has the form of the experiment (kind 254, RFC 6994).</summary>
+    public readonly bool IsFastOpenExperimental => (_flags & TcpOptionFlags.FastOpenExperimental) != 0;
 
     /// <summary>Whether there is a user time-out.</summary>
     public readonly bool HasUserTimeout => (_flags & TcpOptionFlags.UserTimeout) != 0;
@@ -243,12 +258,14 @@ public struct TcpOptions : IEquatable<TcpOptions>
 
     /// <summary>Makes a fast open option present; the cookie is handed to the writer.</summary>
     /// <param name="cookieLength">0 to ask for a cookie, or 4 to 16 and even.</param>
+    /// <param name="isExperimental">In the form of the experiment: kind 254 with 0xF989.</param>
     /// <exception cref="ArgumentOutOfRangeException">Another length.</exception>
-    public void SetFastOpen(int cookieLength)
+    public void SetFastOpen(int cookieLength, bool isExperimental = false)
     {
         if (!IsFastOpenCookieLength(cookieLength)) throw new ArgumentOutOfRangeException(nameof(cookieLength));
         _fastOpenLength = (byte)cookieLength;
-        _flags |= TcpOptionFlags.FastOpen;
+        _flags = (_flags & ~TcpOptionFlags.FastOpenExperimental) | TcpOptionFlags.FastOpen;
+        if (isExperimental) _flags |= TcpOptionFlags.FastOpenExperimental;
     }
 
     /// <summary>
@@ -328,6 +345,11 @@ public struct TcpOptions : IEquatable<TcpOptions>
                 SetFastOpen(option.Length - 2);
                 _fastOpenOffset = (byte)(at + 2);
                 break;
+            case TcpOptionKind.Experimental when option.Length >= FastOpenExperimentalLength && BinaryPrimitives.ReadUInt16BigEndian(option[2..]) == FastOpenExperiment
+                && IsFastOpenCookieLength(option.Length - FastOpenExperimentalLength):
+                SetFastOpen(option.Length - FastOpenExperimentalLength, isExperimental: true);
+                _fastOpenOffset = (byte)(at + FastOpenExperimentalLength);
+                break;
         }
     }
 
@@ -386,6 +408,10 @@ public struct TcpOptions : IEquatable<TcpOptions>
 
     /// <summary>Whether two option sets differ.</summary>
     public static bool operator !=(in TcpOptions left, in TcpOptions right) => !left.Equals(right);
+
+    /// <summary>Bytes of the fast open option without padding; 0 without one.</summary>
+    internal readonly int FastOpenLength =>
+        !HasFastOpen ? 0 : (IsFastOpenExperimental ? FastOpenExperimentalLength : 2) + _fastOpenLength;
 
     /// <summary>Bytes that <see cref="WriteTo"/> writes: a multiple of 4, at most 40 for what fits.</summary>
     public readonly int EncodedLength => TcpOptionsWriter.LengthOf(this);

@@ -17,7 +17,7 @@ internal static class TcpOptionsWriter
         else if (options.SackPermitted) length += 4;
         if (options.HasWindowScale) length += 4;
         if (options.HasUserTimeout) length += 4;
-        if (options.HasFastOpen) length += (2 + options.FastOpenCookieLength + 3) & ~3;
+        length += (options.FastOpenLength + 3) & ~3;
         int blocks = FittingSackBlocks(options, length);
         return blocks == 0 ? length : length + 4 + 8 * blocks;
     }
@@ -53,7 +53,14 @@ internal static class TcpOptionsWriter
             at += 4;
         }
 
-        if (options.HasFastOpen) at += WriteFastOpen(options, destination[at..], fastOpenCookie);
+        if (options.HasFastOpen)
+        {
+            int end = at + WriteFastOpen(options, destination[at..], fastOpenCookie);
+            // RFC 9293 MUST-69: padding behind the last option would be zeros. There is none: NOPs, which are options, fill the word.
+            at = (end + 3) & ~3;
+            destination[end..at].Fill(TcpOptionKind.NoOperation);
+        }
+
         int blocks = FittingSackBlocks(options, at);
         return blocks == 0 ? at : at + WriteSack(options.SackBlocks[..blocks], destination[at..]);
     }
@@ -85,21 +92,20 @@ internal static class TcpOptionsWriter
         return 4;
     }
 
-    private static int WriteFastOpen(in TcpOptions options, Span<byte> destination, ReadOnlySpan<byte> cookie)
+    /// <summary>The fast open option alone (RFC 7413 §4.1.1).</summary>
+    internal static int WriteFastOpen(in TcpOptions options, Span<byte> destination, ReadOnlySpan<byte> cookie)
     {
         if (cookie.Length != options.FastOpenCookieLength)
         {
             throw new ArgumentException("The fast open cookie has another length than the options say.", nameof(cookie));
         }
 
-        int length = 2 + cookie.Length;
-        // RFC 9293 MUST-69: padding behind the last option would be zeros. There is none: NOPs in front, which are options, fill the word.
-        int padding = -length & 3;
-        destination[..padding].Fill(TcpOptionKind.NoOperation);
-        destination[padding] = TcpOptionKind.FastOpen;
-        destination[padding + 1] = (byte)length;
-        cookie.CopyTo(destination[(padding + 2)..]);
-        return padding + length;
+        int length = options.FastOpenLength;
+        destination[0] = options.IsFastOpenExperimental ? TcpOptionKind.Experimental : TcpOptionKind.FastOpen;
+        destination[1] = (byte)length;
+        if (options.IsFastOpenExperimental) BinaryPrimitives.WriteUInt16BigEndian(destination[2..], TcpOptions.FastOpenExperiment);
+        cookie.CopyTo(destination[(length - cookie.Length)..]);
+        return length;
     }
 
     private static int WriteSack(ReadOnlySpan<SackBlock> blocks, Span<byte> destination)

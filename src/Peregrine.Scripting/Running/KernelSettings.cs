@@ -1,0 +1,56 @@
+// Kernel settings that are no option of the stack but of the system around it, and take effect while it runs: what is allowed of TCP Fast
+// Open, its keys, and what is remembered of servers.
+using System.Buffers.Binary;
+using System.Globalization;
+using Peregrine.Posix;
+using Peregrine.Scripting.Language;
+
+namespace Peregrine.Scripting.Running;
+
+internal static class KernelSettings
+{
+    internal static bool Is(string name) => name is "net.ipv4.tcp_fastopen" or "net.ipv4.tcp_fastopen_key" or "net.ipv4.tcp_fastopen_cookies"
+        || name.StartsWith("net.inet.tcp.fastopen.", StringComparison.Ordinal);
+
+    internal static void Apply(ScriptWorld world, string name, string value)
+    {
+        switch (name)
+        {
+            case "net.ipv4.tcp_fastopen":
+                world.Sockets.FastOpenModes = (PosixFastOpenModes)Sysctls.Number(value);
+                break;
+            case "net.ipv4.tcp_fastopen_key":
+                world.Stack.Tcp.SetFastOpenKeys(PosixFastOpen.KeysOf([.. value.Split(',').SelectMany(KeyOf)]));
+                break;
+            case "net.ipv4.tcp_fastopen_cookies":
+                world.Stack.Tcp.ForgetFastOpenCookies();
+                break;
+            case "net.inet.tcp.fastopen.client_enable":
+                Allow(world, PosixFastOpenModes.Client, Sysctls.Number(value) != 0);
+                world.Stack.Tcp.ForgetFastOpenCookies();
+                break;
+            case "net.inet.tcp.fastopen.server_enable":
+                Allow(world, PosixFastOpenModes.Server, Sysctls.Number(value) != 0);
+                break;
+            default:
+                throw Sysctls.Unknown(name, value);
+        }
+    }
+
+    private static void Allow(ScriptWorld world, PosixFastOpenModes mode, bool isAllowed) =>
+        world.Sockets.FastOpenModes = isAllowed ? world.Sockets.FastOpenModes | mode : world.Sockets.FastOpenModes & ~mode;
+
+    // Four words in hexadecimal with hyphens between, as the kernel prints them: each is a number, stored with its low byte first.
+    private static byte[] KeyOf(string text)
+    {
+        var words = text.Split('-');
+        var key = new byte[16];
+        if (words.Length != 4) throw new NotApplicableException($"'{text}' is no key of TCP Fast Open");
+        for (var i = 0; i < 4; i++)
+        {
+            if (!uint.TryParse(words[i], NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var word)) throw new NotApplicableException($"'{text}' is no key of TCP Fast Open");
+            BinaryPrimitives.WriteUInt32LittleEndian(key.AsSpan(4 * i), word);
+        }
+        return key;
+    }
+}
