@@ -41,11 +41,11 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         return PosixResult.Fail("EMFILE");
     }
 
-    /// <summary>Gives a socket another number (as dup2 and close do); false when that is taken.</summary>
+    /// <summary>Gives a socket another number, and what has that number this one's.</summary>
     internal bool TryMove(long from, long to)
     {
-        if (Get(from) is not { } s || to is < 0 or >= DescriptorCountMax || _table[to] is not null) return false;
-        (_table[from], _table[to]) = (null, s);
+        if (Get(from) is not { } s || to is < 0 or >= DescriptorCountMax) return false;
+        (_table[from], _table[to]) = (_table[to], s);
         return true;
     }
 

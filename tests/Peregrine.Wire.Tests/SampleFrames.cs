@@ -226,7 +226,7 @@ internal static class SampleFrames
         syn.SetFastOpen(8);
         yield return Make(
             "SYN with cookie and data", new() { Seq = new(5), Flags = TcpFlags.Syn, Window = new(64240), Options = syn }, Text,
-            "Flags [S], seq 5:24, win 64240, options [mss 1460,sackOK,TS val 1000 ecr 0,nop,wscale 7,nop,nop,tfo  cookie 0102030405060708], length 19",
+            "Flags [S], seq 5:24, win 64240, options [mss 1460,sackOK,TS val 1000 ecr 0,nop,wscale 7,tfo  cookie 0102030405060708,nop,nop], length 19",
             [1, 2, 3, 4, 5, 6, 7, 8]);
         TcpOptions request = default;
         request.SackPermitted = true;
@@ -234,7 +234,7 @@ internal static class SampleFrames
         request.SetFastOpen(0);
         yield return Make(
             "SYN asking for a cookie", new() { Seq = new(5), Flags = TcpFlags.Syn | TcpFlags.Ack, Ack = new(8), Window = new(1), Options = request }, [],
-            "Flags [S.], seq 5, ack 8, win 1, options [nop,nop,sackOK,uto 5 min,nop,nop,tfo  cookiereq], length 0", same: false);
+            "Flags [S.], seq 5, ack 8, win 1, options [nop,nop,sackOK,uto 5 min,tfo  cookiereq,nop,nop], length 0", same: false);
         TcpOptions stamped = default;
         stamped.SetTimestamps(uint.MaxValue, 77);
         yield return Make(

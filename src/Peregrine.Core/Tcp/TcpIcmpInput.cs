@@ -3,6 +3,7 @@
 using System.Net.Sockets;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Tcp;
@@ -58,6 +59,12 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
         var local = c.Local;
         if (_x.Ip.Resolve(c.Remote, ref local, ref c.Path, now) != SocketError.Success) return;
         TcpHandshake.RefreshMss(_x, t);
+        if (c.State == TcpState.SynSent && (t.K.FastOpen & FastOpenFlags.Used) != 0)
+        {
+            // RFC 7413 §4.1.3.1: a SYN with data was too large for the path: again, without.
+            t.K.FastOpen &= ~FastOpenFlags.Client;
+            c.Flags |= TcbFlags.SynPending;
+        }
         _x.MarkReady(t);
     }
 }

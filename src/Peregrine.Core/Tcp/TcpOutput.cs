@@ -309,8 +309,8 @@ internal sealed class TcpOutput(
         var cookie = default(FastOpenCookie);
         var dataLength = 0;
         // RFC 7413 §4.2.1, §4.2.2: on the first try only.
-        if (c.Backoff == 0 && t.K.FastOpen != FastOpenFlags.None)
-            cookie = answer ? PlanGrant(t, ref plan) : _fastOpenClient.Plan(t, ref plan, out dataLength);
+        if (answer) cookie = PlanGrant(t, ref plan);
+        else if ((t.K.FastOpen & FastOpenFlags.Client) != 0) cookie = _fastOpenClient.Plan(t, ref plan, out dataLength);
         if (!_writer.TrySend(t, plan, 0, dataLength, now, cookie)) return false;
         AckIsSent(ref c, ref t.K);
         c.Flags &= ~TcbFlags.SynPending;
@@ -326,7 +326,8 @@ internal sealed class TcpOutput(
     // A cookie of the key before was good once more: here is one of the new key.
     private FastOpenCookie PlanGrant(TcbRef t, ref SegmentPlan plan)
     {
-        if ((t.K.FastOpen & FastOpenFlags.Granting) == 0) return default;
+        const FastOpenFlags grants = FastOpenFlags.Pending | FastOpenFlags.Granting;
+        if (t.C.Backoff > 0 || (t.K.FastOpen & grants) != grants) return default;
         var cookie = _fastOpenServer.KeysOf(_x.Listeners.Get(t.K.FastOpenListener.Index)).Make(t.C.Remote, t.C.Local);
         plan.Options.SetFastOpen(cookie.Length);
         return cookie;

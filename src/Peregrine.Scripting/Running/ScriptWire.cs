@@ -116,7 +116,8 @@ internal sealed class ScriptWire
         if (_world.Stack.Tcp.ListenerCount == 0) return _current is null;
         if (_current is not null && _current.HandshakeOver && _current.ListenCount != _calls.ListenCount) return true;
         if (_current is null || _current.HandshakeOver) return _current is null || !IsOpen(_current);
-        return !_current.IsPassive && _current.LocalIsn is null;
+        if (_current.IsPassive) return _current.LocalIsn is not null && _world.Stack.Tcp.SynBacklogCount == 0 && !IsOpen(_current);
+        return _current.LocalIsn is null;
     }
 
     private bool HasBegun(Flow flow)
@@ -156,7 +157,8 @@ internal sealed class ScriptWire
         if (e.Packet is TcpPacketText { Encapsulation: not null }) throw new NotApplicableException("TCP over UDP");
         var tolerance = _world.Setup.ToleranceMicroseconds;
         var end = latest == long.MaxValue ? _world.Microseconds + AnyTimeMax : latest + tolerance;
-        if (_world.Sent.Count == 0) _world.AdvanceTo(end, () => _world.Sent.Count > 0);
+        SkipOthers(e.Packet);
+        if (_world.Sent.Count == 0) _world.AdvanceTo(end, () => SkipOthers(e.Packet));
         if (_world.Sent.Count == 0)
             throw new ScriptFailedException($"nothing was sent until {ScriptRunner.Seconds(_world.Microseconds)}\n      expected {Describe(e.Packet)}");
         var packet = _world.Sent.Dequeue();
@@ -166,6 +168,13 @@ internal sealed class ScriptWire
         // A script's time never runs behind the packet that it has seen.
         if (latest != long.MaxValue) _world.AdvanceTo(Math.Max(_world.Microseconds, Math.Min(earliest, latest)));
         return packet.AtMicroseconds;
+    }
+
+    // Only what the connection sends that the script is about counts: what others have to say to their ends is passed over.
+    private bool SkipOthers(ScriptPacket expected)
+    {
+        while (_world.Sent.TryPeek(out var packet) && expected is TcpPacketText && _current is not null && !(packet.IsTcp && FlowOf(packet) == _current)) _world.Sent.Dequeue();
+        return _world.Sent.Count > 0;
     }
 
     private void ExpectOther(PacketEvent e, SentPacket packet, long earliest)

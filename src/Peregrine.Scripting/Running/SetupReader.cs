@@ -37,7 +37,7 @@ internal static class SetupReader
         switch (name)
         {
             case "ip_version" or "wire_client" or "verbose" or "debug" or "speed" or "connect_port" or "bind_port" or "gateway_ip" or "netmask_ip" or "init_scripts"
-                or "so_filename" or "tolerance_percent":
+                or "so_filename" or "tolerance_percent" or "tcp_ts_ecr_scaled":
                 return setup;
             case "tolerance_usecs":
                 return setup with { ToleranceMicroseconds = Number(name, value) };

@@ -80,7 +80,7 @@ internal sealed class FastOpenClient(TcpContext context, FastOpenCache cache)
         if (sent > 0 && acked == sent) t.K.FastOpen |= FastOpenFlags.DataTaken;
         if (sent > 0 && acked == 0) _x.Recovery.Counters.TCPFastOpenActiveFail++;
         // RFC 7413 §4.2.1 step 3: a SYN-ACK that answers a plain SYN says nothing about cookies.
-        if (c.Backoff == 0) Remember(t, s, packet, isRefused: sent > acked && acked == 0, now);
+        if ((t.K.FastOpen & FastOpenFlags.Client) != 0) Remember(t, s, packet, isRefused: sent > acked && acked == 0, now);
         return Math.Min(acked, sent);
     }
 
@@ -107,7 +107,9 @@ internal sealed class FastOpenClient(TcpContext context, FastOpenCache cache)
     /// <summary>RFC 7413 §4.1.3.1: a SYN with cookie or data had no answer in time; from the second on the server is left alone for a while.</summary>
     internal void OnSynTimeout(TcbRef t, Instant now)
     {
-        if ((t.K.FastOpen & FastOpenFlags.Used) == 0) return;
+        var isUsed = (t.K.FastOpen & FastOpenFlags.Used) != 0;
+        t.K.FastOpen &= ~FastOpenFlags.Client;
+        if (!isUsed) return;
         ref var entry = ref Cache.Open(t.C.Remote);
         if (entry.Losses < LossesMax) entry.Losses++;
         if (entry.Losses >= LossesMin) entry.DisabledUntil = now + Duration.FromSeconds(60L << entry.Losses);

@@ -32,10 +32,10 @@ internal enum FastOpenFlags : byte
 {
     None = 0,
 
-    /// <summary>We connect, and ask for a cookie or use one.</summary>
+    /// <summary>We connect, and our SYN asks for a cookie or uses one: the first only.</summary>
     Client = 1,
 
-    /// <summary>Our SYN had a cookie or, where none is needed, data.</summary>
+    /// <summary>A SYN of ours had a cookie or, where none is needed, data.</summary>
     Used = 2,
 
     /// <summary>Data of the SYN were taken by the peer, or by us: FastOpened of §4.2.</summary>
