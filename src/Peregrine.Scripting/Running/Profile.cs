@@ -38,7 +38,7 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
     {
         // What the public scripts' common settings say.
         FastOpenModes = PosixFastOpenModes.Client | PosixFastOpenModes.Server | PosixFastOpenModes.AnyListener,
-        FastOpenKeys = PosixFastOpen.KeysOf([.. Enumerable.Repeat<byte>(0xA1, 4), .. Enumerable.Repeat<byte>(0xB2, 4), .. Enumerable.Repeat<byte>(0xC3, 4), .. Enumerable.Repeat<byte>(0xD4, 4)]),
+        FastOpenKeys = PosixFastOpen.KeysOf(Convert.FromHexString("A1A1A1A1B2B2B2B2C3C3C3C3D4D4D4D4")),
     };
 
     internal static Profile FreeBsd { get; } = new(
