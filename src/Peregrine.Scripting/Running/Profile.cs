@@ -30,7 +30,15 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
         "linux",
         s_sizes with
         {
-            Tcp = TcpSettings.Default with { ReceiveBufferBytesMax = 15 * 1024 * 1024, SlowStartAfterIdle = false, Ecn = TcpEcnMode.Off, FastOpenExperimental = true, AcceptsMissingTimestamps = true, AcceptsResetConnections = true },
+            Tcp = TcpSettings.Default with
+            {
+                ReceiveBufferBytesMax = 15 * 1024 * 1024,
+                SlowStartAfterIdle = false,
+                Ecn = TcpEcnMode.Off,
+                FastOpenExperimental = true,
+                AcceptsMissingTimestamps = true,
+                AcceptsResetConnections = true,
+            },
             FastOpenDisableSeconds = 0,
         },
         new PosixManners { DoublesBuffers = true },
