@@ -23,6 +23,7 @@ internal static class Program
             + "  peregrine bench pingpong          measures the stack, as root beside a server on the kernel's sockets\n"
             + "  peregrine dump capture.pcapng     prints frames\n"
             + "  peregrine stats                   prints the counters of a running network\n"
+            + "  peregrine connections             prints its connections as 'ss -ti' does\n"
             + "  peregrine simulate --seeds 1000   runs networks with faults in virtual time, each from a seed")
         {
             new HelpOption(), new VersionOption(),
@@ -38,6 +39,7 @@ internal static class Program
         root.Subcommands.Add(ProfileCommand.Create());
         root.Subcommands.Add(DumpCommand.Create());
         root.Subcommands.Add(StatsCommand.Create());
+        root.Subcommands.Add(ConnectionsCommand.Create());
         root.Subcommands.Add(SimulateCommand.Create());
         var parsed = root.Parse(Iperf3Command.Arrange(args));
         try

@@ -15,17 +15,22 @@ internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine
     /// <summary>The answer to a request line, without its line end.</summary>
     internal async Task<byte[]> AnswerAsync(ReadOnlyMemory<byte> request)
     {
-        var what = Parse(request);
+        var (what, filter) = Parse(request);
         try
         {
             return what switch
             {
                 "counters" => await engine.RunAsync(() => Write(Counters)).ConfigureAwait(false),
-                "connections" => await ConnectionsAsync().ConfigureAwait(false),
+                "nstat" => await engine.RunAsync(() => Write(Nstat)).ConfigureAwait(false),
+                "connections" => await ConnectionsAsync(ConnectionFilter.Parse(filter)).ConfigureAwait(false),
                 "memory" => await engine.RunAsync(() => Write(Memory)).ConfigureAwait(false),
                 "info" => await engine.RunAsync(() => Write(Info)).ConfigureAwait(false),
-                _ => Error(what == null ? "A request is one line of JSON like {\"get\":\"counters\"}." : $"There is no \"{what}\". There are counters, connections, memory and info."),
+                _ => Error(what == null ? "A request is one line of JSON like {\"get\":\"counters\"}." : $"There is no \"{what}\". There are counters, nstat, connections, memory and info."),
             };
+        }
+        catch (FormatException e)
+        {
+            return Error(e.Message);
         }
         catch (ObjectDisposedException)
         {
@@ -35,20 +40,21 @@ internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine
 
     internal static byte[] Error(string message) => Write(json => json.WriteString("error", message));
 
-    private static string? Parse(ReadOnlyMemory<byte> request)
+    private static (string? What, string Filter) Parse(ReadOnlyMemory<byte> request)
     {
         try
         {
             using var document = JsonDocument.Parse(request, new JsonDocumentOptions { MaxDepth = 4 });
-            return document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty("get", out var get) && get.ValueKind == JsonValueKind.String
-                ? get.GetString()
-                : null;
+            return document.RootElement.ValueKind == JsonValueKind.Object ? (Text(document.RootElement, "get"), Text(document.RootElement, "filter") ?? "") : default;
         }
         catch (JsonException)
         {
-            return null;
+            return default;
         }
     }
+
+    private static string? Text(JsonElement request, string name) =>
+        request.TryGetProperty(name, out var member) && member.ValueKind == JsonValueKind.String ? member.GetString() : null;
 
     private static byte[] Write(Action<Utf8JsonWriter> content)
     {
@@ -70,6 +76,13 @@ internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine
             foreach (var (name, value) in _counters.Read(group)) json.WriteNumber(name, value);
             json.WriteEndObject();
         }
+    }
+
+    private void Nstat(Utf8JsonWriter json)
+    {
+        json.WriteStartObject("nstat");
+        foreach (var (name, value) in NstatNames.Read(_counters)) json.WriteNumber(name, value);
+        json.WriteEndObject();
     }
 
     private void Memory(Utf8JsonWriter json)
@@ -108,7 +121,7 @@ internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine
         json.WriteNumber("listeners", engine.Stack.Tcp.ListenerCount);
     }
 
-    private async Task<byte[]> ConnectionsAsync()
+    private async Task<byte[]> ConnectionsAsync(ConnectionFilter filter)
     {
         // The core only copies records, a bounded number a call; the text is made here.
         const int slotsPerCall = 512;
@@ -117,46 +130,23 @@ internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine
         for (var slot = 0; more && infos.Count < ConnectionCountMax; slot += slotsPerCall)
         {
             var first = slot;
-            more = await engine.RunAsync(() => Collect(first, first + slotsPerCall, infos)).ConfigureAwait(false);
+            more = await engine.RunAsync(() => Collect(first, first + slotsPerCall, filter, infos)).ConfigureAwait(false);
         }
         return Write(json =>
         {
             json.WriteBoolean("complete", !more);
             json.WriteStartArray("connections");
-            foreach (var info in infos) Connection(json, info);
+            foreach (var info in infos) ConnectionRow.Write(json, info);
             json.WriteEndArray();
         });
     }
 
-    private bool Collect(int from, int to, List<TcpInfo> infos)
+    private bool Collect(int from, int to, ConnectionFilter filter, List<TcpInfo> infos)
     {
         for (var slot = from; slot < Math.Min(to, engine.Stack.Tcp.SlotCount); slot++)
         {
-            if (engine.Stack.Tcp.TryGetHandle(slot, out var handle) && engine.Stack.Tcp.TryGetInfo(handle, engine.Now, out var info)) infos.Add(info);
+            if (engine.Stack.Tcp.TryGetHandle(slot, out var handle) && engine.Stack.Tcp.TryGetInfo(handle, engine.Now, out var info) && filter.Takes(info)) infos.Add(info);
         }
         return to < engine.Stack.Tcp.SlotCount;
-    }
-
-    private static void Connection(Utf8JsonWriter json, in TcpInfo info)
-    {
-        json.WriteStartObject();
-        json.WriteString("local", info.Local.ToString());
-        json.WriteString("remote", info.Remote.ToString());
-        json.WriteString("state", info.State.ToString());
-        json.WriteNumber("smoothedRttUs", info.SmoothedRtt.Microseconds);
-        json.WriteNumber("rtoMs", info.Rto.Milliseconds);
-        json.WriteNumber("congestionWindowBytes", info.CongestionWindow);
-        json.WriteNumber("flightSizeBytes", info.FlightSize);
-        json.WriteNumber("sendWindowBytes", info.SendWindow);
-        json.WriteNumber("receiveWindowBytes", info.ReceiveWindow);
-        json.WriteNumber("unsentBytes", info.UnsentBytes);
-        json.WriteNumber("unreadBytes", info.UnreadBytes);
-        json.WriteNumber("bytesReceived", info.BytesReceived);
-        json.WriteNumber("bytesAcknowledged", info.BytesAcknowledged);
-        json.WriteNumber("segmentsReceived", info.SegmentsReceived);
-        json.WriteNumber("segmentsSent", info.SegmentsSent);
-        json.WriteNumber("segmentsRetransmitted", info.SegmentsRetransmitted);
-        json.WriteString("congestionControl", info.CongestionControl);
-        json.WriteEndObject();
     }
 }

@@ -1,4 +1,4 @@
-// The meter "Peregrine": every counter as an observable one, tagged with its name and the network's, read only when somebody collects.
+// The meter "Peregrine": every counter as an observable one, tagged with its name, nstat's name where there is one, and the network's; read only when somebody collects.
 using System.Diagnostics.Metrics;
 
 namespace Peregrine;
@@ -17,7 +17,7 @@ internal sealed class PeregrineMetrics : IDisposable
         {
             _meter.CreateObservableCounter(
                 "peregrine." + group,
-                () => table.Read(group).Select(c => new Measurement<long>(c.Value, name, new KeyValuePair<string, object?>("counter", c.Name))).ToArray(),
+                () => table.Read(group).Select(c => new Measurement<long>(c.Value, Tags(name, group, c.Name))).ToArray(),
                 "{event}",
                 $"What happened so far in group {group}, by name.");
         }
@@ -26,4 +26,7 @@ internal sealed class PeregrineMetrics : IDisposable
     }
 
     public void Dispose() => _meter.Dispose();
+
+    private static KeyValuePair<string, object?>[] Tags(KeyValuePair<string, object?> network, string group, string counter) =>
+        NstatNames.Of(group, counter) is { } nstat ? [network, new("counter", counter), new("nstat", nstat)] : [network, new("counter", counter)];
 }

@@ -9,6 +9,7 @@ public sealed class CommandTests
     [InlineData("ping", "Examples:")]
     [InlineData("dump", "Examples:")]
     [InlineData("stats", "Examples:")]
+    [InlineData("connections", "Examples:")]
     [InlineData("bench", "Examples:")]
     [InlineData("report", "Examples:")]
     public async Task HelpTeaches(string command, string text)

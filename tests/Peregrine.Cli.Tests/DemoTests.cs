@@ -90,6 +90,10 @@ public sealed class DemoTests
             Assert.True(answer.Status == 0, answer.ToString());
             Assert.Equal('{', answer.Output[0]);
         }
+        var nstat = await Tool.RunAsync(scratch.Path, [], "stats", "--nstat");
+        Assert.Contains("TcpPassiveOpens", nstat.Output, StringComparison.Ordinal);
+        var connections = await Tool.RunAsync(scratch.Path, [], "connections", "demo", "sport", ":80");
+        Assert.True(connections.Status == 0 && connections.Output.StartsWith("State", StringComparison.Ordinal), connections.ToString());
 
         demo.Interrupt();
         var result = await demo.FinishAsync();

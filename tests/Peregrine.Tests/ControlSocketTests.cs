@@ -31,6 +31,35 @@ public sealed class ControlSocketTests : IDisposable
     }
 
     [Fact]
+    public async Task CountersAreAlsoKnownByTheNamesOfNstat()
+    {
+        await using var networks = await TestNetworks.StartAsync(o => o with { ControlSocket = Path.Combine(_directory, o.Name + ".sock") });
+        await networks.PairAsync();
+        using var tool = await ConnectAsync(networks.A.ControlSocketPath!);
+        var nstat = (await AskAsync(tool, "{\"get\":\"nstat\"}")).GetProperty("nstat");
+        Assert.Equal(1, nstat.GetProperty("TcpPassiveOpens").GetInt64());
+        Assert.Equal(0, nstat.GetProperty("TcpExtTCPLossProbes").GetInt64());
+        Assert.False(nstat.TryGetProperty("TcpExtInCEPkts", out _));
+        var counters = await AskAsync(tool, "{\"get\":\"counters\"}");
+        foreach (var (group, counter) in NstatNames.Known) Assert.True(counters.GetProperty(group).TryGetProperty(counter, out _), $"{group}.{counter}");
+    }
+
+    [Fact]
+    public async Task ConnectionsAreFiltered()
+    {
+        await using var networks = await TestNetworks.StartAsync(o => o with { ControlSocket = Path.Combine(_directory, o.Name + ".sock") });
+        var (_, first) = await networks.PairAsync();
+        var (_, second) = await networks.PairAsync();
+        using var tool = await ConnectAsync(networks.A.ControlSocketPath!);
+        var port = ((System.Net.IPEndPoint)second.RemoteEndPoint!).Port;
+        var answer = await AskAsync(tool, $"{{\"get\":\"connections\",\"filter\":\"state established dport {port}\"}}");
+        Assert.Equal(second.RemoteEndPoint!.ToString(), Assert.Single(answer.GetProperty("connections").EnumerateArray()).GetProperty("remote").GetString());
+        var wrong = await AskAsync(tool, "{\"get\":\"connections\",\"filter\":\"state asleep\"}");
+        Assert.Contains("established", wrong.GetProperty("error").GetString(), StringComparison.Ordinal);
+        GC.KeepAlive(first);
+    }
+
+    [Fact]
     public async Task OnlyItsOwnerMayUseItAndItGoesWithTheNetwork()
     {
         var path = Path.Combine(_directory, "a.sock");
