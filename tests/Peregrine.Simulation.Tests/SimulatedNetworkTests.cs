@@ -88,6 +88,54 @@ public sealed class SimulatedNetworkTests
         Assert.True(server.Link.BtoA.Counters.Swallowed > 0);
     }
 
+    // The first program of docs/simulated-network.md.
+    [Fact]
+    public void WhatIsSentIntoAPartitionArrivesWhenItHeals()
+    {
+        using var network = new SimulatedNetwork(42);
+        var server = network.AddHost("server").Delay(TimeSpan.FromMilliseconds(20)).Loss(percent: 1);
+        var client = network.AddHost("client");
+        var buffer = new byte[5];
+        network.Run(async () =>
+        {
+            await using var listener = server.ListenTcp(s_service);
+            var accepting = listener.AcceptAsync();
+            await using var connection = await client.ConnectTcpAsync(new DnsEndPoint("server", 7));
+            await using var peer = await accepting;
+            await connection.SendAsync("hello"u8.ToArray());
+            network.Partition(client);
+            await Task.Delay(TimeSpan.FromMinutes(10), client.TimeProvider);
+            network.Heal();
+            await peer.ReceiveAsync(buffer);
+        });
+        Assert.Equal("hello", Encoding.ASCII.GetString(buffer));
+        Assert.True(client.Machine.Stack.Tcp.Counters.SegmentsRetransmitted > 3);
+    }
+
+    [Fact]
+    public void TwoSitesShareTheCableBetweenThem()
+    {
+        using var network = new SimulatedNetwork(9);
+        var here = network.AddHost("server");
+        var asia = network.AddSwitch("asia");
+        var far = network.AddHost("far", at: asia);
+        network.Connect(network.Switch, asia).Delay(TimeSpan.FromMilliseconds(100));
+        var elapsed = TimeSpan.Zero;
+        network.Run(async () =>
+        {
+            var serving = EchoAsync(here);
+            var start = far.TimeProvider.GetTimestamp();
+            Assert.Equal("hello", await AskAsync(far, "hello"));
+            elapsed = far.TimeProvider.GetElapsedTime(start);
+            network.Partition(far);
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => AskAsync(far, "lost"));
+            await here.DisposeAsync();
+            await serving;
+        });
+        // The address, the handshake and the answer: three times there and back.
+        Assert.InRange(elapsed.TotalMilliseconds, 600, 620);
+    }
+
     [Fact]
     public void ABlackholeSwallowsOneDirection()
     {
