@@ -8,6 +8,7 @@ using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Tcp.Queues;
+using Peregrine.Core.Tcp.Congestion.Bbr;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 using Peregrine.Core.Udp;
@@ -50,7 +51,8 @@ public sealed class NetworkStack : IDisposable
         var blocks = new ChunkPool(region, options.BlockSizeBytes, options.BlockCount, "blocks");
         Ip = new IpLayer(options.Ip, Frames, region, secrets.IdentificationKey, Generator, now);
         Udp = new UdpLayer(Ip, options.Udp, blocks, region, secrets.IdentificationKey, Generator);
-        var recovery = new LossRecovery(region, options.TransmissionRecordCount, RecoverySettings.Of(options, options.Tcp));
+        var recovery = new LossRecovery(region, options.TransmissionRecordCount, RecoverySettings.Of(options, options.Tcp),
+            new BbrPool(region, options.BbrConnectionCountMax, Generator));
         Tcp = new TcpLayer(CreateTcp(options, region, secrets, Ip, blocks, Generator, now, recovery), secrets);
         _merge = new TcpMerge(Tcp.Context, Tcp.Receiver, StageSize);
         Ip.TcpErrors = new TcpErrorSink(Tcp);

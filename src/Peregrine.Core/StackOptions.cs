@@ -36,6 +36,9 @@ public sealed record StackOptions
     /// <summary>Records of segments in flight, 64 to 16,777,216. Default 65,536.</summary>
     public int TransmissionRecordCount { get; init; } = 65_536;
 
+    /// <summary>Connections that may use BBR at a time, 0 to 16,777,216: others that ask for it get CUBIC. Default 1,024.</summary>
+    public int BbrConnectionCountMax { get; init; } = 1_024;
+
     /// <summary>Timers that fire in a turn at most, 1 to 65,536. Default 256.</summary>
     public int TimersPerTurnMax { get; init; } = 256;
 
@@ -127,6 +130,7 @@ public sealed record StackOptions
         Range(nameof(BlockCount), BlockCount, 64, 1 << 24);
         PowerOfTwo(nameof(BlockSizeBytes), BlockSizeBytes, 1_024, 32_768);
         Range(nameof(TransmissionRecordCount), TransmissionRecordCount, 64, 1 << 24);
+        Range(nameof(BbrConnectionCountMax), BbrConnectionCountMax, 0, 1 << 24);
         Range(nameof(TimersPerTurnMax), TimersPerTurnMax, 1, 65_536);
         Range(nameof(OutputConnectionsPerTurnMax), OutputConnectionsPerTurnMax, 1, 65_536);
         Range(nameof(EphemeralPortMin), EphemeralPortMin, 1, 65_535);

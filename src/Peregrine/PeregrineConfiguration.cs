@@ -49,6 +49,7 @@ public static class PeregrineConfiguration
         ["BlockCount"] = static (o, s) => o with { BlockCount = Number(s) },
         ["BlockSizeBytes"] = static (o, s) => o with { BlockSizeBytes = Number(s) },
         ["TransmissionRecordCount"] = static (o, s) => o with { TransmissionRecordCount = Number(s) },
+        ["BbrConnectionCountMax"] = static (o, s) => o with { BbrConnectionCountMax = Number(s) },
         ["TimersPerTurnMax"] = static (o, s) => o with { TimersPerTurnMax = Number(s) },
         ["OutputConnectionsPerTurnMax"] = static (o, s) => o with { OutputConnectionsPerTurnMax = Number(s) },
         ["SynCookies"] = static (o, s) => o with { SynCookies = Flag(s) },

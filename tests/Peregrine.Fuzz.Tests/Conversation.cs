@@ -82,7 +82,7 @@ internal sealed class Conversation : IDisposable
             Timestamps = _random.Chance(70),
             SelectiveAcknowledgments = _random.Chance(70),
             WindowScaling = _random.Chance(70),
-            CongestionControl = _random.Pick("cubic", "newreno"),
+            CongestionControl = _random.Pick("cubic", "newreno", "bbr", "dctcp"),
             ReceiveBufferBytes = _random.Pick(2_048, 16_384, 65_536),
             ReceiveBufferBytesMax = 131_072,
             SendBufferBytes = _random.Pick(2_048, 16_384, 65_536),

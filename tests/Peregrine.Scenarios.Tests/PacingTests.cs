@@ -79,15 +79,15 @@ public sealed class PacingTests
         var (client, server) = world.Open();
         var transfer = new Transfer(world.A, client, world.B, server, 6_000_000);
         world.OnTurn = () => transfer.Turn(world.Now);
-        foreach (var (name, until) in new[] { ("reno", 1_000_000L), ("cubic", 2_000_000), ("reno", 4_000_000) })
+        foreach (var (name, until) in new[] { ("reno", 1_000_000L), ("cubic", 2_000_000), ("bbr", 3_000_000), ("reno", 4_000_000) })
         {
             world.AssertRunUntil(() => transfer.Received >= until, Duration.FromSeconds(60), $"{until} bytes");
             var before = Info(world, client);
-            var settings = TcpSettings.Default with { CongestionControl = name, Pacing = name == "reno" ? TcpPacingMode.On : TcpPacingMode.Off };
+            var settings = TcpSettings.Default with { CongestionControl = name, Pacing = name == "reno" ? TcpPacingMode.On : name == "bbr" ? TcpPacingMode.Auto : TcpPacingMode.Off };
             Assert.Equal(System.Net.Sockets.SocketError.Success, world.A.Tcp.SetSettings(client, settings, world.Now));
             var after = Info(world, client);
             Assert.Equal((name, before.CongestionWindow, before.SlowStartThreshold), (after.CongestionControl, after.CongestionWindow, after.SlowStartThreshold));
-            Assert.Equal(name == "reno", after.PacingBytesPerSecond > 0);
+            Assert.Equal(name is "reno" or "bbr", after.PacingBytesPerSecond > 0);
         }
         world.AssertRunUntil(() => transfer.IsDone, Duration.FromSeconds(60), "the transfer");
         world.CloseAndAssertNothingLeaked((world.A, client), (world.B, server));

@@ -29,7 +29,7 @@ internal sealed class TcpAckInput(TcpContext context)
         }
         if (c.Snd.Una != una) OnProgress(t, una, now);
         if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0 && !s.IsSyn)
-            _x.Recovery.OnEcnFeedback(ref c, ref t.K, (uint)(c.Snd.Una - una), (s.Flags & TcpFlags.Ece) != 0);
+            _x.Recovery.OnEcnFeedback(ref c, ref t.K, (uint)(c.Snd.Una - una), (s.Flags & TcpFlags.Ece) != 0, now);
         if (isNews) TcpLossTimer.OnAck(_x, t, wait, now);
         if ((c.Flags & TcbFlags.Persisting) != 0) OnPersistAnswer(t);
         if (WantsOutput(t)) _x.MarkReady(t);

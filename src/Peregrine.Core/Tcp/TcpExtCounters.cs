@@ -80,6 +80,9 @@ public struct TcpExtCounters
     /// <summary>SYNs that asked for a cookie.</summary>
     public long TCPFastOpenCookieReqd;
 
+    /// <summary>Connections that asked for BBR and got CUBIC, for all of <see cref="StackOptions.BbrConnectionCountMax"/> were in use.</summary>
+    public long TCPBbrNoModel;
+
     /// <summary>Time-outs that F-RTO found spurious (RFC 5682).</summary>
     public long TCPSpuriousRTOs;
 }

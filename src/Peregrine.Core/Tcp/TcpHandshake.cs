@@ -67,7 +67,7 @@ internal static class TcpHandshake
         k.PeerMss = DefaultMss(c.Local);
         c.RcvMss = 536;
         c.Mss = EffectiveMss(c, k, settings);
-        x.Recovery.Initialize(ref c, ref k, AlgorithmOf(settings), now);
+        x.Recovery.Initialize(ref c, ref k, now);
     }
 
     internal static CongestionAlgorithm AlgorithmOf(TcpSettings settings) =>
@@ -127,7 +127,7 @@ internal static class TcpHandshake
         // Karn: a SYN that was repeated gives no sample, and RFC 6298 §5.7, RFC 5681 §3.1 start such a connection with care.
         var rtt = c.Backoff == 0 && k.RoundStart.IsSet ? Duration.Max(now - k.RoundStart.ToInstant(now), Duration.FromMicroseconds(1)) : Duration.Zero;
         if (wasOpen) ContinueOpen(x, t, rtt, now);
-        else x.Recovery.OnEstablished(ref c, ref k, rtt, c.Backoff > 0, now);
+        else x.Recovery.OnEstablished(ref c, ref k, AlgorithmOf(x.SettingsOf(t)), rtt, c.Backoff > 0, now);
         c.Backoff = 0;
         k.RoundStart = Deadline.At(now);
         TcpKeepalive.Start(x, t, now);

@@ -43,7 +43,7 @@ internal static class TcpPacing
         if (wait <= 0) return true;
         // Longer than a quantum takes nobody waits: the stamp is 10 minutes old and has come round, or the rate has grown.
         var rate = x.Recovery.PacingRate(t.C, k);
-        if ((ulong)wait > UnitsOf(Quantum(rate, t.C), rate)) return true;
+        if ((ulong)wait > UnitsOf(Quantum(rate, t.C.Mss), rate)) return true;
         k.Recovery.Flags |= RecoveryFlags.PacingWait;
         x.Arm(t, DueAt(k, now));
         return false;
@@ -56,7 +56,7 @@ internal static class TcpPacing
         ref var k = ref t.K;
         var rate = x.Recovery.PacingRate(t.C, k);
         var stamp = TimeStamp32.Of(now);
-        var quantum = (long)UnitsOf(Quantum(rate, t.C), rate);
+        var quantum = (long)UnitsOf(Quantum(rate, t.C.Mss), rate);
         var credit = Math.Min(CreditMax, quantum);
         long ahead = (int)(k.PacedUntil - stamp);
         // What has gone unused for longer is no credit, and what lies further ahead has come round.
@@ -68,7 +68,7 @@ internal static class TcpPacing
     internal static uint Bound(TcpContext x, TcbRef t, uint superSegment)
     {
         if (!IsOn(t.K)) return superSegment;
-        var quantum = (uint)Quantum(x.Recovery.PacingRate(t.C, t.K), t.C);
+        var quantum = (uint)Quantum(x.Recovery.PacingRate(t.C, t.K), t.C.Mss);
         return superSegment <= quantum ? superSegment : Math.Max(quantum / t.C.Mss, 1) * t.C.Mss;
     }
 
@@ -86,8 +86,8 @@ internal static class TcpPacing
         return true;
     }
 
-    /// <summary>A millisecond's worth, at least two segments (draft-ietf-ccwg-bbr: C.send_quantum).</summary>
-    internal static ulong Quantum(ulong rate, in Tcb c) => Math.Max(Math.Min(rate / 1_000, QuantumMax), 2ul * c.Mss);
+    /// <summary>A millisecond's worth, at least two segments (draft-ietf-ccwg-bbr §5.6.3: C.send_quantum).</summary>
+    internal static ulong Quantum(ulong rate, uint mss) => Math.Max(Math.Min(rate / 1_000, QuantumMax), 2ul * mss);
 
     private static ulong UnitsOf(ulong bytes, ulong rate) => bytes * UnitsPerSecond / rate;
 }

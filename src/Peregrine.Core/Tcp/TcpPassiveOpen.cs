@@ -116,7 +116,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         // The SYN is repeated by its own rule and is no part of what is in flight.
         c.Snd.Una = c.Snd.Nxt;
         c.Flags |= TcbFlags.SynPending;
-        _x.Recovery.OnEstablished(ref c, ref t.K, Duration.Zero, synRetransmitted: false, now);
+        _x.Recovery.OnEstablished(ref c, ref t.K, TcpHandshake.AlgorithmOf(_x.SettingsOf(t)), Duration.Zero, synRetransmitted: false, now);
         _fastOpen.OnOpened(t, entry, record.Listener, s.PayloadLength > 0);
         if ((record.Flags & SynFlags.FastOpen) != 0) t.K.FastOpen |= FastOpenFlags.Granting;
         t.K.LastReceived = Deadline.At(now);

@@ -60,7 +60,7 @@ internal static class TcpReport
             SoftError = k.SoftError == 0 ? SocketError.Success : TcpErrors.FromSoft(k.SoftError),
             Backoff = c.Backoff,
             PacingBytesPerSecond = (k.Recovery.Flags & Recovery.RecoveryFlags.Paced) != 0 ? x.Recovery.PacingRate(c, k) : 0,
-            CongestionControl = x.SettingsOf(t).CongestionControl,
+            CongestionControl = (c.Flags & TcbFlags.WasEstablished) != 0 ? x.Recovery.Controls.Of(k).Name : x.SettingsOf(t).CongestionControl,
         };
     }
 
@@ -75,7 +75,7 @@ internal static class TcpReport
         if (settings.KeepAlive) c.Flags |= TcbFlags.Keepalive;
         else c.Flags &= ~TcbFlags.Keepalive;
         if (settings.KeepAlive && !hadKeepalive && (c.Flags & TcbFlags.WasEstablished) != 0) TcpKeepalive.Start(x, t, now);
-        x.Recovery.OnSettingsChanged(ref c, ref t.K, TcpHandshake.AlgorithmOf(settings));
+        x.Recovery.OnSettingsChanged(ref c, ref t.K, TcpHandshake.AlgorithmOf(settings), now);
         // Buffers only grow by themselves, and an advertised window is never taken back; a smaller limit holds from the next data on.
         c.ReceiveBuffer = (uint)Math.Clamp((int)c.ReceiveBuffer, Math.Min(settings.ReceiveBufferBytes, settings.ReceiveBufferBytesMax), settings.ReceiveBufferBytesMax);
         t.K.SendBuffer = (uint)Math.Clamp((int)t.K.SendBuffer, Math.Min(settings.SendBufferBytes, settings.SendBufferBytesMax), settings.SendBufferBytesMax);

@@ -62,8 +62,9 @@ public sealed record TcpSettings
     public int FinWait2TimeoutMs { get; init; } = 60_000;
 
     /// <summary>
-    /// The congestion control's name: "cubic" (default), "reno", or "dctcp" (RFC 8257), which is for networks under one administration and
-    /// asks for ECN by itself.
+    /// The congestion control's name: "cubic" (default), "reno", "bbr" (version 3, draft-ietf-ccwg-bbr; of at most
+    /// <see cref="StackOptions.BbrConnectionCountMax"/> connections at a time), or "dctcp" (RFC 8257), which is for networks under one
+    /// administration and asks for ECN by itself.
     /// </summary>
     public string CongestionControl { get; init; } = "cubic";
 
@@ -206,7 +207,7 @@ public sealed record TcpSettings
         if ((TrafficClass & 3) != 0)
             throw new ArgumentOutOfRangeException(nameof(TrafficClass), TrafficClass, "TrafficClass must leave its two ECN bits zero: a multiple of 4.");
         if (!Congestion.CongestionControl.TryParse(CongestionControl, out _))
-            throw new ArgumentOutOfRangeException(nameof(CongestionControl), CongestionControl, "CongestionControl must be one of: cubic, reno, dctcp.");
+            throw new ArgumentOutOfRangeException(nameof(CongestionControl), CongestionControl, "CongestionControl must be one of: cubic, reno, dctcp, bbr.");
     }
 
     internal Duration FinWait2Timeout => Duration.FromMilliseconds(FinWait2TimeoutMs);

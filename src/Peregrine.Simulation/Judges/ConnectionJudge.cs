@@ -202,7 +202,10 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         var isOpen = c.State >= TcpState.Established;
         var finWaits = (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued;
         var waits = isOpen && (c.Snd.QueueEnd.IsAfter(c.Snd.Nxt) || finWaits);
-        if ((outstanding || waits || c.State == TcpState.SynSent) && !k.Retransmission.IsSet)
+        // What pacing holds back waits for the wheel instead, and never for long.
+        var paced = !outstanding && TcpPacing.DueAt(k, now).IsSet;
+        if (paced && TcpPacing.DueAt(k, now).ToInstant(now) - now > _x.Recovery.Settings.RtoMax) throw Failure("timers", t, "pacing waits for ever");
+        if ((outstanding || (waits && !paced) || c.State == TcpState.SynSent) && !k.Retransmission.IsSet)
             throw Failure("timers", t, $"{(outstanding ? "data are outstanding" : "data wait")} and no retransmission or persist timer runs");
         if (isOpen && !outstanding && !waits && k.Retransmission.IsSet) throw Failure("timers", t, "the retransmission timer runs for nothing");
         if (k.Retransmission.IsSet && k.Retransmission.ToInstant(now) - now > _x.Recovery.Settings.RtoMax + Duration.FromSeconds(1))

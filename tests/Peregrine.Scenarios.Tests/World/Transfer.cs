@@ -17,13 +17,16 @@ public sealed class Transfer(Host from, TcpHandle sender, Host to, TcpHandle rec
     /// <summary>Bytes that the receiver reads a turn; 0 to stop reading.</summary>
     public int ReadPerTurn { get; set; } = int.MaxValue;
 
+    /// <summary>The application has no more than this yet.</summary>
+    public long QueuedMax { get; set; } = long.MaxValue;
+
     public static byte Pattern(long position) => (byte)((position * 2654435761) >> 11);
 
     public void Turn(Instant now)
     {
-        while (Queued < total)
+        while (Queued < Math.Min(total, QueuedMax))
         {
-            var n = (int)Math.Min(_buffer.Length, total - Queued);
+            var n = (int)Math.Min(_buffer.Length, Math.Min(total, QueuedMax) - Queued);
             for (var i = 0; i < n; i++) _buffer[i] = Pattern(Queued + i);
             var taken = from.Tcp.Send(sender, _buffer.AsSpan(0, n), now);
             if (taken <= 0) break;

@@ -1,6 +1,7 @@
 // The congestion controls: a closed set behind one abstract class, without state of their own; a connection's numbers are in its TCB.
 // They decide how the window opens on ACKs and what a loss makes of ssthresh. When loss has occurred is loss recovery's to say.
 using Peregrine.Core.Tcp.Recovery;
+using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Tcp.Congestion;
 
@@ -15,35 +16,60 @@ internal enum CongestionAlgorithm : byte
 
     /// <summary>RFC 8257.</summary>
     Dctcp,
+
+    /// <summary>draft-ietf-ccwg-bbr.</summary>
+    Bbr,
 }
 
 /// <summary>How a sender's window opens and closes.</summary>
 internal abstract class CongestionControl
 {
-    private static readonly CongestionControl[] s_all = [new Cubic(), new NewReno(), new Dctcp()];
+    private static readonly string[] s_names = ["cubic", "reno", "dctcp", "bbr"];
 
     /// <summary>The name by which a connection chooses it.</summary>
     internal abstract string Name { get; }
 
-    /// <summary>The congestion control of that number.</summary>
-    internal static CongestionControl Of(CongestionAlgorithm algorithm) => s_all[(int)algorithm];
+    /// <summary>
+    /// The window is the control's own, in recovery and after idleness too, and follows from every ACK (<see cref="OnDelivery"/>).
+    /// </summary>
+    internal static bool OwnsWindow(CongestionAlgorithm algorithm) => algorithm == CongestionAlgorithm.Bbr;
 
     /// <summary>Finds one by name, in lower case.</summary>
     internal static bool TryParse(string name, out CongestionAlgorithm algorithm)
     {
-        for (var i = 0; i < s_all.Length; i++)
-        {
-            // "newreno" is what it was called here before it had Linux's name.
-            if (s_all[i].Name != (name == "newreno" ? "reno" : name)) continue;
-            algorithm = (CongestionAlgorithm)i;
-            return true;
-        }
-        algorithm = default;
-        return false;
+        // "newreno" is what it was called here before it had Linux's name.
+        var index = Array.IndexOf(s_names, name == "newreno" ? "reno" : name);
+        algorithm = (CongestionAlgorithm)Math.Max(index, 0);
+        return index >= 0;
     }
 
-    /// <summary>A connection begins.</summary>
-    internal abstract void Initialize(ref CongestionState state);
+    /// <summary>The handshake is done, or a connection goes over to this control. False when there is no room for what it keeps.</summary>
+    internal abstract bool TryBegin(ref Tcb c, ref TcbCold k, Instant now);
+
+    /// <summary>The connection ends, or goes over to another control.</summary>
+    internal virtual void End(ref TcbCold k)
+    {
+    }
+
+    /// <summary>Of a control that owns the window: every ACK, after recovery has dealt with it; Cwnd is written.</summary>
+    internal virtual void OnDelivery(ref Tcb c, ref TcbCold k, in AckSample sample)
+    {
+    }
+
+    /// <summary>Of a control that owns the window: what it wants to know of losses that an ACK or a timer is about to show.</summary>
+    internal virtual void BeginTally(in TcbCold k, ref LossTally tally)
+    {
+    }
+
+    /// <summary>Of a control that owns the window: something was found lost.</summary>
+    internal virtual void OnLost(ref Tcb c, ref TcbCold k, in LossTally tally, Instant now)
+    {
+    }
+
+    /// <summary>Of a control that owns the window: something goes, and nothing was in flight.</summary>
+    internal virtual void OnSendFromIdle(ref Tcb c, ref TcbCold k, Instant now)
+    {
+    }
 
     /// <summary>Snd.Una moved outside fast recovery: opens the window.</summary>
     /// <param name="c">The connection; Cwnd is written.</param>
@@ -65,7 +91,7 @@ internal abstract class CongestionControl
     }
 
     /// <summary>The peer echoed congestion marks (RFC 3168 §6.1.2), at most once a round trip: sets Ssthresh and Cwnd.</summary>
-    internal abstract void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize);
+    internal abstract void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize, Instant now);
 
     /// <summary>The last reduction was for nothing: Cwnd and Ssthresh are what they were before it.</summary>
     /// <param name="c">The connection.</param>

@@ -74,6 +74,13 @@ internal struct CongestionState
         set => West = value;
     }
 
+    /// <summary>BBR: the number of its <see cref="Bbr.BbrModel"/>.</summary>
+    internal uint Model
+    {
+        readonly get => K;
+        set => K = value;
+    }
+
     /// <summary>Forgets what HyStart++ kept: CUBIC finds its fields as at the start.</summary>
     internal void ClearSlowStart() => (AckedBytes, K, West, CwndPrior) = (0, 0, 0, 0);
 

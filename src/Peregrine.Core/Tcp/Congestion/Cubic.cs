@@ -2,6 +2,7 @@
 // end HyStart's.
 // Time in the cubic function counts in units of 2^20 ns (about a millisecond): its cube fits in 64 bits for 18 minutes.
 using Peregrine.Core.Tcp.Recovery;
+using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Tcp.Congestion;
 
@@ -19,7 +20,11 @@ internal sealed class Cubic : CongestionControl
 
     internal override string Name => "cubic";
 
-    internal override void Initialize(ref CongestionState state) => state = new CongestionState { Elapsed = CongestionState.NoEpoch };
+    internal override bool TryBegin(ref Tcb c, ref TcbCold k, Instant now)
+    {
+        k.Congestion = new CongestionState { Elapsed = CongestionState.NoEpoch };
+        return true;
+    }
 
     internal override void OnAck(ref Tcb c, ref TcbCold k, in AckSample sample, bool isCwndLimited, RecoverySettings settings)
     {
@@ -66,7 +71,7 @@ internal sealed class Cubic : CongestionControl
         Reduce(ref c, ref k.Congestion, flightSize);
     }
 
-    internal override void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize)
+    internal override void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize, Instant now)
     {
         OnLoss(ref c, ref k, flightSize);
         // RFC 9438 §4.6: on marks the window may fall to one segment, ssthresh not below two.

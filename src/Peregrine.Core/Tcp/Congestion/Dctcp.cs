@@ -2,6 +2,7 @@
 // queue and a full link. For networks under one administration: between it and CUBIC over a queue that marks, CUBIC starves. Growth and
 // what a loss does are NewReno's. The receiver's half, which marks are echoed when, is TcpEcn's.
 using Peregrine.Core.Tcp.Recovery;
+using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Tcp.Congestion;
 
@@ -18,7 +19,11 @@ internal sealed class Dctcp : CongestionControl
     internal override string Name => "dctcp";
 
     // RFC 8257 §3.3: Alpha begins at one, so that the first mark halves the window.
-    internal override void Initialize(ref CongestionState state) => state = new CongestionState { MarkedShare = One };
+    internal override bool TryBegin(ref Tcb c, ref TcbCold k, Instant now)
+    {
+        k.Congestion = new CongestionState { MarkedShare = One };
+        return true;
+    }
 
     // RFC 8257 §3.4.
     internal override void OnAck(ref Tcb c, ref TcbCold k, in AckSample sample, bool isCwndLimited, RecoverySettings settings) =>
@@ -48,7 +53,7 @@ internal sealed class Dctcp : CongestionControl
     }
 
     // RFC 8257 §3.3 step 9: cwnd * (1 - Alpha / 2), once for every window of data.
-    internal override void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize)
+    internal override void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize, Instant now)
     {
         k.Congestion.AckedBytes = 0;
         c.Cwnd = Math.Max(c.Cwnd - (uint)((ulong)c.Cwnd * k.Congestion.MarkedShare / (2 * One)), 2u * c.Mss);

@@ -1,6 +1,7 @@
 // Slow start and congestion avoidance of RFC 5681, by counting bytes. The inflation and deflation of the window in fast recovery
 // (RFC 6582) belong to LossRecovery.
 using Peregrine.Core.Tcp.Recovery;
+using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Tcp.Congestion;
 
@@ -8,7 +9,11 @@ internal sealed class NewReno : CongestionControl
 {
     internal override string Name => "reno";
 
-    internal override void Initialize(ref CongestionState state) => state = default;
+    internal override bool TryBegin(ref Tcb c, ref TcbCold k, Instant now)
+    {
+        k.Congestion = default;
+        return true;
+    }
 
     internal override void OnAck(ref Tcb c, ref TcbCold k, in AckSample sample, bool isCwndLimited, RecoverySettings settings)
     {
@@ -35,7 +40,7 @@ internal sealed class NewReno : CongestionControl
 
     internal override void OnTimeout(ref Tcb c, ref TcbCold k, uint flightSize) => OnLoss(ref c, ref k, flightSize);
 
-    internal override void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize)
+    internal override void OnEcnEcho(ref Tcb c, ref TcbCold k, uint flightSize, Instant now)
     {
         // RFC 3168 §6.1.2: as for a loss, without retransmission.
         OnLoss(ref c, ref k, flightSize);

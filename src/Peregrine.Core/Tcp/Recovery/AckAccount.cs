@@ -71,6 +71,8 @@ internal static class AckAccount
         if (!d.HasLatest) return;
         var sentAt = TimeStamp32.Of(d.Latest.SentAt);
         sample.PriorDelivered = d.Latest.Delivered;
+        sample.TxInFlight = d.Latest.TxInFlight;
+        sample.PriorLost = d.Latest.Lost;
         sample.SendElapsed = TimeStamp32.Between(d.Latest.FirstSentAt, sentAt);
         sample.AckElapsed = TimeStamp32.Between(d.Latest.DeliveredAt, stamp);
         sample.SinceLastDelivery = TimeStamp32.Between(r.DeliveredAt, stamp);

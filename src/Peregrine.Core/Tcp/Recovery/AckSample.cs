@@ -36,6 +36,12 @@ internal struct AckSample
     /// <summary>What <see cref="Delivered"/> was when the latest record delivered was sent.</summary>
     internal uint PriorDelivered { get; set; }
 
+    /// <summary>What was in flight with the latest record delivered when it was sent, and what had been found lost in all until then.</summary>
+    internal uint TxInFlight { get; set; }
+
+    /// <summary>See <see cref="TxInFlight"/>.</summary>
+    internal uint PriorLost { get; set; }
+
     /// <summary>The time over which Delivered − PriorDelivered were sent; 0 when nothing was delivered.</summary>
     internal Duration SendElapsed { get; set; }
 

@@ -10,6 +10,7 @@ internal struct Delivery
     internal uint Bytes;
     internal uint SackedBytes;
     internal uint LostBytes;
+    internal LossTally Losses;
     internal uint DuplicateBytes;
 
     /// <summary>The duplicate's range, where <see cref="DuplicateBytes"/> is not zero.</summary>

@@ -2,6 +2,7 @@
 // the congestion control and asks it for ssthresh. It owns no timers (it says how long RTO is) and builds no segments.
 using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp.Congestion;
+using Peregrine.Core.Tcp.Congestion.Bbr;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -20,17 +21,20 @@ internal sealed class LossRecovery
     private readonly Scoreboard _board;
     private readonly RetransmissionChoice _choice;
     private readonly RecoveryPhases _phases;
+    private readonly SackInput _sacks;
     private RecoverySettings[] _byNumber;
 
-    /// <summary>Cuts the pool of records out of <paramref name="region"/>.</summary>
-    internal LossRecovery(MemoryRegion region, int recordCount, RecoverySettings? settings = null)
+    /// <summary>Cuts the pool of records out of <paramref name="region"/>; with a pool of models there is BBR.</summary>
+    internal LossRecovery(MemoryRegion region, int recordCount, RecoverySettings? settings = null, BbrPool? models = null)
     {
+        Controls = new CongestionControls(models);
         _pool = new RecordPool(region, recordCount);
         _board = new Scoreboard(_pool);
         _choice = new RetransmissionChoice(_board);
         Settings = settings ?? new RecoverySettings();
         _byNumber = [Settings];
         _phases = new RecoveryPhases(this, _pool, _board);
+        _sacks = new SackInput(_board);
     }
 
     /// <summary>What happened, by Linux's names.</summary>
@@ -59,42 +63,42 @@ internal sealed class LossRecovery
 
     internal Scoreboard Board => _board;
 
+    /// <summary>The congestion controls.</summary>
+    internal CongestionControls Controls { get; }
+
     /// <summary>Bytes that a pool of so many records takes.</summary>
     internal static nuint BytesFor(int recordCount) => RecordPool.BytesFor(recordCount);
 
     /// <summary>A connection begins, before its SYN is sent: nothing is outstanding. Cwnd is one segment until <see cref="OnEstablished"/>.</summary>
-    internal void Initialize(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm, Instant now)
+    internal void Initialize(ref Tcb c, ref TcbCold k, Instant now)
     {
         k.Rtt = default;
         k.Recovery = default;
-        k.Recovery.Algorithm = algorithm;
         k.Recovery.DeliveredAt = TimeStamp32.Of(now);
         k.Recovery.FirstSentAt = k.Recovery.DeliveredAt;
         c.DupAcks = 0;
         c.Cwnd = c.Mss;
         // RFC 5681 §3.1: the initial ssthresh is arbitrarily high.
         c.Ssthresh = uint.MaxValue;
-        CongestionControl.Of(algorithm).Initialize(ref k.Congestion);
     }
 
     /// <summary>The handshake is done and Mss final.</summary>
     /// <param name="c">The connection.</param>
     /// <param name="k">Its cold part.</param>
+    /// <param name="algorithm">The congestion control that it gets.</param>
     /// <param name="rtt">The handshake's round trip where the caller measured it, else zero.</param>
     /// <param name="synRetransmitted">Our SYN or SYN-ACK was sent more than once.</param>
     /// <param name="now">Now.</param>
-    internal void OnEstablished(ref Tcb c, ref TcbCold k, Duration rtt, bool synRetransmitted, Instant now)
+    internal void OnEstablished(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm, Duration rtt, bool synRetransmitted, Instant now)
     {
         ref var r = ref k.Recovery;
         r.Flags = (r.Flags & RecoveryFlags.EcnAgreed) | RecoveryFlags.Established;
         k.PacedUntil = TimeStamp32.Of(now);
-        PacingChoice.Make(SettingsOf(k), ref k);
         r.Phase = RecoveryPhase.Open;
         r.Backoff = 0;
         c.DupAcks = 0;
         c.Ssthresh = uint.MaxValue;
         c.Cwnd = InitialWindow(c);
-        CongestionControl.Of(r.Algorithm).Initialize(ref k.Congestion);
         if (synRetransmitted)
         {
             // RFC 5681 §3.1: after a lost SYN the initial window is one segment. RFC 6298 §5.7: and RTO is 3 s when data begin.
@@ -104,6 +108,7 @@ internal sealed class LossRecovery
         }
         else if (rtt > Duration.Zero && k.Rtt.Srtt == 0) RoundTrip.Take(ref k.Rtt, rtt);
         if (r.Head == RecordPool.None) r.FirstSentAt = TimeStamp32.Of(now);
+        Begin(ref c, ref k, algorithm, now);
     }
 
     /// <summary>Bytes of new data that the congestion window lets go now; the peer's window is the caller's business.</summary>
@@ -139,12 +144,13 @@ internal sealed class LossRecovery
     {
         ref var r = ref k.Recovery;
         if (r.Episode != RecordPool.None) NoteTransmission(ref r, length, isRetransmission, now);
+        var stamp = MakeStamp(ref c, ref k, length, now);
         if (isRetransmission)
         {
             var isRescue = (r.Flags & RecoveryFlags.RescueOffered) != 0;
             if (isRescue && r.Phase == RecoveryPhase.Recovery) EpisodeOf(r).RescueRxt = r.RecoveryPoint;
             r.Flags &= ~(RecoveryFlags.RescueOffered | RecoveryFlags.RetransmitHead);
-            _board.MarkRetransmitted(ref r, seq, length, isRescue, now);
+            _board.MarkRetransmitted(ref r, seq, length, isRescue, stamp);
             if (r.Phase == RecoveryPhase.Loss) Counters.TCPSlowStartRetrans++;
             else if (!isRescue) Counters.TCPFastRetrans++;
             return true;
@@ -155,7 +161,7 @@ internal sealed class LossRecovery
             r.FirstSentAt = TimeStamp32.Of(now);
             r.DeliveredAt = r.FirstSentAt;
         }
-        if (!_board.TryAppend(ref r, seq, length, now)) return false;
+        if (!_board.TryAppend(ref r, seq, length, stamp)) return false;
         var end = seq + length;
         if (end.IsAfter(c.Snd.Max)) c.Snd.Max = end;
         if (end.IsAfter(c.Snd.Nxt)) c.Snd.Nxt = end;
@@ -214,14 +220,15 @@ internal sealed class LossRecovery
         if (options.SackBlockCount > 0 && (c.Flags & TcbFlags.Sack) != 0)
         {
             TryOpenEpisode(ref r);
-            TakeSackBlocks(c, ref r, options, ref d);
+            _sacks.Take(c, ref r, options, ref d, ref Counters);
         }
         var isRoundStart = AckAccount.EndRound(ref k, d);
         var partialSeen = (r.Flags & RecoveryFlags.PartialAckSeen) != 0;
         if (acked > 0) AckAccount.TakeRoundTrip(c, ref k, options, d, now);
-        var wait = _phases.FindLosses(c, ref k, ref d, now);
+        var wait = _phases.FindLosses(ref c, ref k, ref d, now);
         AckAccount.MakeSample(ref r, d, acked, inFlight, isRoundStart, now, out sample);
         _phases.Advance(ref c, ref k, ref sample, d, isDuplicateCandidate && acked == 0);
+        if (CongestionControl.OwnsWindow(r.Algorithm)) Controls.Of(k).OnDelivery(ref c, ref k, sample);
         // A search that was cut off goes on with the next ACK, from the hint in there.
         if (r.Episode != RecordPool.None && d.Budget >= 0) CloseEpisodeIfOver(ref r, isRoundStart);
         sample.ReorderingWait = wait;
@@ -241,7 +248,7 @@ internal sealed class LossRecovery
         var settings = SettingsOf(k);
         if (TryOpenEpisode(ref r) && isNew && settings.MayUndo) Undo.Begin(c, k, ref r, ref EpisodeOf(r));
         // RFC 5681 §3.1: ssthresh is held when the same segment times out again.
-        if (!isRepeated) CongestionControl.Of(r.Algorithm).OnTimeout(ref c, ref k, FlightAtLoss(c));
+        if (!isRepeated) Controls.Of(k).OnTimeout(ref c, ref k, FlightAtLoss(c));
         // RFC 9293 MUST-19: RFC 5681 §3.1: the loss window is one segment; slow start, congestion avoidance and back-off follow.
         c.Cwnd = c.Mss;
         c.DupAcks = 0;
@@ -251,7 +258,9 @@ internal sealed class LossRecovery
         if (r.Episode != RecordPool.None) Rack.Expire(ref EpisodeOf(r), now);
         // RFC 8985 §6.3: with RACK, only what has had its time.
         var until = IsRack(c, k) && !expunge ? Rack.LostUntil(c, k, EpisodeOf(r).RackRtt, now) : now;
-        _board.MarkAllLost(ref r, expunge, until);
+        BeginTally(k, out var losses);
+        _board.MarkAllLost(ref r, expunge, until, ref losses);
+        if (losses.IsWanted) Controls.Of(k).OnLost(ref c, ref k, losses, now);
         // RFC 6675 §5.1, RFC 6582 §3.2 step 4: no fast recovery before all this is acknowledged.
         r.RecoveryPoint = c.Snd.Max;
         r.Phase = RecoveryPhase.Loss;
@@ -269,14 +278,14 @@ internal sealed class LossRecovery
     internal Duration OnReorderingTimeout(ref Tcb c, ref TcbCold k, Instant now) => _phases.OnReorderingTimeout(ref c, ref k, now);
 
     /// <summary>An ACK of a connection that agreed on ECN. RFC 3168 §6.1.2: an echo reduces the window, once a round trip, not within a recovery.</summary>
-    internal void OnEcnFeedback(ref Tcb c, ref TcbCold k, uint acked, bool isEcho)
+    internal void OnEcnFeedback(ref Tcb c, ref TcbCold k, uint acked, bool isEcho, Instant now)
     {
         ref var r = ref k.Recovery;
-        var control = CongestionControl.Of(r.Algorithm);
+        var control = Controls.Of(k);
         control.OnEcnFeedback(ref c, ref k, acked, isEcho);
         if (!isEcho || r.Phase >= RecoveryPhase.Recovery || r.Head == RecordPool.None) return;
         if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
-        control.OnEcnEcho(ref c, ref k, FlightAtLoss(c));
+        control.OnEcnEcho(ref c, ref k, FlightAtLoss(c), now);
         r.RecoveryPoint = c.Snd.Max;
         r.Flags |= RecoveryFlags.EcnResponded | RecoveryFlags.EcnReduced;
         Counters.TCPEcnReductions++;
@@ -346,13 +355,13 @@ internal sealed class LossRecovery
     internal void OnIdle(ref Tcb c, ref TcbCold k, Instant now)
     {
         ref var r = ref k.Recovery;
-        if (!SettingsOf(k).RestartAfterIdle || r.Head != RecordPool.None || (r.Flags & RecoveryFlags.Established) == 0) return;
+        if (!SettingsOf(k).RestartAfterIdle || CongestionControl.OwnsWindow(r.Algorithm) || r.Head != RecordPool.None || (r.Flags & RecoveryFlags.Established) == 0) return;
         // With nothing in flight the latest delivered record is the last one sent.
         if (TimeStamp32.Between(r.FirstSentAt, TimeStamp32.Of(now)) <= Rto(k)) return;
         // RFC 5681 §4.1: RW = min(IW, cwnd).
         c.Cwnd = Math.Min(c.Cwnd, InitialWindow(c));
         r.Flags &= ~(RecoveryFlags.LimitedThisRound | RecoveryFlags.LimitedLastRound);
-        CongestionControl.Of(r.Algorithm).OnRestart(ref c, ref k);
+        Controls.Of(k).OnRestart(ref c, ref k);
     }
 
     /// <summary>The path MTU shrank: lowers Mss and has what was sent in larger segments sent again, without closing the window.</summary>
@@ -377,18 +386,25 @@ internal sealed class LossRecovery
     internal static uint FlightSize(in Tcb c) => c.Snd.Max.Value - c.Snd.Una.Value;
 
     /// <summary>The rate at which segments may leave, in bytes a second: of a connection that is paced.</summary>
-    internal ulong PacingRate(in Tcb c, in TcbCold k) => PacingChoice.Rate(SettingsOf(k), c, k);
+    internal ulong PacingRate(in Tcb c, in TcbCold k) => PacingChoice.Rate(SettingsOf(k), Controls.Of(k), c, k);
 
     /// <summary>The connection's settings have changed: another congestion control takes over the window as it is.</summary>
-    internal void OnSettingsChanged(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm)
+    internal void OnSettingsChanged(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm, Instant now)
     {
-        ref var r = ref k.Recovery;
-        if (r.Algorithm != algorithm)
+        // Before the handshake is done there is none.
+        if ((k.Recovery.Flags & RecoveryFlags.Established) == 0) return;
+        if (k.Recovery.Algorithm != algorithm)
         {
-            r.Algorithm = algorithm;
-            CongestionControl.Of(algorithm).Initialize(ref k.Congestion);
+            Controls.Of(k).End(ref k);
+            Begin(ref c, ref k, algorithm, now);
         }
-        PacingChoice.Make(SettingsOf(k), ref k);
+        else PacingChoice.Make(SettingsOf(k), Controls.Of(k), ref k);
+    }
+
+    private void Begin(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm, Instant now)
+    {
+        if (!Controls.TryBegin(ref c, ref k, algorithm, now)) Counters.TCPBbrNoModel++;
+        PacingChoice.Make(SettingsOf(k), Controls.Of(k), ref k);
     }
 
     /// <summary>The connection ends: gives all its records back.</summary>
@@ -396,6 +412,7 @@ internal sealed class LossRecovery
     {
         _board.Release(ref k.Recovery);
         CloseEpisode(ref k.Recovery);
+        Controls.Of(k).End(ref k);
         k.Recovery = default;
     }
 
@@ -408,30 +425,6 @@ internal sealed class LossRecovery
     // RFC 5681 §3.2 step 2: what limited transmit sent beyond the window does not count.
     internal static uint FlightAtLoss(in Tcb c) => Math.Min(FlightSize(c), Math.Max(c.Cwnd, c.Mss));
 
-    private void TakeSackBlocks(in Tcb c, ref RecoveryState r, in TcpOptions options, ref Delivery d)
-    {
-        var blocks = options.SackBlocks;
-        var first = 0;
-        // RFC 2883 §4: the first block is a duplicate when it lies below the ACK, or within the second block.
-        if (blocks[0].Left.IsBefore(blocks[0].Right)
-            && (blocks[0].Right.IsBeforeOrEqual(c.Snd.Una)
-                || (blocks.Length > 1 && !blocks[0].Left.IsBefore(blocks[1].Left) && !blocks[0].Right.IsAfter(blocks[1].Right))))
-        {
-            d.DuplicateBytes = (uint)(blocks[0].Right - blocks[0].Left);
-            d.DuplicateEnd = blocks[0].Right;
-            Counters.TCPDSACKRecv++;
-            if (blocks[0].Right.IsAfter(c.Snd.Una)) Counters.TCPDSACKOfoRecv++;
-            first = 1;
-        }
-        for (var i = first; i < blocks.Length; i++)
-        {
-            var (left, right) = (SeqNumber.Max(blocks[i].Left, c.Snd.Una), blocks[i].Right);
-            // Blocks that are empty, turned round, old, or beyond what was sent mean nothing.
-            if (!blocks[i].Left.IsBefore(right) || !left.IsBefore(right) || right.IsAfter(c.Snd.Max)) continue;
-            _board.Sack(ref r, left, right, Math.Max(c.Mss, (ushort)1), ref d);
-        }
-    }
-
     // What is known before the ACK is looked at, and what its records are judged by.
     private void NewDelivery(in Tcb c, in TcbCold k, in TcpOptions options, Instant now, out Delivery d)
     {
@@ -441,8 +434,23 @@ internal sealed class LossRecovery
         d.Now = now;
         d.RttMin = Duration.FromMicroseconds(k.Rtt.MinRtt);
         d.OriginalLimit = r.RecoveryPoint;
+        BeginTally(k, out d.Losses);
         if (r.TopSacked != RecordPool.None) (d.Forward, d.HasForward) = (_board[r.TopSacked].End, true);
         if ((c.Flags & TcbFlags.Timestamps) != 0 && options.HasTimestamps) (d.EchoMs, d.HasEcho) = (options.TsEcr - c.TsOffset, true);
+    }
+
+    internal void BeginTally(in TcbCold k, out LossTally losses)
+    {
+        losses = default;
+        if (CongestionControl.OwnsWindow(k.Recovery.Algorithm)) Controls.Of(k).BeginTally(k, ref losses);
+    }
+
+    private SendStamp MakeStamp(ref Tcb c, ref TcbCold k, uint length, Instant now)
+    {
+        if (!CongestionControl.OwnsWindow(k.Recovery.Algorithm)) return new SendStamp(now, 0, 0);
+        if (k.Recovery.Head == RecordPool.None) Controls.Of(k).OnSendFromIdle(ref c, ref k, now);
+        BeginTally(k, out var losses);
+        return new SendStamp(now, Pipe(c, k) + length, losses.Lost);
     }
 
     /// <summary>Whether RACK finds this connection's losses: with SACK, by setting, and where there was a record for its state.</summary>

@@ -7,16 +7,15 @@ namespace Peregrine.Core.Tcp.Recovery;
 internal static class PacingChoice
 {
     /// <summary>Notes whether the connection is paced.</summary>
-    internal static void Make(RecoverySettings settings, ref TcbCold k)
+    internal static void Make(RecoverySettings settings, CongestionControl control, ref TcbCold k)
     {
         k.Recovery.Flags &= ~RecoveryFlags.Paced;
-        if (settings.PacingRateMax != 0 || IsWanted(settings, CongestionControl.Of(k.Recovery.Algorithm))) k.Recovery.Flags |= RecoveryFlags.Paced;
+        if (settings.PacingRateMax != 0 || IsWanted(settings, control)) k.Recovery.Flags |= RecoveryFlags.Paced;
     }
 
     /// <summary>The rate of a connection that is paced, in bytes a second.</summary>
-    internal static ulong Rate(RecoverySettings settings, in Tcb c, in TcbCold k)
+    internal static ulong Rate(RecoverySettings settings, CongestionControl control, in Tcb c, in TcbCold k)
     {
-        var control = CongestionControl.Of(k.Recovery.Algorithm);
         var rate = IsWanted(settings, control) ? control.PacingRate(c, k) : ulong.MaxValue;
         return settings.PacingRateMax == 0 ? rate : Math.Min(rate, settings.PacingRateMax);
     }

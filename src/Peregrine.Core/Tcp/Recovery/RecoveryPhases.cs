@@ -17,13 +17,14 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     private ref TcpExtCounters Counters => ref _recovery.Counters;
 
     /// <summary>Marks what the ACK shows to be lost. Gives when to look again.</summary>
-    internal Duration FindLosses(in Tcb c, ref TcbCold k, ref Delivery d, Instant now)
+    internal Duration FindLosses(ref Tcb c, ref TcbCold k, ref Delivery d, Instant now)
     {
         ref var r = ref k.Recovery;
         if (d.Reordered) Counters.TCPSACKReorder++;
         if (!_recovery.IsRack(c, k))
         {
             if (d.SackedBytes > 0) _board.MarkLost(ref r, c.Mss, ref d);
+            TellLosses(ref c, ref k, d);
             return Duration.Zero;
         }
         ref var e = ref _pool.Episode(r.Episode);
@@ -31,6 +32,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         Rack.Note(ref r, ref e, d);
         var wait = _rack.DetectLoss(c, ref k, e, now, ref d);
         Counters.TCPLostRetransmit += d.LostRetransmissions;
+        TellLosses(ref c, ref k, d);
         return wait;
     }
 
@@ -40,9 +42,11 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         ref var r = ref k.Recovery;
         if (!_recovery.IsRack(c, k)) return Duration.Zero;
         var d = new Delivery { Now = now };
+        _recovery.BeginTally(k, out d.Losses);
         Rack.Expire(ref _pool.Episode(r.Episode), now);
         var wait = _rack.DetectLoss(c, ref k, _pool.Episode(r.Episode), now, ref d);
         Counters.TCPLostRetransmit += d.LostRetransmissions;
+        TellLosses(ref c, ref k, d);
         if (d.LostBytes == 0 || r.Phase >= RecoveryPhase.Recovery) return wait;
         Counters.TCPRACKTimerRecovery++;
         Enter(ref c, ref k, default, isSack: true);
@@ -86,6 +90,11 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         sample.LeftRecovery = sample.Undone;
     }
 
+    private void TellLosses(ref Tcb c, ref TcbCold k, in Delivery d)
+    {
+        if (d.LostBytes > 0 && d.Losses.IsWanted) _recovery.Controls.Of(k).OnLost(ref c, ref k, d.Losses, d.Now);
+    }
+
     // An ACK within recovery, or within the repair after a time-out.
     private void Continue(ref Tcb c, ref TcbCold k, in AckSample sample, bool isSack, bool isDuplicate)
     {
@@ -106,7 +115,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         {
             // RFC 8985 §7.4.2: the loss was repaired, and is congestion like any other.
             Counters.TCPLossProbeRecovery++;
-            CongestionControl.Of(r.Algorithm).OnLoss(ref c, ref k, Math.Max(LossRecovery.FlightAtLoss(c), Math.Min(sample.InFlightBefore, c.Cwnd)));
+            _recovery.Controls.Of(k).OnLoss(ref c, ref k, Math.Max(LossRecovery.FlightAtLoss(c), Math.Min(sample.InFlightBefore, c.Cwnd)));
             c.Cwnd = Math.Min(c.Cwnd, c.Ssthresh);
         }
         var settings = _recovery.SettingsOf(k);
@@ -122,7 +131,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         else Counters.TCPFullUndo++;
         if (r.Phase >= RecoveryPhase.Recovery) Rack.OnRecoveryEnd(ref r);
         Undo.Restore(ref c, ref r, e);
-        CongestionControl.Of(r.Algorithm).OnUndo(ref c, ref k, e.PriorWmax);
+        _recovery.Controls.Of(k).OnUndo(ref c, ref k, e.PriorWmax);
         ForwardRto.End(ref r);
         // RFC 4015 §3.3 step 8: nothing more goes again.
         _board.UnmarkLost(ref r);
@@ -162,15 +171,16 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         if (isSack) Counters.TCPSackRecovery++;
         else Counters.TCPRenoRecovery++;
         // RFC 3168 §6.1.2, RFC 8257 §3.5: one reduction for a window of data, be it for marks or for losses.
-        if ((r.Flags & RecoveryFlags.EcnResponded) == 0 || !c.Snd.Una.IsBefore(r.RecoveryPoint))
-            CongestionControl.Of(r.Algorithm).OnLoss(ref c, ref k, LossRecovery.FlightAtLoss(c));
+        var ownsWindow = CongestionControl.OwnsWindow(r.Algorithm);
+        if (ownsWindow || (r.Flags & RecoveryFlags.EcnResponded) == 0 || !c.Snd.Una.IsBefore(r.RecoveryPoint))
+            _recovery.Controls.Of(k).OnLoss(ref c, ref k, LossRecovery.FlightAtLoss(c));
         FastRecovery.Begin(ref c, ref r, _board[r.Head], isSack, _recovery.IsRack(c, k));
         r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending | RecoveryFlags.EcnResponded);
         if (!isSack || !hasEpisode) return;
         ref var e = ref _pool.Episode(r.Episode);
         // RFC 6675 §5 step 4.3: no rescue before the first retransmission is acknowledged.
         if (!_recovery.IsRack(c, k)) e.RescueRxt = c.Snd.Una + Math.Min(_board[r.Head].Length, c.Mss);
-        if (!settings.ProportionalRateReduction) return;
+        if (!settings.ProportionalRateReduction || ownsWindow) return;
         ProportionalRateReduction.Begin(c, ref r, ref e, sample.AckedBytes, sample.SackedBytes);
         ProportionalRateReduction.OnAck(ref c, k, ref e, sample.DeliveredBytes, isSafe: false);
     }
@@ -201,7 +211,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         // RFC 3168 §6.1.2: no growth while marks are being answered.
         if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
         var isFirst = c.Ssthresh == uint.MaxValue;
-        CongestionControl.Of(r.Algorithm).OnAck(ref c, ref k, sample, isLimited, _recovery.SettingsOf(k));
+        _recovery.Controls.Of(k).OnAck(ref c, ref k, sample, isLimited, _recovery.SettingsOf(k));
         if (!isFirst || c.Ssthresh == uint.MaxValue) return;
         Counters.TCPHystartDelayDetect++;
         Counters.TCPHystartDelayCwnd += c.Cwnd / c.Mss;

@@ -20,7 +20,7 @@ internal sealed class Scoreboard(RecordPool pool)
 
     internal ref RecoveryEpisode EpisodeOf(in RecoveryState r) => ref _pool.Episode(r.Episode);
 
-    internal bool TryAppend(ref RecoveryState r, SeqNumber seq, uint length, Instant now)
+    internal bool TryAppend(ref RecoveryState r, SeqNumber seq, uint length, in SendStamp stamp)
     {
         if (!_pool.TryRent(out var index))
         {
@@ -31,7 +31,7 @@ internal sealed class Scoreboard(RecordPool pool)
         }
         ref var record = ref _pool[index];
         record = new TransmissionRecord { Seq = seq, Length = length, Previous = r.Tail, Transmissions = 1 };
-        Stamp(ref record, r, now);
+        Stamp(ref record, r, stamp);
         if (r.Tail == None) r.Head = index;
         else _pool[r.Tail].Next = index;
         r.Tail = index;
@@ -126,6 +126,7 @@ internal sealed class Scoreboard(RecordPool pool)
             record.Flags |= RecordFlags.Lost;
             r.LostBytes += record.Length;
             d.LostBytes += record.Length;
+            d.Losses.Add(record);
             if (r.RtxNext == None || record.Seq.IsBefore(_pool[r.RtxNext].Seq)) r.RtxNext = index;
         }
     }
@@ -144,6 +145,7 @@ internal sealed class Scoreboard(RecordPool pool)
         if (!record.Has(RecordFlags.Lost)) r.LostBytes += record.Length;
         record.Flags = (record.Flags | RecordFlags.Lost) & ~RecordFlags.MtuLost;
         d.LostBytes += record.Length;
+        d.Losses.Add(record);
         // What goes out again begins at the lowest of these.
         if (r.RtxNext == None || record.Seq.IsBefore(_pool[r.RtxNext].Seq)) r.RtxNext = index;
     }
@@ -152,7 +154,7 @@ internal sealed class Scoreboard(RecordPool pool)
     /// After a time-out: what is not SACKed and was sent until <paramref name="until"/> is lost, retransmissions too, and the first record in
     /// any case; with <paramref name="expunge"/> SACKs are forgotten.
     /// </summary>
-    internal void MarkAllLost(ref RecoveryState r, bool expunge, Instant until)
+    internal void MarkAllLost(ref RecoveryState r, bool expunge, Instant until, ref LossTally losses)
     {
         if (expunge) (r.TopSacked, r.SackedBytes) = (None, 0);
         for (var index = r.Head; index != None; index = _pool[index].Next)
@@ -163,6 +165,7 @@ internal sealed class Scoreboard(RecordPool pool)
             SentList.Remove(_pool, ref r, index);
             if (record.Has(RecordFlags.InFlightAgain)) r.RetransmittedBytes -= record.Length;
             if (!record.Has(RecordFlags.Lost)) r.LostBytes += record.Length;
+            if (!record.Has(RecordFlags.Lost) || record.Has(RecordFlags.InFlightAgain)) losses.Add(record);
             record.Flags &= ~(RecordFlags.InFlightAgain | RecordFlags.PartlyRetransmitted | RecordFlags.MtuLost);
             record.Flags |= RecordFlags.Lost;
         }
@@ -210,8 +213,8 @@ internal sealed class Scoreboard(RecordPool pool)
     /// <param name="seq">First number.</param>
     /// <param name="length">How much.</param>
     /// <param name="isRescue">RFC 6675 §4 rule (4): HighRxt, and so the pipe, must not be updated.</param>
-    /// <param name="now">When.</param>
-    internal void MarkRetransmitted(ref RecoveryState r, SeqNumber seq, uint length, bool isRescue, Instant now)
+    /// <param name="stamp">When.</param>
+    internal void MarkRetransmitted(ref RecoveryState r, SeqNumber seq, uint length, bool isRescue, in SendStamp stamp)
     {
         var budget = int.MaxValue;
         var index = Find(ref r, seq, ref budget);
@@ -225,7 +228,7 @@ internal sealed class Scoreboard(RecordPool pool)
                 if (_pool[index].End.IsAfter(end) && !TrySplit(ref r, index, (uint)(end - _pool[index].Seq)))
                     _pool[index].Flags |= RecordFlags.PartlyRetransmitted;
                 next = _pool[index].Next;
-                MarkOneRetransmitted(ref r, index, isRescue, now);
+                MarkOneRetransmitted(ref r, index, isRescue, stamp);
                 if (index == r.RtxNext && !isRescue) r.RtxNext = next;
             }
             index = next;
@@ -349,21 +352,21 @@ internal sealed class Scoreboard(RecordPool pool)
         return true;
     }
 
-    private void MarkOneRetransmitted(ref RecoveryState r, uint index, bool isRescue, Instant now)
+    private void MarkOneRetransmitted(ref RecoveryState r, uint index, bool isRescue, in SendStamp stamp)
     {
         ref var record = ref _pool[index];
         record.Flags |= RecordFlags.Retransmitted;
         if (record.Transmissions < byte.MaxValue) record.Transmissions++;
-        Stamp(ref record, r, now);
+        Stamp(ref record, r, stamp);
         SentList.Append(_pool, ref r, index);
         if (isRescue || record.Has(RecordFlags.InFlightAgain)) return;
         record.Flags |= RecordFlags.InFlightAgain;
         r.RetransmittedBytes += record.Length;
     }
 
-    private static void Stamp(ref TransmissionRecord record, in RecoveryState r, Instant now)
+    private static void Stamp(ref TransmissionRecord record, in RecoveryState r, in SendStamp stamp)
     {
-        record.SentAt = now;
+        (record.SentAt, record.TxInFlight, record.Lost) = (stamp.At, stamp.TxInFlight, stamp.Lost);
         record.Delivered = r.Delivered;
         record.DeliveredAt = r.DeliveredAt;
         record.FirstSentAt = r.FirstSentAt;

@@ -65,6 +65,10 @@ internal struct TransmissionRecord
 
     /// <summary>When the sending began that led to that delivery: a <see cref="TimeStamp32"/>.</summary>
     internal uint FirstSentAt;
+
+    /// <summary>draft-ietf-ccwg-bbr P.tx_in_flight and P.lost: what was in flight with it, and found lost in all, when it was sent.</summary>
+    internal uint TxInFlight;
+    internal uint Lost;
     internal RecordFlags Flags;
 
     /// <summary>How often it was sent, at most 255.</summary>

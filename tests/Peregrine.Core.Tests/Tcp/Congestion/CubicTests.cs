@@ -8,7 +8,7 @@ namespace Peregrine.Core.Tests.Tcp.Congestion;
 public sealed class CubicTests
 {
     private static readonly RecoverySettings s_settings = new();
-    private static readonly CongestionControl s_cubic = CongestionControl.Of(CongestionAlgorithm.Cubic);
+    private static readonly Cubic s_cubic = new();
 
     [Fact]
     public void CubeRootIsTheIntegerBelow()
@@ -33,7 +33,7 @@ public sealed class CubicTests
     {
         var c = new Tcb { Mss = 1000, Cwnd = 10_000, Ssthresh = uint.MaxValue };
         var k = default(TcbCold);
-        s_cubic.Initialize(ref k.Congestion);
+        s_cubic.TryBegin(ref c, ref k, default);
         s_cubic.OnAck(ref c, ref k, new AckSample { AckedBytes = 60_000 }, true, s_settings with { HyStart = hyStart, SlowStartSegmentsPerAck = limit });
         Assert.Equal(window, c.Cwnd);
     }
@@ -106,10 +106,10 @@ public sealed class CubicTests
     {
         var c = new Tcb { Mss = 1000, Cwnd = 2000 };
         var k = default(TcbCold);
-        s_cubic.Initialize(ref k.Congestion);
-        s_cubic.OnEcnEcho(ref c, ref k, 2000);
+        s_cubic.TryBegin(ref c, ref k, default);
+        s_cubic.OnEcnEcho(ref c, ref k, 2000, default);
         Assert.Equal((1400u, 2000u), (c.Cwnd, c.Ssthresh));
-        s_cubic.OnEcnEcho(ref c, ref k, 1000);
+        s_cubic.OnEcnEcho(ref c, ref k, 1000, default);
         Assert.Equal((1000u, 2000u), (c.Cwnd, c.Ssthresh));
     }
 
@@ -168,7 +168,7 @@ public sealed class CubicTests
     private static TcbCold Start(ref Tcb c, int rttMs)
     {
         var k = default(TcbCold);
-        s_cubic.Initialize(ref k.Congestion);
+        s_cubic.TryBegin(ref c, ref k, default);
         RoundTrip.Take(ref k.Rtt, Duration.FromMilliseconds(rttMs));
         s_cubic.OnLoss(ref c, ref k, c.Cwnd);
         c.Cwnd = c.Ssthresh;

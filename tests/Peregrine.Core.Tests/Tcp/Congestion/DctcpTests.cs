@@ -10,13 +10,13 @@ public sealed class DctcpTests
 {
     private const uint Window = 100_000;
 
-    private static readonly CongestionControl s_dctcp = CongestionControl.Of(CongestionAlgorithm.Dctcp);
+    private static readonly Dctcp s_dctcp = new();
     private Tcb _c = new() { Mss = 1000, Cwnd = Window, Ssthresh = Window };
     private TcbCold _k;
 
     public DctcpTests()
     {
-        s_dctcp.Initialize(ref _k.Congestion);
+        s_dctcp.TryBegin(ref _c, ref _k, default);
         _c.Snd.Una = new SeqNumber(uint.MaxValue - 50_000);
         _c.Snd.Nxt = _c.Snd.Una + Window;
     }
@@ -61,7 +61,7 @@ public sealed class DctcpTests
     {
         for (var window = 0; window < 200; window++) Acknowledge(0);
         Assert.Equal(0u, _k.Congestion.MarkedShare);
-        s_dctcp.OnEcnEcho(ref _c, ref _k, Window);
+        s_dctcp.OnEcnEcho(ref _c, ref _k, Window, default);
         Assert.Equal(Window, _c.Cwnd);
     }
 
@@ -73,7 +73,7 @@ public sealed class DctcpTests
     public void TheWindowFallsByHalfOfTheEstimate(uint share, uint window)
     {
         _k.Congestion.MarkedShare = share;
-        s_dctcp.OnEcnEcho(ref _c, ref _k, Window);
+        s_dctcp.OnEcnEcho(ref _c, ref _k, Window, default);
         Assert.InRange(_c.Cwnd, window - 2, window + 2);
         Assert.Equal(_c.Cwnd, _c.Ssthresh);
     }

@@ -1,5 +1,7 @@
+using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Tcp.Congestion;
+using Peregrine.Core.Tcp.Congestion.Bbr;
 using Peregrine.Core.Tcp.Recovery;
 
 namespace Peregrine.Core.Tests.Tcp.Congestion;
@@ -7,7 +9,7 @@ namespace Peregrine.Core.Tests.Tcp.Congestion;
 public sealed class NewRenoTests
 {
     private static readonly RecoverySettings s_settings = new();
-    private static readonly CongestionControl s_reno = CongestionControl.Of(CongestionAlgorithm.NewReno);
+    private static readonly NewReno s_reno = new();
 
     [Fact]
     // RFC 5681 §3.1: one segment for each window of bytes, however the ACKs are cut.
@@ -74,10 +76,15 @@ public sealed class NewRenoTests
     [InlineData("newreno", true)]
     [InlineData("cubic", true)]
     [InlineData("dctcp", true)]
-    [InlineData("bbr", false)]
+    [InlineData("bbr", true)]
+    [InlineData("vegas", false)]
     public void AlgorithmsHaveNames(string name, bool exists)
     {
         Assert.Equal(exists, CongestionControl.TryParse(name, out var algorithm));
-        if (exists) Assert.Equal(name == "newreno" ? "reno" : name, CongestionControl.Of(algorithm).Name);
+        if (!exists) return;
+        using var region = MemoryRegion.Allocate(4_096);
+        var k = default(TcbCold);
+        k.Recovery.Algorithm = algorithm;
+        Assert.Equal(name == "newreno" ? "reno" : name, new CongestionControls(new BbrPool(region, 4, new StackRandom(1))).Of(k).Name);
     }
 }

@@ -30,8 +30,8 @@ internal sealed class RecoveryBench : IDisposable
         C.Snd.Wnd = 1 << 30;
         C.Mss = (ushort)Mss;
         if (sack) C.Flags |= TcbFlags.Sack;
-        Recovery.Initialize(ref C, ref K, algorithm, Now);
-        Recovery.OnEstablished(ref C, ref K, Duration.Zero, synRetransmitted, Now);
+        Recovery.Initialize(ref C, ref K, Now);
+        Recovery.OnEstablished(ref C, ref K, algorithm, Duration.Zero, synRetransmitted, Now);
         if (cwnd != 0) C.Cwnd = cwnd;
     }
 

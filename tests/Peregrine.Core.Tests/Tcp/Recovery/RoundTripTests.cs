@@ -104,7 +104,7 @@ public sealed class RoundTripTests
         foreach (var (mss, window) in ((int, uint)[])[(1460, 14_600), (9000, 18_000), (2000, 14_600), (536, 5360)])
         {
             b.C.Mss = (ushort)mss;
-            b.Recovery.OnEstablished(ref b.C, ref b.K, Duration.FromMilliseconds(30), false, b.Now);
+            b.Recovery.OnEstablished(ref b.C, ref b.K, default, Duration.FromMilliseconds(30), false, b.Now);
             Assert.Equal(window, b.C.Cwnd);
         }
         Assert.Equal(Duration.FromMilliseconds(30), RoundTrip.Smoothed(b.K.Rtt));
@@ -188,6 +188,6 @@ public sealed class RoundTripTests
     [Fact]
     public unsafe void StatesKeepTheirSizes()
     {
-        Assert.Equal((16, 64, 24, 48), (sizeof(RttState), sizeof(RecoveryState), sizeof(Peregrine.Core.Tcp.Congestion.CongestionState), sizeof(TransmissionRecord)));
+        Assert.Equal((16, 64, 24, 56), (sizeof(RttState), sizeof(RecoveryState), sizeof(Peregrine.Core.Tcp.Congestion.CongestionState), sizeof(TransmissionRecord)));
     }
 }

@@ -1,0 +1,29 @@
+// The congestion controls of one stack, by number: those without state of their own, and BBR over the stack's pool of models.
+using Peregrine.Core.Tcp.Congestion.Bbr;
+using Peregrine.Core.Time;
+
+namespace Peregrine.Core.Tcp.Congestion;
+
+/// <summary>The controls; without a pool of models there is no BBR, and who asks for it gets CUBIC.</summary>
+internal sealed class CongestionControls(BbrPool? models)
+{
+    private readonly BbrPool? _models = models;
+    private readonly CongestionControl[] _all =
+        models is null ? [new Cubic(), new NewReno(), new Dctcp()] : [new Cubic(), new NewReno(), new Dctcp(), new BbrControl(models)];
+
+    /// <summary>Models in use: BBR's connections.</summary>
+    internal int ModelsInUse => _models?.UsedCount ?? 0;
+
+    /// <summary>The connection's control.</summary>
+    internal CongestionControl Of(in TcbCold k) => _all[(int)k.Recovery.Algorithm];
+
+    /// <summary>Gives a connection its control. False: the one that was asked for has no room, and CUBIC stands in.</summary>
+    internal bool TryBegin(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm, Instant now)
+    {
+        k.Recovery.Algorithm = algorithm;
+        if ((int)algorithm < _all.Length && _all[(int)algorithm].TryBegin(ref c, ref k, now)) return true;
+        k.Recovery.Algorithm = CongestionAlgorithm.Cubic;
+        Of(k).TryBegin(ref c, ref k, now);
+        return false;
+    }
+}
