@@ -25,9 +25,9 @@ internal sealed class BulkBench : IDisposable
         _b = new End(_linkB, 2, merge, _now);
     }
 
-    public static void Run(long megabytes)
+    public static void Run(long megabytes, int rounds)
     {
-        Console.WriteLine($"Bulk, {megabytes} MB a round: nanoseconds per 1,448 bytes, both ends together, best and median of {Measure.Rounds} rounds");
+        Console.WriteLine($"Bulk, {megabytes} MB a round: nanoseconds per 1,448 bytes, both ends together, best and median of {rounds} rounds");
         (MemoryLinkKind, int)[] links =
         [
             (MemoryLinkKind.Plain, 1_500), (MemoryLinkKind.Card, 1_500), (MemoryLinkKind.Plain, 9_000), (MemoryLinkKind.Card, 9_000), (MemoryLinkKind.Virtual, 1_500),
@@ -37,7 +37,7 @@ internal sealed class BulkBench : IDisposable
             foreach (var merge in (bool[])[false, true])
             {
                 using var bench = new BulkBench(kind, mtu, merge);
-                bench.Time($"{kind}, MTU {mtu:N0}, {(merge ? "segments merged on receipt" : "as they come")}", megabytes * 1_000_000);
+                bench.Time($"{kind}, MTU {mtu:N0}, {(merge ? "segments merged on receipt" : "as they come")}", megabytes * 1_000_000, rounds);
             }
         }
     }
@@ -50,14 +50,14 @@ internal sealed class BulkBench : IDisposable
         _b.Stack.Dispose();
     }
 
-    private void Time(string what, long bytes)
+    private void Time(string what, long bytes, int rounds)
     {
         if (_b.Stack.Tcp.Listen(new TcpListenOptions(new Endpoint(IpAddress.FromIPv4(10, 0, 0, 2), 80), 16), out var listener) != SocketError.Success) throw new InvalidOperationException("no listener");
         _a.Stack.Tcp.Connect(new TcpConnectOptions(new Endpoint(IpAddress.FromIPv4(10, 0, 0, 2), 80)), _now, out var client);
         TcpHandle server = default;
         for (var i = 0; i < 100_000 && !_b.Stack.Tcp.TryAccept(listener, out server); i++) Turn();
         if (!server.IsValid) throw new InvalidOperationException("no connection");
-        Measure.Print(what, (int)(bytes / 1_448), () => Transfer(client, server, bytes));
+        Measure.Print(what, (int)(bytes / 1_448), () => Transfer(client, server, bytes), rounds);
     }
 
     private void Transfer(TcpHandle client, TcpHandle server, long bytes)

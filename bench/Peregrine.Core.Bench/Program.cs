@@ -2,7 +2,7 @@
 // Prints; judges nothing.
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench [ENTRIES]
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench requests [CONNECTIONS ...]
-//   dotnet run -c Release --project bench/Peregrine.Core.Bench bulk [MEGABYTES]
+//   dotnet run -c Release --project bench/Peregrine.Core.Bench bulk [MEGABYTES [ROUNDS]]
 using System.Diagnostics;
 using Peregrine.Core;
 using Peregrine.Core.Bench;
@@ -14,7 +14,8 @@ if (args is ["requests", ..])
 }
 if (args is ["bulk", ..])
 {
-    BulkBench.Run(args.Length > 1 ? int.Parse(args[1], System.Globalization.CultureInfo.InvariantCulture) : 100);
+    int[] sizes = [.. args[1..].Select(static text => int.Parse(text, System.Globalization.CultureInfo.InvariantCulture))];
+    BulkBench.Run(sizes.Length > 0 ? sizes[0] : 100, sizes.Length > 1 ? sizes[1] : Measure.Rounds);
     return;
 }
 var entries = args.Length > 0 ? int.Parse(args[0].Replace("_", "", StringComparison.Ordinal)) : 1_000_000;
@@ -29,18 +30,18 @@ namespace Peregrine.Core.Bench
     {
         public const int Rounds = 9;
 
-        public static void Print(string what, int operations, Action round)
+        public static void Print(string what, int operations, Action round, int rounds = Rounds)
         {
-            var times = new double[Rounds];
+            var times = new double[rounds];
             round();
-            for (var i = 0; i < Rounds; i++)
+            for (var i = 0; i < rounds; i++)
             {
                 var start = Stopwatch.GetTimestamp();
                 round();
                 times[i] = Stopwatch.GetElapsedTime(start).TotalNanoseconds / operations;
             }
             Array.Sort(times);
-            Console.WriteLine($"  {what,-62} {times[0],7:F1} {times[Rounds / 2],7:F1}");
+            Console.WriteLine($"  {what,-62} {times[0],7:F1} {times[rounds / 2],7:F1}");
         }
 
         /// <summary>Numbers 0 to n − 1 in an order at random.</summary>

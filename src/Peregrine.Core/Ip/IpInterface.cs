@@ -81,7 +81,8 @@ internal sealed class IpInterface
         get => BurstCount < _burst.Length - _reserve;
     }
 
-    public bool HasRoomFor(int count) => BurstCount + count <= _burst.Length - _reserve;
+    /// <summary>For how many frames of data there is room; less than none where the reserve is in use.</summary>
+    public int Room => _burst.Length - _reserve - BurstCount;
 
     public Span<Frame> Burst => _burst.AsSpan(0, BurstCount);
 

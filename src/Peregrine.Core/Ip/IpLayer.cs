@@ -266,6 +266,9 @@ public sealed class IpLayer
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool HasRoom(in FlowPath path) => _interfaces[path.InterfaceIndex].HasRoom;
 
+    /// <summary>For how many frames of data the interface's burst has room.</summary>
+    internal int Room(in FlowPath path) => _interfaces[path.InterfaceIndex].Room;
+
     /// <summary>What the path's link does by itself.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal LinkOffloads Offloads(in FlowPath path) => _interfaces[path.InterfaceIndex].Offloads;
@@ -279,9 +282,7 @@ public sealed class IpLayer
     /// </summary>
     internal void Output(ref Frame frame, in IpOutput how, in FlowPath path, Instant now) => _sender.Output(ref frame, how, path, now);
 
-    /// <summary>
-    /// Finishes a transport's checksum, or leaves it to the link where that can.
-    /// </summary>
+    /// <summary>Finishes a transport's checksum, or leaves it to the link where that can.</summary>
     /// <param name="frame">A frame that begins with the transport header, whose checksum field is zero.</param>
     /// <param name="path">Where it will go.</param>
     /// <param name="checksumOffset">Where the checksum field lies, from the frame's first byte.</param>

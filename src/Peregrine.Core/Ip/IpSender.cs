@@ -115,7 +115,7 @@ internal sealed class IpSender(IpLayer ip, PacketIdentification identification)
         }
 
         int count = (frame.Length + piece - 1) / piece;
-        if (!link.HasRoomFor(count))
+        if (link.Room < count)
         {
             Drop(ref ip.Counters.SendDroppedFull, frame);
             return;

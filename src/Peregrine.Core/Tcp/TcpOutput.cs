@@ -153,13 +153,11 @@ internal sealed class TcpOutput(
     private static bool MaySendSmall(in Tcb c, uint length) =>
         (c.Flags & TcbFlags.NoDelay) != 0 || (c.Flags & TcbFlags.SmallInFlight) == 0 || c.Snd.Nxt == c.Snd.Una || length >= c.Mss;
 
+    /// <summary>The most bytes of one transmission: whole segments, one where each says something of its own.</summary>
     private uint SuperSegment(TcbRef t)
     {
         ref var c = ref t.C;
-        var need = c.Local.IsIPv4 ? LinkOffloads.SegmentTcp4 : LinkOffloads.SegmentTcp6;
-        if ((_x.Ip.Offloads(c.Path) & need) == 0 || (c.Flags & TcbFlags.UrgentToSend) != 0) return c.Mss;
-        var most = _x.Ip.SuperSegmentMax(c.Path) - TcpHeader.LengthMax - TcpHandshake.IpHeaderLength(c.Local) - 18;
-        return TcpPacing.Bound(_x, t, (uint)Math.Max(c.Mss, most / c.Mss * c.Mss));
+        return (c.Flags & TcbFlags.UrgentToSend) != 0 ? c.Mss : TcpPacing.Bound(_x, t, (uint)(_writer.SegmentCountMax(c) * c.Mss));
     }
 
     private bool SendRange(TcbRef t, SeqNumber seq, uint length, bool isRetransmission, Instant now)

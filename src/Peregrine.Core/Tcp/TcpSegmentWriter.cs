@@ -1,5 +1,6 @@
 // Builds a TCP segment in a frame: header, options, and payload copied out of the send queue, summed in the same pass unless the link
-// finishes checksums. Gives the frame to IP. Decides nothing about what to send.
+// finishes checksums. Gives the frame to IP. A transmission of several segments is one frame where the link cuts it and else, cut here, a frame
+// each: one plan, one record, one look at windows and timers for all of them. Decides nothing about what to send.
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Peregrine.Core.Ip;
@@ -27,16 +28,50 @@ internal struct SegmentPlan
 
 internal sealed class TcpSegmentWriter(TcpContext context)
 {
+    // What one connection may put into a burst at once, where others wait.
+    private const int CutCountMax = 16;
+
     private readonly TcpContext _x = context;
 
-    /// <summary>Writes and sends a segment of a connection; false when no frame was free.</summary>
+    /// <summary>How many segments a transmission of the connection may have now, 1 or more: what the link cuts, or what there is room for.</summary>
+    internal int SegmentCountMax(in Tcb c)
+    {
+        if (IsCutByLink(c)) return Math.Max(1, (_x.Ip.SuperSegmentMax(c.Path) - TcpHeader.LengthMax - TcpHandshake.IpHeaderLength(c.Local) - 18) / c.Mss);
+        var chunks = 1 + ((FramePool.Headroom + TcpHeader.LengthMax + c.Mss - 1) / _x.Frames.Chunks.ChunkSize);
+        return Math.Clamp(Math.Min(_x.Ip.Room(c.Path), _x.Frames.Chunks.FreeCount / chunks), 1, CutCountMax);
+    }
+
+    /// <summary>Writes and sends a transmission of a connection; false when no frame was free.</summary>
     /// <param name="t">The connection.</param>
     /// <param name="plan">Header and options.</param>
     /// <param name="queueOffset">Where the payload starts in the send queue.</param>
-    /// <param name="payloadLength">Payload bytes; more than the MSS only where the link cuts segments.</param>
+    /// <param name="payloadLength">Payload bytes, at most <see cref="SegmentCountMax"/> segments.</param>
     /// <param name="now">The time.</param>
     /// <param name="cookie">The fast open cookie, where the options speak of one.</param>
-    internal bool TrySend(TcbRef t, in SegmentPlan plan, uint queueOffset, int payloadLength, Instant now, in FastOpenCookie cookie = default)
+    internal bool TrySend(TcbRef t, in SegmentPlan plan, uint queueOffset, int payloadLength, Instant now, in FastOpenCookie cookie = default) =>
+        payloadLength > t.C.Mss && !IsCutByLink(t.C) ? TrySendCut(t, plan, queueOffset, payloadLength, now) : TrySendFrame(t, plan, queueOffset, payloadLength, now, cookie);
+
+    private bool IsCutByLink(in Tcb c) => (_x.Ip.Offloads(c.Path) & (c.Local.IsIPv4 ? LinkOffloads.SegmentTcp4 : LinkOffloads.SegmentTcp6)) != 0;
+
+    /// <summary>What a link does that cuts: CWR goes with the first segment (RFC 3168 §6.1.2), PSH and FIN with the last.</summary>
+    private bool TrySendCut(TcbRef t, in SegmentPlan plan, uint queueOffset, int payloadLength, Instant now)
+    {
+        const TcpFlags atEnd = TcpFlags.Psh | TcpFlags.Fin;
+        var part = plan;
+        part.Flags &= ~atEnd;
+        int mss = t.C.Mss;
+        for (; payloadLength > mss; payloadLength -= mss)
+        {
+            if (!TrySendFrame(t, part, queueOffset, mss, now)) return false;
+            part.Flags &= ~TcpFlags.Cwr;
+            part.Seq += (uint)mss;
+            queueOffset += (uint)mss;
+        }
+        part.Flags |= plan.Flags & atEnd;
+        return TrySendFrame(t, part, queueOffset, payloadLength, now);
+    }
+
+    private bool TrySendFrame(TcbRef t, in SegmentPlan plan, uint queueOffset, int payloadLength, Instant now, in FastOpenCookie cookie = default)
     {
         ref var c = ref t.C;
         if (!_x.Frames.TryRent(out var frame)) return false;
