@@ -145,11 +145,13 @@ public sealed class NetworkStack : IDisposable
     }
 
     /// <summary>
-    /// The link's device was gone and is another one now: neighbours are asked for again and told our address, which may have changed.
+    /// The link's device was gone and is another one now: neighbours are asked for again and told our address, which may have changed, and
+    /// groups are reported again.
     /// </summary>
     /// <param name="interfaceIndex">The interface.</param>
     /// <param name="mac">Our address on the link; default where the medium has none.</param>
-    public void OnDeviceReplaced(int interfaceIndex, MacAddress mac) => Ip.OnDeviceReplaced(interfaceIndex, mac);
+    /// <param name="now">The time.</param>
+    public void OnDeviceReplaced(int interfaceIndex, MacAddress mac, Instant now) => Ip.OnDeviceReplaced(interfaceIndex, mac, now);
 
     /// <summary>Takes received frames; their memory is the stack's from here on.</summary>
     public void OnBurst(int interfaceIndex, Span<Frame> frames, Instant now)

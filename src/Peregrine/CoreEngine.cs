@@ -226,7 +226,7 @@ internal sealed class CoreEngine : SocketEngine
         if (now >= _linkCheckAt)
         {
             _linkCheckAt = now + _linkCheck;
-            _watch.Look();
+            _watch.Look(now);
         }
         if (_tables is not null && now >= _tablesAt) ReadTables(_tables, now);
         if (received > 0 || commands > 0 || HasWork || (!blocked && (more || Stack.HasWork)))

@@ -3,6 +3,7 @@
 using Microsoft.Extensions.Logging;
 using Peregrine.Core;
 using Peregrine.Core.Links;
+using Peregrine.Core.Time;
 
 namespace Peregrine;
 
@@ -43,16 +44,16 @@ internal sealed class LinkWatch
     /// <summary>Why there is no device, or null.</summary>
     internal string? Problem => Volatile.Read(ref _problem);
 
-    internal void Look()
+    internal void Look(Instant now)
     {
         var presence = _queue.Follow(out var problem);
-        OnPresence(presence, problem);
+        OnPresence(presence, problem, now);
         OnCarrier(presence != LinkPresence.Gone && _link.IsUp);
         // What a device that is gone says of its MTU is what it had.
         if (presence != LinkPresence.Gone) OnMtu(Math.Min(_link.Mtu, _mtuMax));
     }
 
-    private void OnPresence(LinkPresence presence, string? problem)
+    private void OnPresence(LinkPresence presence, string? problem, Instant now)
     {
         if (presence == LinkPresence.Gone)
         {
@@ -64,7 +65,7 @@ internal sealed class LinkWatch
         else if (presence == LinkPresence.Reopened)
         {
             _counters.DevicesReopened++;
-            _stack.OnDeviceReplaced(_interface, _link.MacAddress);
+            _stack.OnDeviceReplaced(_interface, _link.MacAddress, now);
             HostLog.DeviceReopened(_logger, _link.Name);
         }
         Volatile.Write(ref _problem, presence == LinkPresence.Gone ? problem : null);

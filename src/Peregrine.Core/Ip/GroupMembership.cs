@@ -68,6 +68,13 @@ internal sealed class GroupMembership
         if (address.IsIPv6 && link.Options.Autoconfigure) Schedule(link, isIPv4: false, 1000, now);
     }
 
+    /// <summary>Another device took the interface's place: a switch at its other end has not heard of our groups.</summary>
+    public void OnDeviceReplaced(IpInterface link, Instant now)
+    {
+        Schedule(link, isIPv4: true, 100, now);
+        Schedule(link, isIPv4: false, 100, now);
+    }
+
     /// <summary>A multicast listener query (RFC 3810 §5.1) with its maximum response code.</summary>
     public void OnMldQuery(IpInterface link, uint responseCode, Instant now)
     {

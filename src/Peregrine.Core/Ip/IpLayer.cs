@@ -458,13 +458,14 @@ public sealed class IpLayer
         Invalidate();
     }
 
-    /// <summary>Another device took its place, perhaps with another address: neighbours are asked again, and told ours.</summary>
-    internal void OnDeviceReplaced(int interfaceIndex, MacAddress mac)
+    /// <summary>Another device took its place, perhaps with another address: neighbours are asked again, and told ours and our groups.</summary>
+    internal void OnDeviceReplaced(int interfaceIndex, MacAddress mac, Instant now)
     {
         _interfaces[interfaceIndex].Mac = mac;
         Neighbours.RemoveLearned(interfaceIndex);
         Invalidate();
         Solicitor.Announce(_interfaces[interfaceIndex]);
+        Groups.OnDeviceReplaced(_interfaces[interfaceIndex], now);
     }
 
     /// <summary>RFC 4861 §6.3.4: uniformly from half to one and a half of the base time.</summary>
@@ -490,11 +491,3 @@ public sealed class IpLayer
         if (Routes.RemoveLearned(gateway, interfaceIndex)) Invalidate();
     }
 }
-
-/// <summary>A neighbour as tools list it.</summary>
-/// <param name="InterfaceIndex">Its interface.</param>
-/// <param name="Address">Its address.</param>
-/// <param name="Mac">Its link-layer address, once known.</param>
-/// <param name="State">Its reachability.</param>
-/// <param name="IsRouter">Whether it said that it is a router.</param>
-public readonly record struct NeighbourListing(int InterfaceIndex, IpAddress Address, MacAddress Mac, NeighbourState State, bool IsRouter);

@@ -57,3 +57,11 @@ internal enum AdvertisementFlags : byte
     Solicited = 2,
     Router = 4,
 }
+
+/// <summary>A neighbour as tools list it.</summary>
+/// <param name="InterfaceIndex">Its interface.</param>
+/// <param name="Address">Its address.</param>
+/// <param name="Mac">Its link-layer address, once known.</param>
+/// <param name="State">Its reachability.</param>
+/// <param name="IsRouter">Whether it said that it is a router.</param>
+public readonly record struct NeighbourListing(int InterfaceIndex, IpAddress Address, MacAddress Mac, NeighbourState State, bool IsRouter);

@@ -4,12 +4,15 @@ using Peregrine.Wire;
 
 namespace Peregrine.Core.Links;
 
-internal static class FrameChecksum
+/// <summary>Finishes the checksums of frames that are to be sent, for links whose device does not.</summary>
+public static class FrameChecksum
 {
     /// <summary>
     /// Finishes a <see cref="FrameFlags.ChecksumUnfinished"/> frame and clears the flag. False, and nothing done, when the place lies
     /// outside of the first chunk.
     /// </summary>
+    /// <param name="pool">The pool that the frame is of.</param>
+    /// <param name="frame">The frame; may have several chunks.</param>
     public static bool TryFinish(FramePool pool, ref Frame frame)
     {
         int start = frame.ChecksumStart, field = start + frame.ChecksumOffset;

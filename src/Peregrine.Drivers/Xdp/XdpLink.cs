@@ -215,7 +215,7 @@ public sealed class XdpLink : ILink
         lock (_gate)
         {
             var attachment = _attachment ?? throw new IOException($"the interface '{Name}' is gone");
-            var shared = Array.Find(_queues, queue => queue?.Frames == frames && queue.Socket is not null)?.Socket;
+            var shared = Array.Find(_queues, queue => queue?.Frames == frames && queue.Socket is { } socket && (_options.TransmitChecksum || !socket.Abilities.TransmitMetadata))?.Socket;
             var socket = _space.Run(() => XdpSocket.Open(
                 attachment.Facts.Index, _options.FirstQueue + index, _options, attachment.IsNative, frames.Chunks, XdpQueue.Headroom, shared));
             _sockets.Add(socket);
@@ -251,12 +251,14 @@ public sealed class XdpLink : ILink
         if (_control < 0) throw new IOException($"there is no interface '{Name}': 'ip link' lists them");
         _attachment = XdpAttachment.Attach(Find(), Steering.Maps, _options.Mode);
         MacAddress = _attachment.Facts.MacAddress;
-        // Where metadata is registered, the kernel wants room for it before every part of a frame, and chained chunks begin with data. So
-        // either frames fit into a chunk or checksums are the core's work.
-        if (_attachment.Facts.Mtu + LinkHeader + FramePool.Headroom > ChunkSizeMin) _options = _options with { TransmitChecksum = false };
+        if (TakesSeveralChunks(_attachment.Facts.Mtu)) _options = _options with { TransmitChecksum = false };
         Describe(_attachment);
         foreach (var address in _options.Traffic.SharedAddresses) Reserve(address);
     }
+
+    // Where metadata is registered, the kernel wants room for it before every part of a frame, and chained chunks begin with data. So
+    // either frames fit into a chunk or checksums are not left to the kernel.
+    private static bool TakesSeveralChunks(int mtu) => mtu + LinkHeader + FramePool.Headroom > ChunkSizeMin;
 
     private void Share(IpAddress address)
     {
@@ -312,7 +314,13 @@ public sealed class XdpLink : ILink
     private void Look()
     {
         var index = InterfaceDriver.IndexOf(_control, Name);
-        if (_attachment is not null && _attachment.Facts.Index == index) return;
+        if (_attachment is not null && _attachment.Facts.Index == index)
+        {
+            if (!_options.TransmitChecksum || TapDevice.ReadMtu(_control, Name) is not { } mtu || !TakesSeveralChunks(mtu)) return;
+            _options = _options with { TransmitChecksum = false };
+            Volatile.Write(ref _epoch, _epoch + 1);
+            return;
+        }
         if (_attachment is not null)
         {
             _attachment.Dispose();

@@ -206,16 +206,17 @@ internal sealed unsafe class XdpQueue : ILinkQueue
         _link.Publish(_index, socket);
     }
 
-    /// <summary>The interface went or came back: the old socket is dead.</summary>
+    /// <summary>The interface went or came back, or its frames have become too long: the old socket is of no use any more.</summary>
     private void Reopen()
     {
         _epoch = _link.Epoch;
+        var before = _socket?.InterfaceIndex;
         Close();
         if (!_link.IsAttached) return;
         try
         {
             Open();
-            (_isDown, _isReopened) = (false, true);
+            (_isDown, _isReopened) = (false, _isReopened || _socket!.InterfaceIndex != before);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -346,8 +347,9 @@ internal sealed unsafe class XdpQueue : ILinkQueue
         if (frame.SegmentKind != SegmentKind.None || (parts > 1 && (!abilities.MultiBuffer || abilities.TransmitMetadata || parts > _link.PartCountMax))) return false;
         if ((frame.Flags & FrameFlags.VlanTag) != 0 && !TryInsertTag(ref frame)) return false;
         if ((frame.Flags & FrameFlags.ChecksumUnfinished) == 0) return true;
-        // Without metadata the core finishes checksums itself: the link does not offer it.
-        if (!abilities.TransmitMetadata || frame.Offset < XdpTransmitMetadata.Size) return false;
+        // The link offers it where it had metadata when it was opened, and keeps the promise when a larger MTU has taken them away.
+        if (!abilities.TransmitMetadata) return FrameChecksum.TryFinish(_frames, ref frame);
+        if (frame.Offset < XdpTransmitMetadata.Size) return false;
         Unsafe.WriteUnaligned(_frames.Address(frame) - XdpTransmitMetadata.Size, new XdpTransmitMetadata
         {
             Flags = XdpNumbers.MetadataChecksum,

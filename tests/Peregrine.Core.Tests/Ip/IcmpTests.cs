@@ -337,6 +337,23 @@ public sealed class IcmpTests : IDisposable
         Assert.Equal(MacAddress.ForIPv4Multicast(group), Eth(frame).Destination);
     }
 
+    // RFC 3376 §1 and RFC 3810 §1: routers and snooping switches know of listeners by their reports only.
+    [Fact]
+    public void AnotherDeviceInTheLinksPlaceIsToldTheGroupsAgain()
+    {
+        IpAddress group4 = IpAddress.Parse("239.1.2.3"), group6 = IpAddress.Parse("ff02::4242");
+        _f.Ip.Groups.TryJoin(group4, _f.Link, _f.Now);
+        _f.Ip.Groups.TryJoin(group6, _f.Link, _f.Now);
+        _f.Advance(Duration.FromSeconds(1));
+        _f.Sent();
+        _f.Ip.OnDeviceReplaced(_f.Link, MacAddress.Parse("02:00:00:00:00:33"), _f.Now);
+        _f.Advance(Duration.FromSeconds(1));
+        var frames = _f.Sent();
+        Assert.Contains(frames, frame => Eth(frame).Destination == MacAddress.ForIPv4Multicast(group4) && Packet4(frame).Payload[0] == 0x16);
+        Assert.Contains(frames, frame => Eth(frame).Destination == MacAddress.Parse("33:33:00:00:00:16") && frame.AsSpan().IndexOf(WireBytes(group6)) > 0);
+        Assert.All(frames, frame => Assert.Equal(MacAddress.Parse("02:00:00:00:00:33"), Eth(frame).Source));
+    }
+
     private static byte[] WireBytes(IpAddress address)
     {
         var bytes = new byte[16];
