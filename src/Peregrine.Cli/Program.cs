@@ -18,6 +18,7 @@ internal static class Program
             + "  peregrine serve ./site            serves a folder on a TAP link\n"
             + "  peregrine links                   shows which links this machine offers\n"
             + "  peregrine ping 192.0.2.1          asks another host from the stack\n"
+            + "  peregrine fetch http://192.0.2.1/ fetches a page over the stack\n"
             + "  peregrine iperf3 -s               measures throughput, with iperf3 at the other end\n"
             + "  peregrine script ./tests          runs packetdrill scripts against the stack\n"
             + "  peregrine bench pingpong          measures the stack, as root beside a server on the kernel's sockets\n"
@@ -32,6 +33,7 @@ internal static class Program
         root.Subcommands.Add(ServeCommand.Create());
         root.Subcommands.Add(LinksCommand.Create());
         root.Subcommands.Add(PingCommand.Create());
+        root.Subcommands.Add(FetchCommand.Create());
         root.Subcommands.Add(Iperf3Command.Create());
         root.Subcommands.Add(ScriptCommand.Create());
         foreach (var command in BenchCommand.Create()) root.Subcommands.Add(command);

@@ -45,11 +45,50 @@ public sealed class ServeLinkTests : IDisposable
         await EndAsync(serve);
     }
 
-    private static async Task EndAsync(Tool serve)
+    [Fact]
+    public async Task AutoTakesAnInterfaceThatTheKernelLeavesToUs()
+    {
+        MakePair(ofTheKernel: false);
+        using var scratch = new Scratch();
+        using var serve = Tool.Start(scratch.Path, ["ip", "netns", "exec", _near], "serve", "--link", "auto", "--address", "10.97.0.2/24", "--port", "8080", "--https-port", "0");
+        await serve.ReadUntilAsync("Ctrl-C ends it");
+        Assert.Contains("<h1>It flies</h1>", Curl("http://10.97.0.2:8080/").Output, StringComparison.Ordinal);
+        Assert.Matches("^link: (xdp|packet):near0 ", (await EndAsync(serve)).Errors);
+    }
+
+    [Fact]
+    public async Task AutoMakesATapDeviceWhereNoInterfaceIsLeftToUs()
+    {
+        Tool.Need(root: true, "ip", "curl");
+        Assert.Equal(0, Run("ip", "netns", "add", _near).Status);
+        _namespaces.Add(_near);
+        using var scratch = new Scratch();
+        using var serve = Tool.Start(scratch.Path, ["ip", "netns", "exec", _near], "serve", "--link", "auto", "--port", "8080", "--https-port", "0");
+        await serve.ReadUntilAsync("Ctrl-C ends it");
+        Assert.Contains("<h1>It flies</h1>", Run("ip", "netns", "exec", _near, "curl", "-sS", "-m", "30", "http://192.0.2.2:8080/").Output, StringComparison.Ordinal);
+        Assert.StartsWith("link: tap:peregrine0 ", (await EndAsync(serve)).Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AutoOnASocketIsTheServerWhereNobodyListensAndTheClientWhereSomebodyDoes()
+    {
+        using var scratch = new Scratch();
+        var line = "auto:" + scratch.At("site.sock");
+        using var serve = Tool.Start(scratch.Path, [], "serve", "--link", line, "--port", "8080", "--https-port", "0");
+        await serve.ReadUntilAsync("Ctrl-C ends it");
+        var fetched = await Tool.RunAsync(scratch.Path, [], "fetch", "http://192.0.2.2:8080/", "--link", line, "--address", "192.0.2.1/24", "--timeout-s", "60");
+        Assert.True(fetched.Status == 0, fetched.ToString());
+        Assert.Contains("<h1>It flies</h1>", fetched.Output, StringComparison.Ordinal);
+        Assert.StartsWith($"link: memif:{scratch.At("site.sock")} ", fetched.Errors, StringComparison.Ordinal);
+        Assert.StartsWith($"link: memif:{scratch.At("site.sock")},server ", (await EndAsync(serve)).Errors, StringComparison.Ordinal);
+    }
+
+    private static async Task<ToolResult> EndAsync(Tool serve)
     {
         serve.Interrupt();
         var result = await serve.FinishAsync();
         Assert.True(result.Status == 0, result.ToString());
+        return result;
     }
 
     private static (int Status, string Output) Run(params string[] words)
@@ -62,7 +101,7 @@ public sealed class ServeLinkTests : IDisposable
 
     private (int Status, string Output) Curl(string url) => Run("ip", "netns", "exec", _far, "curl", "-sS", "-m", "30", url);
 
-    private void MakePair()
+    private void MakePair(bool ofTheKernel = true)
     {
         Tool.Need(root: true, "ip", "curl", "ping", "ethtool");
         foreach (var name in (string[])[_near, _far])
@@ -72,9 +111,10 @@ public sealed class ServeLinkTests : IDisposable
         }
         foreach (var line in (string[])
             [
-                $"-n {_near} link add near0 type veth peer name far0 netns {_far}", $"-n {_near} address add 10.97.0.2/24 dev near0", $"-n {_far} address add 10.97.0.1/24 dev far0",
+                $"-n {_near} link add near0 type veth peer name far0 netns {_far}", $"-n {_far} address add 10.97.0.1/24 dev far0",
                 $"-n {_near} link set near0 up", $"-n {_far} link set far0 up",
             ])
             Assert.Equal(0, Run(["ip", .. line.Split(' ')]).Status);
+        if (ofTheKernel) Assert.Equal(0, Run("ip", "-n", _near, "address", "add", "10.97.0.2/24", "dev", "near0").Status);
     }
 }

@@ -1,5 +1,6 @@
 // "peregrine links": what this machine offers, what it does not and why, and which line to take. Opens nothing that lasts.
 using System.CommandLine;
+using System.Text;
 using System.Text.Json;
 using Peregrine.Core.Links;
 using Peregrine.Drivers;
@@ -9,6 +10,8 @@ namespace Peregrine.Cli.Commands;
 
 internal static class LinksCommand
 {
+    private const int WidthMax = 80;
+
     internal static Command Create()
     {
         var kind = new Argument<string?>("kind") { Description = "Shows the options of one kind instead: " + string.Join(", ", LinkKinds.All.Select(static k => k.Name)), DefaultValueFactory = static _ => null };
@@ -59,11 +62,33 @@ internal static class LinksCommand
         if (offers.Any(static o => !o.IsAvailable))
         {
             Console.WriteLine("Not available:\n");
-            foreach (var offer in offers.Where(static o => !o.IsAvailable)) Console.WriteLine($"  {offer.Line}\n      {offer.Reason}\n      {offer.Remedy}");
+            foreach (var offer in offers.Where(static o => !o.IsAvailable))
+            {
+                Print(offer.Line, 2);
+                Print(offer.Reason ?? "", 6);
+                Print(offer.Remedy ?? "", 6);
+            }
             Console.WriteLine();
         }
-        Console.WriteLine(HugePages.Describe());
+        Print(HugePages.Describe(), 0);
         Console.WriteLine(best is null ? "Recommended: --link memory, for nothing else is available." : $"Recommended: --link {best.Line}   (this is what --link auto takes)");
+    }
+
+    /// <summary>A text in lines of at most <see cref="WidthMax"/> characters, cut between words.</summary>
+    private static void Print(string text, int indent)
+    {
+        var line = new StringBuilder(new string(' ', indent));
+        foreach (var word in text.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (line.Length > indent && line.Length + 1 + word.Length > WidthMax)
+            {
+                Console.WriteLine(line);
+                line.Clear().Append(' ', indent);
+            }
+            if (line.Length > indent) line.Append(' ');
+            line.Append(word);
+        }
+        Console.WriteLine(line);
     }
 
     private static void PrintKind(LinkKind kind)

@@ -27,6 +27,7 @@ internal static class LinksDemonstration
         var table = new Table().Border(TableBorder.Simple);
         table.AddColumns("link", "mode", "offloads", "page", "requests/s");
         var failed = 0;
+        var missing = new List<string>();
         foreach (var show in LinkShow.All)
         {
             cancel.ThrowIfCancellationRequested();
@@ -34,6 +35,7 @@ internal static class LinksDemonstration
             if (!offer.IsAvailable)
             {
                 Row(show.Line, "not available", "", offer.Reason ?? "", "");
+                missing.Add($"{show.Kind} ({offer.Reason})");
                 continue;
             }
             try
@@ -51,7 +53,8 @@ internal static class LinksDemonstration
         AnsiConsole.Write(table);
         foreach (var kind in LinkKinds.All.Where(static k => k.Name != "auto" && LinkShow.All.All(show => show.Kind != k.Name)))
             Console.WriteLine($"{kind.Form} is not shown here: 'peregrine links {kind.Name}' tells about it.");
-        Console.WriteLine(failed == 0 ? "Every link that this machine offers has carried the page." : $"{failed} of the links that this machine offers did not carry the page.");
+        var rest = missing.Count == 0 ? "" : $" Not offered, and so not tried: {string.Join("; ", missing)}.";
+        Console.WriteLine((failed == 0 ? "Every link that this machine offers has carried the page." : $"{failed} of the links that this machine offers did not carry the page.") + rest);
         return failed == 0 ? 0 : 1;
 
         void Row(params string[] cells) => table.AddRow([.. cells.Select(Markup.Escape)]);
@@ -78,7 +81,7 @@ internal static class LinksDemonstration
             using var handler = peer is not null ? new SocketsHttpHandler { ConnectCallback = peer.ConnectAsync, UseProxy = false } : KernelHandler(space);
             using var http = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(5) };
             // A link of two processes comes up when both are there, and both addresses are probed for a moment.
-            var text = peer is null ? await CurlAsync(space, patience.Token).ConfigureAwait(false) : await FirstAsync(http, patience.Token).ConfigureAwait(false);
+            var text = peer is null ? await CurlAsync(space, patience.Token).ConfigureAwait(false) : await WebFetch.FirstAsync(http, new Uri(Url("/hello")), patience.Token).ConfigureAwait(false);
             if (!text.StartsWith(Greeting, StringComparison.Ordinal)) throw new IOException("another page came: " + text);
             return (ours.Offloads, peer is null ? "curl over the kernel" : "a second Peregrine", await LoadAsync(http, patience.Token).ConfigureAwait(false));
         }
@@ -100,21 +103,6 @@ internal static class LinksDemonstration
         var errors = process.StandardError.ReadToEndAsync(cancel);
         await process.WaitForExitAsync(cancel).ConfigureAwait(false);
         return process.ExitCode == 0 ? await output.ConfigureAwait(false) : throw new IOException((await errors.ConfigureAwait(false)).Trim());
-    }
-
-    private static async Task<string> FirstAsync(HttpClient http, CancellationToken cancel)
-    {
-        while (true)
-        {
-            try
-            {
-                return await http.GetStringAsync(new Uri(Url("/hello")), cancel).ConfigureAwait(false);
-            }
-            catch (HttpRequestException) when (!cancel.IsCancellationRequested)
-            {
-                await Task.Delay(50, cancel).ConfigureAwait(false);
-            }
-        }
     }
 
     /// <summary>Requests a second of a few clients, each with one connection.</summary>

@@ -20,6 +20,22 @@ internal static class WebFetch
         },
     };
 
+    /// <summary>A page from a server that may not be there yet: a link of two processes comes up when both are, and addresses are probed for a moment.</summary>
+    internal static async Task<string> FirstAsync(HttpClient http, Uri url, CancellationToken cancel)
+    {
+        while (true)
+        {
+            try
+            {
+                return await http.GetStringAsync(url, cancel).ConfigureAwait(false);
+            }
+            catch (HttpRequestException e) when (e.StatusCode is null && !cancel.IsCancellationRequested)
+            {
+                await Task.Delay(50, cancel).ConfigureAwait(false);
+            }
+        }
+    }
+
     internal static async Task<ClientOutcome> GetAsync(SocketsHttpHandler handler, string url, string shown, CancellationToken cancel)
     {
         using var client = new HttpClient(handler, disposeHandler: false) { Timeout = TimeSpan.FromSeconds(8) };

@@ -1,5 +1,6 @@
 // The kind "auto": takes the best of what the other kinds offer, and says which. It opens in the order of rank until one does open.
 using Peregrine.Core.Links;
+using Peregrine.Drivers.Memif;
 
 namespace Peregrine.Drivers;
 
@@ -8,8 +9,8 @@ internal static class AutoKind
     public static LinkKind Auto { get; } = new()
     {
         Name = "auto",
-        Form = "auto[:INTERFACE]",
-        Help = "The best that this machine offers, of an interface where one is named; 'peregrine links' shows the order.",
+        Form = "auto[:INTERFACE|:SOCKET]",
+        Help = "The best that this machine offers, of an interface where one is named ('peregrine links' shows the order); a path or @NAME is a memif socket, whose server is whoever comes first.",
         NameRule = LinkNameRule.Optional,
         Open = static (line, settings) => Open(line, settings),
         Probe = static _ => [],
@@ -23,6 +24,7 @@ internal static class AutoKind
 
     private static ILink Open(LinkSpecification line, LinkSettings settings)
     {
+        if (MemifKind.IsSocket(line.Name)) return OpenMemif(line.Name, settings);
         var offers = settings.NetworkNamespace is { } name ? ProbeIn(name) : LinkKinds.Probe();
         var tried = new List<string>();
         foreach (var offer in Order(offers, line.Name))
@@ -40,6 +42,14 @@ internal static class AutoKind
         }
         throw tried.Count > 0 ? new IOException($"'{line}' found no link that opens: {string.Join("; ", tried)}")
             : line.Error($"there is nothing to take on '{line.Name}': {Reasons(offers, line.Name)}");
+    }
+
+    private static ILink OpenMemif(string socket, LinkSettings settings)
+    {
+        var offer = MemifKind.OfferOn(socket);
+        var link = LinkFactory.Open(offer.Line, settings);
+        settings.Chosen?.Invoke(offer);
+        return link;
     }
 
     private static IReadOnlyList<LinkOffer> ProbeIn(string name)

@@ -86,6 +86,10 @@ public sealed class LinkSpecification
     /// <inheritdoc/>
     public override string ToString() => Source;
 
+    /// <summary>A name or value as it stands in a line: in quotes where it must.</summary>
+    internal static string Quote(string part) =>
+        part.AsSpan().IndexOfAny(',', '\'') < 0 ? part : $"'{part.Replace("'", "''", StringComparison.Ordinal)}'";
+
     internal static bool TryFlag(string value, out bool on)
     {
         on = value is "on" or "true" or "yes" or "1" or "";

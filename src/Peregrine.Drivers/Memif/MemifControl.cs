@@ -84,20 +84,23 @@ internal sealed class MemifControl : IDisposable
         }
     }
 
-    private static bool IsAbandoned(string path)
+    /// <summary>Whether somebody listens on a socket, who sees us come and go.</summary>
+    public static bool HasServer(string path) => !TryReach(path).IsError;
+
+    private static bool IsAbandoned(string path) => TryReach(path).Errno == Errno.ECONNREFUSED;
+
+    private static PosixResult TryReach(string path)
     {
         var socket = UnixSocket.Create(UnixSocket.SequencedPackets).ThrowIfError("cannot make a unix socket").Int32;
         var connected = UnixSocket.Connect(socket, path);
         Posix.Close(socket);
-        return connected.Errno == Errno.ECONNREFUSED;
+        return connected;
     }
 
     // Everything else that may be wrong passes when the server comes; a missing permission does not, and its owner should hear of it at once.
     private static void ProbePermission(string path)
     {
-        var socket = UnixSocket.Create(UnixSocket.SequencedPackets).ThrowIfError("cannot make a unix socket").Int32;
-        var connected = UnixSocket.Connect(socket, path);
-        Posix.Close(socket);
+        var connected = TryReach(path);
         if (connected.Errno is Errno.EACCES or Errno.EPERM)
             throw new UnauthorizedAccessException($"no permission to connect to the memif socket {path}: run as its owner, or have it opened to your group");
         if (connected.Errno == Errno.EPROTOTYPE) throw new IOException($"{path} is a unix socket, but not one of memif (SOCK_SEQPACKET)");

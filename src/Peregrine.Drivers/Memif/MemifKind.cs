@@ -27,8 +27,16 @@ internal static class MemifKind
             LinkOption.Flag("unsealed", "Server: whether memory is taken that the client can cut off; for trusted clients only"),
         ],
         Open = Open,
-        Probe = static _ => [new LinkOffer { Kind = "memif", Line = $"memif:{DefaultSocket},server", Mode = "shared memory, protocol 2.0", QueueCountMax = 64 }],
+        Probe = static _ => [Offer($"memif:{DefaultSocket},server")],
     };
+
+    /// <summary>Whether a name is that of a socket, which no interface can have.</summary>
+    public static bool IsSocket(string name) => name.StartsWith('@') || name.Contains('/');
+
+    /// <summary>A link on a socket: a client where somebody listens there, else the server.</summary>
+    public static LinkOffer OfferOn(string socket) => Offer($"memif:{LinkSpecification.Quote(socket)}{(MemifControl.HasServer(socket) ? "" : ",server")}");
+
+    private static LinkOffer Offer(string line) => new() { Kind = "memif", Line = line, Mode = "shared memory, protocol 2.0", QueueCountMax = 64 };
 
     private static MemifLink Open(LinkSpecification line, LinkSettings settings)
     {
