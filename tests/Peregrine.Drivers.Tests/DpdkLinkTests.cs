@@ -168,6 +168,29 @@ public sealed class DpdkLinkTests
     }
 
     [Fact]
+    public unsafe void ADeviceThatIsRemovedTakesTheLinkDownAndItsNameMayBeAnothers()
+    {
+        DpdkFixture.SkipUnlessInstalled();
+        var pool = PoolFixture.Pool(1024);
+        var link = DpdkLink.Open("net_ring_removed0");
+        var queue = link.OpenQueue(0, pool);
+        Assert.Equal(2, queue.Transmit([PoolFixture.Make(pool, PoolFixture.Pattern(100)), PoolFixture.Make(pool, PoolFixture.Pattern(100))]));
+        // What rte_dev_remove does for whoever unplugs a device of software.
+        fixed (byte* bus = "vdev\0"u8, name = "net_ring_removed0\0"u8) Assert.Equal(0, link.Port.Eal.Library.HotplugRemove(bus, name));
+        Assert.False(link.IsUp);
+        Assert.Equal(0, queue.Receive(new Frame[1]));
+        Assert.Equal(1, queue.Transmit([PoolFixture.Make(pool, PoolFixture.Pattern(100))]));
+        Assert.Equal(1, queue.Counters.SendDroppedError);
+        using var other = new DpdkFixture("net_ring");
+        using var again = DpdkLink.Open("net_ring_removed0");
+        link.Dispose();
+        Assert.Equal(pool.Chunks.Count, pool.Chunks.FreeCount);
+        // It has taken down nothing but itself.
+        using var next = again.OpenQueue(0, pool);
+        Assert.True(again.IsUp && other.Link.IsUp);
+    }
+
+    [Fact]
     public void ANameCanBeOpenedOnceAndAgainAfterItWasClosed()
     {
         DpdkFixture.SkipUnlessInstalled();

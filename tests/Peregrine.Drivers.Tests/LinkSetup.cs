@@ -51,7 +51,16 @@ public abstract class LinkSetup : IDisposable
     public virtual MacAddress PeerAddress => new(0x0200_0000_00FE);
 
     /// <summary>Opens the queue under test.</summary>
-    public void OpenQueue() => Queue = Link.OpenQueue(0, Pool);
+    public void OpenQueue()
+    {
+        Queue = Link.OpenQueue(0, Pool);
+        OnQueueOpened();
+    }
+
+    /// <summary>Brings both ends together, where that takes more than opening a queue.</summary>
+    protected virtual void OnQueueOpened()
+    {
+    }
 
     /// <summary>A frame that nobody but the suite uses, recognizable by number. At least 60 bytes.</summary>
     public byte[] Make(int number, int length, bool toLink)

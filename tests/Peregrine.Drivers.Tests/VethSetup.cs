@@ -12,7 +12,7 @@ internal class VethSetup : LinkSetup
     private readonly PacketPeer _peer;
     private ILink _link;
 
-    /// <param name="line">The line of the link, in which "near0" is the interface.</param>
+    /// <param name="line">The line of the link, in which "near0" is the interface and "NETNS" its namespace.</param>
     /// <param name="chunkCount">Chunks of the pool.</param>
     /// <param name="chunkSize">Bytes a chunk.</param>
     /// <param name="queueCount">Queues of the interfaces.</param>
@@ -21,8 +21,8 @@ internal class VethSetup : LinkSetup
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "not run: a pair of interfaces needs root");
         Pool = PoolFixture.Pool(chunkCount, chunkSize);
-        _line = line;
         Space = NetworkNamespace.Create();
+        _line = line.Replace("NETNS", Space.Path, StringComparison.Ordinal);
         (_peer, _link) = Space.Run(() =>
         {
             KernelFixture.NoIPv6ByItself();
@@ -32,7 +32,7 @@ internal class VethSetup : LinkSetup
             KernelInterface.SetUp(Far);
             KernelInterface.SetUp(Near);
             KernelFixture.WaitUntilCarrying(Near, Far);
-            return (new PacketPeer(Far), LinkFactory.Open(line));
+            return (new PacketPeer(Far), LinkFactory.Open(_line));
         });
     }
 

@@ -17,8 +17,8 @@ internal sealed record LinkShow(string Kind, string Line, Func<LinkPlaces, strin
         new("tap", $"tap:show0,kernel={DemoWorld.TheirIPv4}/24", static (places, line) => (places.TapSite.Run(() => LinkFactory.Open(line)), null)) { IsTap = true },
         new("tun", $"tun:show1,kernel={DemoWorld.TheirIPv4}/24", static (places, line) => (places.TapSite.Run(() => LinkFactory.Open(line)), null)) { IsTap = true },
         new("memif", "memif:SOCKET,server", static (places, _) => Pair($"memif:{places.Folder}/show.sock,server", $"memif:{places.Folder}/show.sock")),
-        new("dpdk", "dpdk:net_memif0,role=server,socket=SOCKET", static (places, _) => Pair(
-            $"dpdk:net_memif0,role=server,socket-abstract=no,socket={places.Folder}/dpdk.sock", $"memif:{places.Folder}/dpdk.sock")),
+        new("dpdk", "dpdk:net_memif0,role=client,socket=SOCKET", static (places, _) => Pair(
+            $"dpdk:net_memif0,role=client,socket-abstract=no,socket={places.Folder}/dpdk.sock", $"memif:{places.Folder}/dpdk.sock,server")),
         new("memory", "memory", static (_, line) => LinkFactory.Open(line) is MemoryLink end ? (end, end.Peer) : throw new InvalidOperationException("memory is a pair")),
     ];
 

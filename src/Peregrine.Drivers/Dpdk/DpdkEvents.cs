@@ -1,4 +1,5 @@
-// Events of DPDK's interrupt thread: a device that was pulled out. The only native code that calls us, on its own thread and never within a burst.
+// Events of DPDK: a device that was pulled out, on the interrupt thread, or removed, on the thread of whoever did that. The only native code that
+// calls us, and never within a burst.
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -28,7 +29,9 @@ internal static unsafe class DpdkEvents
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     private static int OnEvent(ushort port, int happened, nint argument, nint detail)
     {
-        if (port < s_ports.Length) Volatile.Read(ref s_ports[port])?.OnGone();
+        if (port >= s_ports.Length || Volatile.Read(ref s_ports[port]) is not { } known) return 0;
+        if (happened == DpdkAbi.EventDestroyed) known.OnDestroyed();
+        else known.OnGone();
         return 0;
     }
 }

@@ -19,6 +19,7 @@ internal sealed unsafe class DpdkPort : IDisposable
     private nint _deviceHandle;
     private byte* _hashKey;
     private int _state;
+    private bool _isDestroyed;
     private bool _closed;
 
     private DpdkPort(DpdkEal eal, string device, bool isCard, NetworkNamespace? space) =>
@@ -148,6 +149,13 @@ internal sealed unsafe class DpdkPort : IDisposable
     /// <summary>Says that the device is gone: no burst is called any more.</summary>
     public void OnGone() => Interlocked.CompareExchange(ref _state, Gone, Live);
 
+    /// <summary>Says that DPDK has forgotten the port, whoever asked it to: its number and its name may be another's from now on.</summary>
+    public void OnDestroyed()
+    {
+        Volatile.Write(ref _isDestroyed, true);
+        OnGone();
+    }
+
     /// <summary>Stops and removes the device. The owners of the queues must have stopped.</summary>
     public void Dispose()
     {
@@ -156,30 +164,32 @@ internal sealed unsafe class DpdkPort : IDisposable
         Run(() =>
         {
             Interlocked.Exchange(ref _state, NotLive);
-            if (_deviceHandle != 0)
-            {
-                DpdkEvents.Forget(this);
-                _dpdk.Stop(Id);
-                foreach (var (address, length) in _mapped)
-                {
-                    _dpdk.UnmapForDevice((void*)_deviceHandle, (void*)address, (ulong)address, length);
-                    _dpdk.UnregisterMemory((void*)address, length);
-                }
-                if (_isCard)
-                {
-                    _dpdk.Close(Id);
-                    _dpdk.RemoveDevice((void*)_deviceHandle);
-                }
-            }
-            // A device of software is closed by its removal; closing it before would let its name be taken while its memory is there.
-            if (!_isCard && _deviceHandle != 0)
-            {
-                fixed (byte* bus = "vdev\0"u8, name = DpdkLibrary.Text(_device)) _dpdk.HotplugRemove(bus, name);
-            }
+            if (_deviceHandle != 0) Remove();
         });
         NativeMemory.Free(_hashKey);
         _hashKey = null;
         _space?.Dispose();
+    }
+
+    private void Remove()
+    {
+        DpdkEvents.Forget(this);
+        var isThere = !Volatile.Read(ref _isDestroyed);
+        if (isThere) _dpdk.Stop(Id);
+        foreach (var (address, length) in _mapped)
+        {
+            if (isThere) _dpdk.UnmapForDevice((void*)_deviceHandle, (void*)address, (ulong)address, length);
+            _dpdk.UnregisterMemory((void*)address, length);
+        }
+        if (!isThere) return;
+        if (_isCard)
+        {
+            _dpdk.Close(Id);
+            _dpdk.RemoveDevice((void*)_deviceHandle);
+            return;
+        }
+        // A device of software is closed by its removal; closing it before would let its name be taken while its memory is there.
+        fixed (byte* bus = "vdev\0"u8, name = DpdkLibrary.Text(_device)) _dpdk.HotplugRemove(bus, name);
     }
 
     private void Make(DpdkOptions options)
