@@ -64,6 +64,7 @@ internal sealed class CoreEngine : SocketEngine
         var mtu = Math.Min(link.Mtu, MtuMax);
         _interface = AddInterface(mtu);
         stack.Ports = link.Ports;
+        if (options.QlogDirectory.Length > 0) stack.Tcp.EventSink = Qlog = new Qlog.QlogSink(options, clock.Now());
         _tables = link.Tables;
         _queue = link.OpenQueue(0, stack.Frames);
         _queue.SetWake(_waiter.Wake);
@@ -79,6 +80,9 @@ internal sealed class CoreEngine : SocketEngine
 
     /// <summary>Where sampled turns' time went; zeros unless the options ask for it.</summary>
     internal TurnSums Profile => _profile?.Sums ?? default;
+
+    /// <summary>Where connections are logged, or null.</summary>
+    internal Qlog.QlogSink? Qlog { get; private init; }
 
     internal LinkQueueCounters LinkCounters => _queue.Counters;
 

@@ -6,6 +6,7 @@ using Peregrine.Core.Ip;
 using Peregrine.Core.Links;
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Udp;
+using Peregrine.Qlog;
 
 namespace Peregrine;
 
@@ -18,6 +19,7 @@ internal sealed class CounterTable
         Add<EngineCounters>("engine", () => engine.Counters);
         Add<LinkWatchCounters>("linkWatch", () => engine.LinkWatch.Counters);
         Add<TurnSums>("profile", () => engine.Profile);
+        Add<QlogCounters>("qlog", () => engine.Qlog?.Counters ?? default);
         Add<LinkQueueCounters>("link", () => engine.LinkCounters);
         Add<IpCounters>("ip", () => engine.Stack.Ip.Counters);
         Add<IcmpCounters>("icmp", () => engine.Stack.Ip.IcmpCounters);

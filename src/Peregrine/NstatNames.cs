@@ -59,12 +59,15 @@ internal static class NstatNames
         [("TcpExt", nameof(TcpExtCounters.InCEPkts))] = "IpExtInCEPkts",
     };
 
+    // Counters of mechanisms that Linux does not count, named in its manner.
+    private static readonly string[] s_ownNames = [nameof(TcpExtCounters.TCPRACKTimerRecovery), nameof(TcpExtCounters.TCPEcnReductions), nameof(TcpExtCounters.TCPLostBytes)];
+
     /// <summary>The counters that have a second name by this table.</summary>
     internal static IEnumerable<(string Group, string Counter)> Known => s_names.Keys;
 
     /// <summary>What nstat calls a counter; null where it has nothing of that meaning.</summary>
     internal static string? Of(string group, string counter) =>
-        s_names.TryGetValue((group, counter), out var name) ? name : group == "TcpExt" ? "TcpExt" + counter : null;
+        s_names.TryGetValue((group, counter), out var name) ? name : group == "TcpExt" && Array.IndexOf(s_ownNames, counter) < 0 ? "TcpExt" + counter : null;
 
     /// <summary>All counters that nstat has, by its names and in their order.</summary>
     internal static SortedDictionary<string, long> Read(CounterTable counters)

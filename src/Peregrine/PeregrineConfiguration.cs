@@ -32,6 +32,9 @@ public static class PeregrineConfiguration
         ["CallbackLimitMs"] = static (o, s) => o with { CallbackLimitMs = Number(s) },
         ["LinkCheckMs"] = static (o, s) => o with { LinkCheckMs = Number(s) },
         ["ProfileEveryTurns"] = static (o, s) => o with { ProfileEveryTurns = Number(s) },
+        ["QlogDirectory"] = static (o, s) => o with { QlogDirectory = Text(s) },
+        ["QlogBytesMax"] = static (o, s) => o with { QlogBytesMax = Number(s) },
+        ["QlogFileCountMax"] = static (o, s) => o with { QlogFileCountMax = Number(s) },
         ["ControlSocket"] = static (o, s) => o with { ControlSocket = Text(s) },
         ["Hosts"] = static (o, s) => o with { Hosts = s.GetChildren().ToDictionary(static h => h.Key, static h => Texts(h), StringComparer.OrdinalIgnoreCase) },
         ["UseSystemResolver"] = static (o, s) => o with { UseSystemResolver = Flag(s) },
@@ -85,6 +88,7 @@ public static class PeregrineConfiguration
         ["CongestionControl"] = static (o, s) => o with { CongestionControl = Text(s) },
         ["Pacing"] = static (o, s) => o with { Pacing = Choice<TcpPacingMode>(s) },
         ["PacingBytesPerSecondMax"] = static (o, s) => o with { PacingBytesPerSecondMax = LongNumber(s) },
+        ["EventLog"] = static (o, s) => o with { EventLog = Flag(s) },
         ["HopLimit"] = static (o, s) => o with { HopLimit = Number(s) },
         ["TrafficClass"] = static (o, s) => o with { TrafficClass = Number(s) },
     };

@@ -99,7 +99,7 @@ public sealed class PeregrineNetwork : Network
         {
             await Completion.ConfigureAwait(false);
         }
-        End();
+        await EndAsync().ConfigureAwait(false);
     }
 
     /// <summary>Stops: listeners and connections are closed gracefully now, and what they had queued still goes out within the grace time.</summary>
@@ -107,7 +107,7 @@ public sealed class PeregrineNetwork : Network
     {
         TryBeginStop(TimeSpan.FromMilliseconds(Options.StopGraceMs), patient: false);
         await ((Task)Completion.ContinueWith(static _ => { }, TaskScheduler.Default)).ConfigureAwait(false);
-        End();
+        await EndAsync().ConfigureAwait(false);
     }
 
     private static CoreEngine CreateEngine(PeregrineOptions options, ILink link, ICorePlatform platform, ILogger logger)
@@ -141,6 +141,7 @@ public sealed class PeregrineNetwork : Network
         try
         {
             if (control is not null) platform.GiveFile(control.Path, user);
+            if (engine.Qlog is { MadeDirectory: { } directory }) platform.GiveFile(directory, user);
             platform.DropPrivileges(user);
         }
         catch
@@ -196,9 +197,10 @@ public sealed class PeregrineNetwork : Network
         }
     }
 
-    private void End()
+    private async Task EndAsync()
     {
         if (Interlocked.Exchange(ref _stopping, 2) == 2) return;
+        if (_engine.Qlog is { } qlog) await qlog.DisposeAsync().ConfigureAwait(false);
         _control?.Dispose();
         _watchdog?.Dispose();
         _metrics.Dispose();

@@ -77,6 +77,18 @@ public sealed record PeregrineOptions
     public int ProfileEveryTurns { get; init; }
 
     /// <summary>
+    /// The folder for logs of connections, a qlog file each, of those whose settings ask for one (<see cref="Core.Tcp.TcpSettings.EventLog"/>); empty for
+    /// none. It is made where it is not; the user that the process becomes must be able to write there. Default empty.
+    /// </summary>
+    public string QlogDirectory { get; init; } = "";
+
+    /// <summary>Bytes of a connection's log at most, 4,096 to 1,073,741,824; what comes after is left out. Default 16 MiB.</summary>
+    public int QlogBytesMax { get; init; } = 16 << 20;
+
+    /// <summary>Logs that are begun at most, 1 to 1,000,000; connections after these have none. Default 1,000.</summary>
+    public int QlogFileCountMax { get; init; } = 1_000;
+
+    /// <summary>
     /// Path of the control socket, "none" for none, or "auto" for NAME.sock in $XDG_RUNTIME_DIR/peregrine, or without that variable in
     /// /run/peregrine. Default "auto".
     /// </summary>
@@ -113,6 +125,8 @@ public sealed record PeregrineOptions
         if (CallbackLimitMs != 0) Range(nameof(CallbackLimitMs), CallbackLimitMs, 1, 60_000);
         Range(nameof(LinkCheckMs), LinkCheckMs, 1, 60_000);
         Range(nameof(ProfileEveryTurns), ProfileEveryTurns, 0, 1_000_000);
+        Range(nameof(QlogBytesMax), QlogBytesMax, 4_096, 1 << 30);
+        Range(nameof(QlogFileCountMax), QlogFileCountMax, 1, 1_000_000);
         if (string.IsNullOrWhiteSpace(ControlSocket))
             throw new ArgumentException("ControlSocket is empty; it must be a path, \"auto\" or \"none\".", nameof(ControlSocket));
         _ = ParseAddresses();

@@ -1,7 +1,9 @@
 // The options that say on which link a network lies and what addresses both sides have: the same words in every command.
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Peregrine.Core;
 using Peregrine.Core.Links;
+using Peregrine.Core.Tcp;
 using Peregrine.Drivers;
 using Peregrine.Wire;
 
@@ -44,13 +46,19 @@ internal sealed class LinkOptions
         DefaultValueFactory = static _ => "",
     };
 
+    internal Option<string> Qlog { get; } = new("--qlog")
+    {
+        Description = "A folder for logs of all TCP connections, a qlog file each; see also 'peregrine stats --get counters' (qlog)",
+        DefaultValueFactory = static _ => "",
+    };
+
     private readonly CaptureOptions _capture = new();
 
     internal Option<bool> Print { get; } = new("--dump") { Description = "Print each frame as it passes" };
 
     internal void AddTo(Command command)
     {
-        foreach (var option in new Option[] { Link, Address, KernelAddress, Gateway, Namespace, User, Print }) command.Options.Add(option);
+        foreach (var option in new Option[] { Link, Address, KernelAddress, Gateway, Namespace, User, Qlog, Print }) command.Options.Add(option);
         _capture.AddTo(command);
     }
 
@@ -111,5 +119,7 @@ internal sealed class LinkOptions
             : parsed.GetValue(Address)!,
         Gateways = parsed.GetValue(Gateway)!,
         User = parsed.GetValue(User)!,
+        QlogDirectory = parsed.GetValue(Qlog)!,
+        Stack = new StackOptions { Tcp = TcpSettings.Default with { EventLog = parsed.GetValue(Qlog)!.Length > 0 } },
     };
 }

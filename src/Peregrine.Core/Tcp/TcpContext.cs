@@ -56,6 +56,9 @@ internal sealed class TcpContext
 
     internal TcpCounters Counters;
 
+    /// <summary>Null unless somebody takes the log of connections.</summary>
+    internal Log.TcpEventLog? Log { get; set; }
+
     internal FramePool Frames => Ip.Frames;
 
     /// <summary>Puts the connection on the list of those that have something to say.</summary>
@@ -107,6 +110,7 @@ internal sealed class TcpContext
         c.Flags |= TcbFlags.Finished;
         c.Flags &= ~(TcbFlags.AckNow | TcbFlags.AckDelayed | TcbFlags.SynPending | TcbFlags.ProbeNow | TcbFlags.KeepaliveNow);
         t.K.Error = checked((ushort)error);
+        Log?.Close(t, error);
         ReleaseSending(t);
         if ((c.Flags & TcbFlags.Orphan) != 0) Free(t);
         else Raise(t, TcpEvents.Closed);

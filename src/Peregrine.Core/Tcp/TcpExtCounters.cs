@@ -23,6 +23,9 @@ public struct TcpExtCounters
     /// <summary>Retransmissions that were lost again (RFC 8985 §6.2).</summary>
     public long TCPLostRetransmit;
 
+    /// <summary>Bytes marked lost, by ACKs or timers; a retransmission that is lost counts again.</summary>
+    public long TCPLostBytes;
+
     /// <summary>ACKs that showed data out of order (RFC 8985 §6.2 step 3).</summary>
     public long TCPSACKReorder;
 

@@ -68,6 +68,7 @@ internal static class TcpHandshake
         c.RcvMss = 536;
         c.Mss = EffectiveMss(c, k, settings);
         x.Recovery.Initialize(ref c, ref k, now);
+        if (settings.EventLog) x.Log?.Open(t, now);
     }
 
     internal static CongestionAlgorithm AlgorithmOf(TcpSettings settings) =>

@@ -20,6 +20,19 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
     /// <summary>One segment for one connection.</summary>
     internal void OnSegment(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
+        if (_x.Log is null) Process(t, ref s, packet, now);
+        else ProcessLogged(_x.Log, t, ref s, packet, now);
+    }
+
+    private void ProcessLogged(Log.TcpEventLog log, TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
+        log.OnReceived(t, s, now);
+        Process(t, ref s, packet, now);
+        log.OnProcessed(t, now);
+    }
+
+    private void Process(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    {
         t.K.SegmentsIn += s.SegmentCount;
         t.K.LastReceived = Deadline.At(now);
         t.K.ProbesSent = 0;

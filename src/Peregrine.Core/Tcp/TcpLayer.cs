@@ -52,6 +52,14 @@ public sealed class TcpLayer
     /// <summary>What loss recovery and congestion control did so far, by Linux's names.</summary>
     public ref TcpExtCounters ExtCounters => ref _x.Recovery.Counters;
 
+    /// <summary>
+    /// Takes the log of connections whose settings ask for one (<see cref="TcpSettings.EventLog"/>), and begins with those that open from now on; null for none.
+    /// </summary>
+    public Log.ITcpEventSink? EventSink
+    {
+        set => _x.Log = value is null ? null : new Log.TcpEventLog(_x, value);
+    }
+
     /// <summary>Connections that have a TCB, finished ones that were not let go included.</summary>
     public int ConnectionCount => _x.Tcbs.Count;
 

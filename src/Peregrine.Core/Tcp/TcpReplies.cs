@@ -29,7 +29,9 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
     {
         ref var c = ref t.C;
         var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = c.Rcv.Nxt, Flags = TcpFlags.Rst | TcpFlags.Ack };
-        if (_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now)) _x.Counters.ResetsSent++;
+        if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now)) return;
+        _x.Counters.ResetsSent++;
+        _x.Log?.OnSent(t, plan, 0, now);
     }
 
     /// <summary>The last ACK of a connection that is about to become a TIME-WAIT record.</summary>
@@ -38,7 +40,9 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
         ref var c = ref t.C;
         var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = c.Rcv.Nxt, Flags = TcpFlags.Ack, Window = TcpWindow.Advertise(ref c) };
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
-        if (_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now)) _x.Counters.AcksSent++;
+        if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now)) return;
+        _x.Counters.AcksSent++;
+        _x.Log?.OnSent(t, plan, 0, now);
     }
 
     /// <summary>An ACK from a TIME-WAIT record (RFC 9293 §3.10.7.4: the FIN again, or something out of place), limited.</summary>

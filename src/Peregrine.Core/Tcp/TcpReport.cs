@@ -71,6 +71,7 @@ internal static class TcpReport
         // RFC 9293 SHLD-21: traffic class and hop limit too: segments read them from the settings.
         if (settings.NoDelay) c.Flags |= TcbFlags.NoDelay;
         else c.Flags &= ~TcbFlags.NoDelay;
+        if (settings.EventLog) x.Log?.Open(t, now);
         var hadKeepalive = (c.Flags & TcbFlags.Keepalive) != 0;
         if (settings.KeepAlive) c.Flags |= TcbFlags.Keepalive;
         else c.Flags &= ~TcbFlags.Keepalive;

@@ -109,6 +109,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
             frame.SegmentSize = c.Mss;
             frame.HeaderLength = (byte)headerLength;
         }
+        _x.Log?.OnSent(t, plan, payloadLength, now);
         t.K.SegmentsOut++;
         _x.Counters.SegmentsSent++;
         var settings = _x.SettingsOf(t);

@@ -168,6 +168,9 @@ public sealed record TcpSettings
     /// <summary>The receive buffer of a new connection is rounded up to whole segments. Default false.</summary>
     public bool WholeSegmentBuffer { get; init; }
 
+    /// <summary>What happens to the connection is told to the stack's log, where there is one (<see cref="TcpLayer.EventSink"/>). Default false.</summary>
+    public bool EventLog { get; init; }
+
     /// <summary>IP_TTL and IPV6_UNICAST_HOPS, 1 to 255. Default 64 (RFC 9293 MUST-49).</summary>
     public int HopLimit { get; init; } = 64;
 

@@ -29,6 +29,13 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
 
     private void OnEntry(TcbRef t, Instant now)
     {
+        _x.Log?.OnTimer(t);
+        FireDue(t, now);
+        _x.Log?.OnProcessed(t, now);
+    }
+
+    private void FireDue(TcbRef t, Instant now)
+    {
         ref var k = ref t.K;
         if ((t.C.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) != 0 || t.C.State == TcpState.Closed) return;
         if (k.DelayedAck.IsDue(now)) OnDelayedAck(t);
@@ -97,6 +104,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         if (!TcpContext.HasOutstanding(c)) return false;
         // RFC 6298 §5.4 to §5.6: the earliest segment again, the time-out doubled, the timer started.
         _x.Counters.RetransmissionTimeouts++;
+        _x.Log?.OnRetransmissionTimeout(t, now);
         _x.Recovery.OnRetransmissionTimeout(ref c, ref k, now);
         if (c.Backoff < byte.MaxValue) c.Backoff++;
         // RFC 9293 MUST-20, SHLD-10: R1, after three in vain IP looks for another way.

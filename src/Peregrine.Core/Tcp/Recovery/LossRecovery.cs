@@ -259,7 +259,9 @@ internal sealed class LossRecovery
         // RFC 8985 §6.3: with RACK, only what has had its time.
         var until = IsRack(c, k) && !expunge ? Rack.LostUntil(c, k, EpisodeOf(r).RackRtt, now) : now;
         BeginTally(k, out var losses);
+        var lostBefore = r.LostBytes;
         _board.MarkAllLost(ref r, expunge, until, ref losses);
+        Counters.TCPLostBytes += r.LostBytes - lostBefore;
         if (losses.IsWanted) Controls.Of(k).OnLost(ref c, ref k, losses, now);
         // RFC 6675 §5.1, RFC 6582 §3.2 step 4: no fast recovery before all this is acknowledged.
         r.RecoveryPoint = c.Snd.Max;

@@ -92,6 +92,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
 
     private void TellLosses(ref Tcb c, ref TcbCold k, in Delivery d)
     {
+        Counters.TCPLostBytes += d.LostBytes;
         if (d.LostBytes > 0 && d.Losses.IsWanted) _recovery.Controls.Of(k).OnLost(ref c, ref k, d.Losses, d.Now);
     }
 
