@@ -25,7 +25,8 @@ internal static class Program
             + "  peregrine dump capture.pcapng     prints frames\n"
             + "  peregrine stats                   prints the counters of a running network\n"
             + "  peregrine connections             prints its connections as 'ss -ti' does\n"
-            + "  peregrine simulate --seeds 1000   runs networks with faults in virtual time, each from a seed")
+            + "  peregrine simulate --seeds 1000   runs networks with faults in virtual time, each from a seed\n"
+            + "  peregrine curves                  measures TCP in the simulator, and compares with docs/curves")
         {
             new HelpOption(), new VersionOption(),
         };
@@ -43,6 +44,7 @@ internal static class Program
         root.Subcommands.Add(StatsCommand.Create());
         root.Subcommands.Add(ConnectionsCommand.Create());
         root.Subcommands.Add(SimulateCommand.Create());
+        root.Subcommands.Add(CurvesCommand.Create());
         var parsed = root.Parse(Iperf3Command.Arrange(args));
         try
         {
