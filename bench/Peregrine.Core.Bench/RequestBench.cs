@@ -35,6 +35,7 @@ internal sealed class RequestBench : IDisposable
     private readonly Frame[] _toServer = new Frame[Burst], _toClient = new Frame[Burst];
     private readonly byte[] _request, _answer;
     private readonly byte[] _received = new byte[4_096];
+    private readonly TurnTimes _turns = new();
     private Instant _now = new(1_000_000_000);
     private int _next;
 
@@ -55,7 +56,7 @@ internal sealed class RequestBench : IDisposable
     /// <summary>Runs the cases that are asked for by their number of connections and prints a line each.</summary>
     public static void Run(int[] connections)
     {
-        Console.WriteLine($"nanoseconds a request and its answer, the server's turns only, bursts of {Burst}; best and median of {Measure.Rounds} rounds");
+        Console.WriteLine($"nanoseconds a request and its answer, the server's turns only, bursts of {Burst}; a tenth and half of the turns were as fast, the best of {Measure.Rounds} rounds; parts: a tenth");
         foreach (var count in connections)
         {
             foreach (var (request, answer) in new[] { (1, 1), (40, 100) })
@@ -82,16 +83,15 @@ internal sealed class RequestBench : IDisposable
         Round(requests);
         var served = _server.Stack.Tcp.Counters.SegmentsSent;
         var times = new double[Measure.Rounds];
-        (_server.Input, _server.Application, _server.Output) = (0, 0, 0);
+        foreach (var part in (TurnTimes[])[_turns, _server.Input, _server.Application, _server.Output]) part.Clear((requests / Burst + 1) * times.Length);
         var before = GC.GetAllocatedBytesForCurrentThread();
         for (var i = 0; i < times.Length; i++) times[i] = Stopwatch.GetElapsedTime(0, Round(requests)).TotalNanoseconds / requests;
         var allocated = (GC.GetAllocatedBytesForCurrentThread() - before) / (double)(requests * times.Length);
         // Every request was answered, and by one segment: nothing else was measured.
         if (_server.Stack.Tcp.Counters.SegmentsSent - served < requests * (long)times.Length) throw new InvalidOperationException("requests were not answered");
         Array.Sort(times);
-        Console.WriteLine($"  {_case.Connections,9:N0} connections, {_case.RequestBytes,3} B in, {_case.AnswerBytes,3} B out, {_case.Style,-8} {times[0],7:F1} {times[Measure.Rounds / 2],7:F1}   {allocated:F2} B allocated; "
-            + $"means: input {Part(_server.Input):F0}, events and application {Part(_server.Application):F0}, output {Part(_server.Output):F0}");
-        double Part(long ticks) => Stopwatch.GetElapsedTime(0, ticks).TotalNanoseconds / (requests * (double)times.Length);
+        Console.WriteLine($"  {_case.Connections,9:N0} connections, {_case.RequestBytes,3} B in, {_case.AnswerBytes,3} B out, {_case.Style,-8} {_turns.At(0.1) / Burst:F0} {_turns.At(0.5) / Burst:F0}, {times[0]:F0}; "
+            + $"input {_server.Input.At(0.1) / Burst:F0}, events and application {_server.Application.At(0.1) / Burst:F0}, output {_server.Output.At(0.1) / Burst:F0}; {allocated:F2} B allocated");
     }
 
     private static NetworkStack Stack(int connections, ulong seed)
@@ -176,11 +176,13 @@ internal sealed class RequestBench : IDisposable
             var count = Move(_client, _clientInterface, _server.Stack, _toServer);
             var start = Stopwatch.GetTimestamp();
             var pending = _server.Turn(_serverInterface, _toServer.AsSpan(0, count), _now);
-            ticks += Stopwatch.GetTimestamp() - start;
+            var turn = Stopwatch.GetTimestamp() - start;
             count = Copy(_server.Stack, pending, _client, _toClient);
             start = Stopwatch.GetTimestamp();
             _server.Sent(_serverInterface, pending);
-            ticks += Stopwatch.GetTimestamp() - start;
+            turn += Stopwatch.GetTimestamp() - start;
+            _turns.Add(turn);
+            ticks += turn;
             _client.OnBurst(_clientInterface, _toClient.AsSpan(0, count), _now);
             TakeAnswers();
         }
@@ -246,12 +248,12 @@ internal sealed class BenchEngine(NetworkStack stack) : SocketEngine(stack)
 
     public override void OnUnhandled(Exception exception, object callback) => throw exception;
 
-    /// <summary>Ticks of input, of events with the application's part, and of output.</summary>
-    internal long Input { get; set; }
+    internal TurnTimes Input { get; } = new();
 
-    internal long Application { get; set; }
+    /// <summary>Events, and what the application does about them.</summary>
+    internal TurnTimes Application { get; } = new();
 
-    internal long Output { get; set; }
+    internal TurnTimes Output { get; } = new();
 
     internal Span<Frame> Turn(int index, Span<Frame> burst, Instant now)
     {
@@ -263,9 +265,9 @@ internal sealed class BenchEngine(NetworkStack stack) : SocketEngine(stack)
         Dispatch(now);
         var told = Stopwatch.GetTimestamp();
         Stack.Poll(now);
-        Output += Stopwatch.GetTimestamp() - told;
-        Application += told - taken;
-        Input += taken - begun;
+        Output.Add(Stopwatch.GetTimestamp() - told);
+        Application.Add(told - taken);
+        Input.Add(taken - begun);
         return Stack.PendingOutput(index);
     }
 
