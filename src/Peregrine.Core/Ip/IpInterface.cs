@@ -14,15 +14,17 @@ internal sealed class IpInterface
 {
     private readonly Frame[] _burst;
     private readonly int _reserve;
+    private MacAddress _mac;
+    private Duration _baseReachableTime = Duration.FromSeconds(30);
+    private Duration _reachableTime;
+    private Instant _reachableTimeUntil;
 
     public IpInterface(int index, InterfaceOptions options, IpOptions bounds)
     {
         (Index, Options) = (index, options);
         (Mtu, Mac) = (options.Mtu, options.MacAddress);
+        (IsEthernet, IsLoopback, Offloads) = (options.Medium == LinkMedium.Ethernet, options.IsLoopback, options.Offloads);
         HopLimit = bounds.DefaultHopLimit;
-        Span<byte> mac = stackalloc byte[6];
-        options.MacAddress.WriteTo(mac);
-        (MacHead, MacTail) = (MemoryMarshal.Read<uint>(mac), MemoryMarshal.Read<ushort>(mac[4..]));
         _burst = new Frame[bounds.OutputBurstMax];
         _reserve = bounds.OutputReserve;
     }
@@ -34,18 +36,28 @@ internal sealed class IpInterface
     public string Name => Options.Name;
 
     /// <summary>Our address; the device may have been replaced by one with another address.</summary>
-    public MacAddress Mac { get; set; }
+    public MacAddress Mac
+    {
+        get => _mac;
+        set
+        {
+            _mac = value;
+            Span<byte> bytes = stackalloc byte[6];
+            value.WriteTo(bytes);
+            (MacHead, MacTail) = (MemoryMarshal.Read<uint>(bytes), MemoryMarshal.Read<ushort>(bytes[4..]));
+        }
+    }
 
     /// <summary>The address as it lies in a frame, in two words.</summary>
-    public uint MacHead { get; }
+    public uint MacHead { get; private set; }
 
-    public ushort MacTail { get; }
+    public ushort MacTail { get; private set; }
 
-    public bool IsEthernet => Options.Medium == LinkMedium.Ethernet;
+    public bool IsEthernet { get; }
 
-    public bool IsLoopback => Options.IsLoopback;
+    public bool IsLoopback { get; }
 
-    public LinkOffloads Offloads => Options.Offloads;
+    public LinkOffloads Offloads { get; }
 
     /// <summary>Largest IPv4 packet in bytes.</summary>
     public int Mtu { get; set; }
@@ -63,13 +75,32 @@ internal sealed class IpInterface
     public byte HopLimit { get; set; }
 
     /// <summary>RFC 4861 §6.3.2 BaseReachableTime.</summary>
-    public Duration BaseReachableTime { get; set; } = Duration.FromSeconds(30);
+    public Duration BaseReachableTime
+    {
+        get => _baseReachableTime;
+        set
+        {
+            // RFC 4861 §6.3.4: another value has ReachableTime drawn again.
+            if (value != _baseReachableTime) _reachableTimeUntil = default;
+            _baseReachableTime = value;
+        }
+    }
 
     /// <summary>RFC 4861 §6.3.2 RetransTimer: between solicitations.</summary>
     public Duration RetransTimer { get; set; } = Duration.FromSeconds(1);
 
     /// <summary>Router solicitations that may still be sent.</summary>
     public int RouterSolicitationsLeft { get; set; }
+
+    /// <summary>RFC 4861 §6.3.2 ReachableTime: uniformly from half to one and a half of the base time, drawn anew "at least every few hours".</summary>
+    public Duration ReachableTime(StackRandom random, Instant now)
+    {
+        if (now < _reachableTimeUntil) return _reachableTime;
+        uint baseMs = (uint)_baseReachableTime.Milliseconds;
+        _reachableTime = Duration.FromMilliseconds((baseMs / 2) + random.Next(baseMs + 1));
+        _reachableTimeUntil = now + Duration.FromSeconds(2 * 3_600);
+        return _reachableTime;
+    }
 
     /// <summary>Frames that wait.</summary>
     public int BurstCount { get; private set; }
@@ -92,6 +123,14 @@ internal sealed class IpInterface
         if (BurstCount >= (urgent ? _burst.Length : _burst.Length - _reserve)) return false;
         _burst[BurstCount++] = frame;
         return true;
+    }
+
+    /// <summary>A new frame at the end of the burst, to be filled in its place: without a wide copy right behind narrow stores. There must be room.</summary>
+    public ref Frame Append()
+    {
+        ref Frame frame = ref _burst[BurstCount++];
+        frame = default;
+        return ref frame;
     }
 
     /// <summary>Forgets the first <paramref name="count"/> frames, which somebody else owns now.</summary>

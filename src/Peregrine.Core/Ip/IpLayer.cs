@@ -468,12 +468,8 @@ public sealed class IpLayer
         Groups.OnDeviceReplaced(_interfaces[interfaceIndex], now);
     }
 
-    /// <summary>RFC 4861 §6.3.4: uniformly from half to one and a half of the base time.</summary>
-    internal Duration ReachableTime(int interfaceIndex)
-    {
-        uint baseMs = (uint)_interfaces[interfaceIndex].BaseReachableTime.Milliseconds;
-        return Duration.FromMilliseconds((baseMs / 2) + Generator.Next(baseMs + 1));
-    }
+    /// <summary>How long from now a neighbour on the interface counts as reachable.</summary>
+    internal Duration ReachableTime(int interfaceIndex, Instant now) => _interfaces[interfaceIndex].ReachableTime(Generator, now);
 
     /// <summary>Makes every flow find its path again.</summary>
     internal void Invalidate()

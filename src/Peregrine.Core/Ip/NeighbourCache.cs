@@ -114,7 +114,7 @@ internal sealed class NeighbourCache
     public void Send(int place, ref Frame frame, Instant now)
     {
         ref Neighbour entry = ref _entries[place];
-        if ((entry.State == NeighbourState.Reachable && entry.ReachableUntil > now) || entry.State == NeighbourState.Permanent)
+        if (IsReachable(entry, now))
             _ip.Link.Send(entry.InterfaceIndex, ref frame, entry.Mac, entry.Address.IsIPv4 ? EtherType.IPv4 : EtherType.IPv6);
         else
             SendUnsure(place, ref frame, now);
@@ -149,13 +149,26 @@ internal sealed class NeighbourCache
         _ip.Link.Send(entry.InterfaceIndex, ref frame, entry.Mac, entry.Address.IsIPv4 ? EtherType.IPv4 : EtherType.IPv6);
     }
 
+    /// <summary>The address of a neighbour to whom a packet goes without further ado.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool TryGetReachable(uint handle, Instant now, out MacAddress mac)
+    {
+        mac = default;
+        if (!TryGet(handle, out int place) || !IsReachable(_entries[place], now)) return false;
+        mac = _entries[place].Mac;
+        return true;
+    }
+
+    private static bool IsReachable(in Neighbour entry, Instant now) =>
+        (entry.State == NeighbourState.Reachable && entry.ReachableUntil > now) || entry.State == NeighbourState.Permanent;
+
     /// <summary>RFC 4861 §7.3.1: an upper layer saw forward progress through this neighbour.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Confirm(uint handle, Instant now)
     {
         if (!TryGet(handle, out int place)) return;
         ref Neighbour entry = ref _entries[place];
-        if (entry.State == NeighbourState.Reachable) entry.ReachableUntil = now + _ip.ReachableTime(entry.InterfaceIndex);
+        if (entry.State == NeighbourState.Reachable) entry.ReachableUntil = now + _ip.ReachableTime(entry.InterfaceIndex, now);
         else if (entry.State is NeighbourState.Stale or NeighbourState.Delay or NeighbourState.Probe) SetReachable(place, now);
     }
 
@@ -326,7 +339,7 @@ internal sealed class NeighbourCache
         entry.State = NeighbourState.Reachable;
         entry.WasReachable = true;
         entry.Used = now;
-        entry.ReachableUntil = now + _ip.ReachableTime(entry.InterfaceIndex);
+        entry.ReachableUntil = now + _ip.ReachableTime(entry.InterfaceIndex, now);
         _timers.Cancel(place);
         _ip.OnGatewayAnswers(entry.Address, entry.InterfaceIndex, true);
     }

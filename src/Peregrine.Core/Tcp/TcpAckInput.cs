@@ -15,14 +15,15 @@ internal sealed class TcpAckInput(TcpContext context)
         ref var c = ref t.C;
         var una = c.Snd.Una;
         var priorWindow = c.Snd.Wnd;
-        UpdateWindow(ref c, s);
+        // RFC 7323 §2.2: the window of a SYN is never scaled. RFC 9293 MUST-1: unsigned.
+        UpdateWindow(ref c, s.Seq, s.Ack, s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale);
         if (s.Ack.IsBefore(una)) return;
         var outstanding = TcpContext.HasOutstanding(c);
         // RFC 5681 §2: a duplicate ACK has no data, no SYN or FIN, the same ACK and the same window, and something is outstanding.
         var isDuplicate = outstanding && s.Ack == una && s.Length == 0 && c.Snd.Wnd == priorWindow;
         var wait = Duration.Zero;
         var isNews = s.Ack.IsAfter(una) || isDuplicate || s.Options.SackBlockCount > 0;
-        if (isNews)
+        if (isNews && !(s.Ack == c.Snd.Max && s.Options.SackBlockCount == 0 && _x.Recovery.TryTakeLoneAck(ref c, ref t.K, now)))
         {
             _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now, out var sample);
             wait = sample.ReorderingWait;
@@ -55,16 +56,29 @@ internal sealed class TcpAckInput(TcpContext context)
         _x.Raise(t, TcpEvents.SendDrained);
     }
 
-    // RFC 9293 §3.10.7.4: SND.WND follows the newest segment, by SND.WL1 and SND.WL2.
-    private static void UpdateWindow(ref Tcb c, in SegmentArrival s)
+    /// <summary>The same of a segment that was predicted: all that it acknowledges is off the scoreboard already, and nothing is in flight if that is anything.</summary>
+    /// <param name="t">The connection; Snd.Una is SEG.ACK.</param>
+    /// <param name="seq">SEG.SEQ.</param>
+    /// <param name="una">What Snd.Una was.</param>
+    /// <param name="rawWindow">The window field.</param>
+    /// <param name="now">The time.</param>
+    internal void OnPredicted(TcbRef t, SeqNumber seq, SeqNumber una, ushort rawWindow, Instant now)
     {
-        if (s.Ack.IsBefore(c.Snd.Una)) return;
-        if (!c.Snd.Wl1.IsBefore(s.Seq) && (c.Snd.Wl1 != s.Seq || c.Snd.Wl2.IsAfter(s.Ack))) return;
-        // RFC 7323 §2.2: the window of a SYN is never scaled. RFC 9293 MUST-1: unsigned.
-        var window = s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale;
+        ref var c = ref t.C;
+        UpdateWindow(ref c, seq, c.Snd.Una, (uint)rawWindow << c.SndScale);
+        if (c.Snd.Una != una) OnProgress(t, una, now);
+        if (WantsOutput(t)) _x.MarkReady(t);
+        _x.Counters.SegmentsAccepted++;
+    }
+
+    // RFC 9293 §3.10.7.4: SND.WND follows the newest segment, by SND.WL1 and SND.WL2.
+    private static void UpdateWindow(ref Tcb c, SeqNumber seq, SeqNumber ack, uint window)
+    {
+        if (ack.IsBefore(c.Snd.Una)) return;
+        if (!c.Snd.Wl1.IsBefore(seq) && (c.Snd.Wl1 != seq || c.Snd.Wl2.IsAfter(ack))) return;
         c.Snd.Wnd = window;
-        c.Snd.Wl1 = s.Seq;
-        c.Snd.Wl2 = s.Ack;
+        c.Snd.Wl1 = seq;
+        c.Snd.Wl2 = ack;
         if (window > c.Snd.WndMax) c.Snd.WndMax = window;
     }
 

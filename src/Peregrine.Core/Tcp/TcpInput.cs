@@ -2,6 +2,7 @@
 // or having dropped the segment for a counted reason. LISTEN and a passive SYN-RECEIVED are in TcpPassiveOpen, TIME-WAIT in
 // TcpTimeWaitInput. Nothing is sent from here: what has to be said is marked, and TcpOutput says it.
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Time;
@@ -16,6 +17,10 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
     private readonly FastOpenClient _fastOpen = fastOpen;
     private readonly TcpAckInput _acks = new(context);
     private readonly TcpTextInput _text = new(context);
+
+    internal TcpAckInput Acks => _acks;
+
+    internal TcpTextInput Text => _text;
 
     /// <summary>One segment for one connection.</summary>
     internal void OnSegment(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
@@ -33,9 +38,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
 
     private void Process(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
-        t.K.SegmentsIn += s.SegmentCount;
-        t.K.LastReceived = Deadline.At(now);
-        t.K.ProbesSent = 0;
+        NoteArrival(t, s.SegmentCount, now);
         if (t.C.State == TcpState.SynSent)
         {
             OnSynSent(t, ref s, packet, now);
@@ -74,8 +77,17 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         return true;
     }
 
+    /// <summary>The peer is there.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void NoteArrival(TcbRef t, int segmentCount, Instant now)
+    {
+        t.K.SegmentsIn += (uint)segmentCount;
+        t.K.LastReceived = Deadline.At(now);
+        t.K.ProbesSent = 0;
+    }
+
     /// <summary>After the steps: what is owed goes on the ready list, and a delayed ACK gets its deadline.</summary>
-    private void Settle(TcbRef t, Instant now)
+    internal void Settle(TcbRef t, Instant now)
     {
         ref var c = ref t.C;
         if ((c.Flags & TcbFlags.Finished) != 0) return;
@@ -144,13 +156,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
                 return false;
             }
         }
-        // RFC 7323 §5.3 R3: TS.Recent follows segments that start at or before the last ACK sent.
-        if ((c.Flags & TcbFlags.Timestamps) != 0 && s.Options.HasTimestamps && !s.IsRst && s.Seq.IsBeforeOrEqual(c.LastAckSent)
-            && (int)(s.Options.TsVal - c.TsRecent) >= 0)
-        {
-            c.TsRecent = s.Options.TsVal;
-            c.TsRecentAge = (uint)(now.Nanoseconds >> 30);
-        }
+        if ((c.Flags & TcbFlags.Timestamps) != 0 && s.Options.HasTimestamps && !s.IsRst) NoteTimestamp(ref c, s.Seq, s.Options.TsVal, now);
         if (s.Seq.IsBefore(c.Rcv.Nxt) && !s.IsRst)
         {
             var old = (uint)(c.Rcv.Nxt - s.Seq);
@@ -166,6 +172,15 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
     private static bool IsBehindProbe(in Tcb c, in SegmentArrival s) =>
         s.Length == 0 && (s.Flags & (TcpFlags.Syn | TcpFlags.Rst | TcpFlags.Ack)) == TcpFlags.Ack && s.Seq + 1 == c.Rcv.Nxt
         && c.State >= TcpState.Established && s.Ack.IsAfter(c.Snd.Una);
+
+    /// <summary>RFC 7323 §5.3 R3: TS.Recent follows segments that start at or before the last ACK sent.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void NoteTimestamp(ref Tcb c, SeqNumber seq, uint tsVal, Instant now)
+    {
+        if (seq.IsAfter(c.LastAckSent) || (int)(tsVal - c.TsRecent) < 0) return;
+        c.TsRecent = tsVal;
+        c.TsRecentAge = (uint)(now.Nanoseconds >> 30);
+    }
 
     // A window of 64 KiB and more cannot be told without scaling; some systems take what their buffer has room for all the same.
     private bool IsInBuffer(TcbRef t, in SegmentArrival s) =>

@@ -16,6 +16,7 @@ namespace Peregrine.Core.Tcp;
 public sealed class TcpLayer
 {
     private readonly TcpContext _x;
+    private readonly TcpSegmentWriter _writer;
     private readonly TcpReplies _replies;
     private readonly TcpTimers _timers;
     private readonly TcpOutput _output;
@@ -31,15 +32,15 @@ public sealed class TcpLayer
     internal TcpLayer(TcpContext context, in StackSecrets secrets)
     {
         _x = context;
-        var writer = new TcpSegmentWriter(context);
+        _writer = new TcpSegmentWriter(context);
         var keys = new TcpDemuxKeys(context.Tcbs, context.TimeWaits, context.SynBacklog);
-        _replies = new TcpReplies(context, writer);
+        _replies = new TcpReplies(context, _writer);
         _fastOpenClient = new FastOpenClient(context, new FastOpenCache(context.Options.FastOpenCacheCountMax, new AddressHash(secrets.DemuxKey)));
         _fastOpenServer = new FastOpenServer(context, new FastOpenKeys(secrets.FastOpenKey));
         _timers = new TcpTimers(context, _replies, _fastOpenClient);
-        _output = new TcpOutput(context, writer, _timers, _fastOpenClient, _fastOpenServer);
+        _output = new TcpOutput(context, _writer, _timers, _fastOpenClient, _fastOpenServer);
         _input = new TcpInput(context, _replies, _fastOpenClient);
-        _passive = new TcpPassiveOpen(context, _replies, writer, _input, new SynCookies(secrets), _fastOpenServer);
+        _passive = new TcpPassiveOpen(context, _replies, _writer, _input, new SynCookies(secrets), _fastOpenServer);
         _timeWaits = new TcpTimeWaitInput(context, _replies, _passive);
         _icmp = new TcpIcmpInput(context, keys);
         _active = new TcpActiveOpen(context, keys, secrets, _fastOpenClient);
@@ -86,6 +87,12 @@ public sealed class TcpLayer
         Instant.Min(_x.Wheel.NextDeadline(now), Instant.Min(_x.SynBacklog.NextDeadline(now), _x.TimeWaits.NextDeadline(now)));
 
     internal TcpReceiver Receiver => _receiver;
+
+    /// <summary>Whether anything takes a short way. Tests turn it off to see that the long ones do the same.</summary>
+    internal bool UsesShortWays
+    {
+        set => _receiver.UsesPrediction = _x.Recovery.UsesLoneAck = _output.UsesShortWay = _writer.UsesShortWay = value;
+    }
 
     /// <summary>Who is told of listeners' ports, or null.</summary>
     internal IPortKeeper? Ports { get; set; }

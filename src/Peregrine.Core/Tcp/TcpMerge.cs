@@ -26,14 +26,11 @@ internal sealed unsafe class TcpMerge
     private const int HeaderWithTimestamps = TcpHeader.Length + TcpOptions.TimestampsLength;
 
     private readonly TcpContext _x;
-    private readonly TcpReceiver _receiver;
     private readonly uint[] _lastChunks;
 
     /// <param name="context">The layer's common things.</param>
-    /// <param name="receiver">Who verifies checksums.</param>
     /// <param name="burstCountMax">Packets of a burst.</param>
-    internal TcpMerge(TcpContext context, TcpReceiver receiver, int burstCountMax) =>
-        (_x, _receiver, _lastChunks) = (context, receiver, new uint[burstCountMax]);
+    internal TcpMerge(TcpContext context, int burstCountMax) => (_x, _lastChunks) = (context, new uint[burstCountMax]);
 
     /// <summary>Makes a packet a part of the one that it continues; false when it stays by itself.</summary>
     /// <param name="burst">The burst so far.</param>
@@ -100,7 +97,7 @@ internal sealed unsafe class TcpMerge
     private bool IsGood(ref ReceivedPacket packet)
     {
         if (packet.ChecksumGood) return true;
-        return packet.ChecksumGood = _receiver.IsChecksumGood(packet);
+        return packet.ChecksumGood = TcpReceiver.IsChecksumGood(_x.Frames, packet);
     }
 
     private void Append(ref ReceivedPacket head, ref uint lastChunk, in ReceivedPacket tail, int headerLength, int size)

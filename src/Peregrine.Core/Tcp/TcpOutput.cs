@@ -18,6 +18,9 @@ internal sealed class TcpOutput(
     private readonly FastOpenClient _fastOpenClient = fastOpenClient;
     private readonly FastOpenServer _fastOpenServer = fastOpenServer;
 
+    /// <summary>Whether answers take the short way. Tests turn it off to see that both ways do the same.</summary>
+    internal bool UsesShortWay { get; set; } = true;
+
     /// <summary>Lets ready connections speak until the output has no more room; false when some still have something to say.</summary>
     internal bool Poll(Instant now)
     {
@@ -38,6 +41,7 @@ internal sealed class TcpOutput(
     {
         ref var c = ref t.C;
         if (!_x.Ip.IsCurrent(c.Path) && !TryResolve(t, now)) return true;
+        if (UsesShortWay && TcpAnswer.Is(_x, t, now, out var answer)) return SendAnswer(t, answer, now);
         if ((c.Flags & TcbFlags.SynPending) != 0 && !SendSyn(t, now)) return false;
         if (c.State is TcpState.SynSent or TcpState.Closed) return true;
         // RFC 7413 §4.2.2: who was opened by a SYN's data may answer before the handshake is complete.
@@ -53,6 +57,22 @@ internal sealed class TcpOutput(
         if ((c.Flags & (TcbFlags.ProbeNow | TcbFlags.KeepaliveNow)) != 0 && !SendProbes(t, now)) return false;
         if ((c.Flags & TcbFlags.AckNow) != 0 && !SendAck(t, now)) return false;
         ArmTimers(t, now);
+        return true;
+    }
+
+    private bool SendAnswer(TcbRef t, uint length, Instant now)
+    {
+        ref var c = ref t.C;
+        var seq = c.Snd.Nxt;
+        Plan(t, seq, TcpFlags.Ack | TcpFlags.Psh, now, out var plan);
+        if (!_writer.TrySend(t, plan, 0, (int)length, now))
+        {
+            _x.Counters.OutputNoFrame++;
+            return false;
+        }
+        _x.Recovery.OnTransmit(ref c, ref t.K, seq, length, isRetransmission: false, now);
+        OnSent(t, seq, length, length, fin: false, isRetransmission: false, now);
+        _x.Recovery.OnAppLimited(ref c, ref t.K);
         return true;
     }
 

@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
+using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
@@ -18,13 +19,18 @@ internal sealed unsafe class TcpReceiver
     private readonly TcpTimeWaitInput _timeWaits;
     private readonly TcpReplies _replies;
     private Prefetcher _prefetcher;
+    private readonly TcpHeaderPrediction _prediction;
     private TcpDemuxKeys _keys;
 
     internal TcpReceiver(
         TcpContext context, TcpDemuxKeys keys, TcpInput input, TcpPassiveOpen passive, TcpTimeWaitInput timeWaits, TcpReplies replies)
     {
         (_x, _keys, _input, _passive, _timeWaits, _replies) = (context, keys, input, passive, timeWaits, replies);
+        _prediction = new TcpHeaderPrediction(context, input);
     }
+
+    /// <summary>Whether expected segments take the short way. Tests turn it off to see that both ways do the same.</summary>
+    internal bool UsesPrediction { get; set; } = true;
 
     /// <summary>First stage: the hash of the packet's tuple; the demux slot starts to load.</summary>
     internal ulong Hash(in ReceivedPacket packet)
@@ -37,18 +43,21 @@ internal sealed unsafe class TcpReceiver
         return hash;
     }
 
-    /// <summary>Second stage: the TCB that is probably meant starts to load.</summary>
-    /// <returns>Its index for the third stage, or <see cref="TcbTable.None"/>.</returns>
-    internal uint Prefetch(ulong hash)
+    /// <summary>Second stage: the TCB that is probably meant, or <see cref="TcbTable.None"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal uint Candidate(ulong hash) =>
+        _x.Demux.TryFindCandidate(hash, out var kind, out var index) && kind == DemuxKind.Tcb ? index : TcbTable.None;
+
+    /// <summary>Third stage: that TCB starts to load.</summary>
+    internal void Prefetch(uint index)
     {
-        if (!_x.Demux.TryFindCandidate(hash, out var kind, out var index) || kind != DemuxKind.Tcb) return TcbTable.None;
+        if (index == TcbTable.None) return;
         byte* hot = (byte*)_x.Tcbs.HotAddress(index), cold = (byte*)_x.Tcbs.ColdAddress(index);
         for (var line = 0; line < sizeof(Tcb); line += 64) _prefetcher.Touch(hot + line);
         for (var line = 0; line < sizeof(TcbCold); line += 64) _prefetcher.Touch(cold + line);
-        return index;
     }
 
-    /// <summary>Third stage: what the TCB points to and this segment probably needs: the oldest record in flight, the block it lies in, the timer.</summary>
+    /// <summary>Fourth stage: what the TCB points to and this segment probably needs: the oldest record in flight, the block it lies in, the timer.</summary>
     internal void PrefetchReferred(uint index)
     {
         if (index == TcbTable.None) return;
@@ -60,8 +69,9 @@ internal sealed unsafe class TcpReceiver
     }
 
     /// <summary>Last stage: the segment. The caller keeps the frame.</summary>
-    internal void OnPacket(in ReceivedPacket packet, ulong hash, Instant now)
+    internal void OnPacket(in ReceivedPacket packet, ulong hash, uint candidate, Instant now)
     {
+        if (UsesPrediction && _prediction.TryTake(packet, candidate, now)) return;
         if (!TryParse(packet, out var s)) return;
         if (!_x.Demux.TryFind(hash, packet.Destination, s.LocalPort, packet.Source, s.RemotePort, ref _keys, out var kind, out var index))
         {
@@ -99,7 +109,7 @@ internal sealed unsafe class TcpReceiver
             return false;
         }
         // RFC 9293 MUST-3: unless the link has verified it, or it never left this machine.
-        if (!packet.ChecksumGood && !IsChecksumGood(packet))
+        if (!packet.ChecksumGood && !IsChecksumGood(_x.Frames, packet))
         {
             _x.Counters.DroppedChecksum++;
             return false;
@@ -128,15 +138,15 @@ internal sealed unsafe class TcpReceiver
     }
 
     /// <summary>Whether the checksum over pseudo-header, header and payload is right.</summary>
-    internal bool IsChecksumGood(in ReceivedPacket packet)
+    internal static bool IsChecksumGood(FramePool frames, in ReceivedPacket packet)
     {
         var pseudo = InternetChecksum.PseudoHeader(packet.Source, packet.Destination, IpProtocol.Tcp, packet.TransportLength);
         // The header lies in the first chunk: it was parsed there. Looked at first, since it costs nothing beside the sum that it saves.
         if (packet.MayBeUnfinished
-            && InternetChecksum.IsUnfinished(MemoryMarshal.Read<ushort>(_x.Frames.Head(packet.Frame)[(packet.TransportOffset + TcpHeader.ChecksumOffset)..]), pseudo))
+            && InternetChecksum.IsUnfinished(MemoryMarshal.Read<ushort>(frames.Head(packet.Frame)[(packet.TransportOffset + TcpHeader.ChecksumOffset)..]), pseudo))
             return true;
         if (!packet.Frame.IsChained)
-            return InternetChecksum.IsValid(InternetChecksum.Sum(_x.Frames.Head(packet.Frame).Slice(packet.TransportOffset, packet.TransportLength), pseudo));
-        return InternetChecksum.IsValid(_x.Frames.Sum(packet.Frame, packet.TransportOffset, packet.TransportLength, pseudo));
+            return InternetChecksum.IsValid(InternetChecksum.Sum(frames.Head(packet.Frame).Slice(packet.TransportOffset, packet.TransportLength), pseudo));
+        return InternetChecksum.IsValid(frames.Sum(packet.Frame, packet.TransportOffset, packet.TransportLength, pseudo));
     }
 }

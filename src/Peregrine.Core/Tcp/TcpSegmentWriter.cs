@@ -32,6 +32,10 @@ internal sealed class TcpSegmentWriter(TcpContext context)
     private const int CutCountMax = 16;
 
     private readonly TcpContext _x = context;
+    private readonly TcpFrameWriter _frames = new(context);
+
+    /// <summary>Whether usual segments are written in one pass. Tests turn it off to see that both ways write the same.</summary>
+    internal bool UsesShortWay { get; set; } = true;
 
     /// <summary>How many segments a transmission of the connection may have now, 1 or more: what the link cuts, or what there is room for.</summary>
     internal int SegmentCountMax(in Tcb c)
@@ -73,6 +77,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
 
     private bool TrySendFrame(TcbRef t, in SegmentPlan plan, uint queueOffset, int payloadLength, Instant now, in FastOpenCookie cookie = default)
     {
+        if (UsesShortWay && _frames.TrySend(t, plan, queueOffset, payloadLength, now)) return true;
         ref var c = ref t.C;
         if (!_x.Frames.TryRent(out var frame)) return false;
         var headerLength = TcpHeader.Length + plan.Options.EncodedLength;

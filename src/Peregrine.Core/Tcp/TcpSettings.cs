@@ -226,7 +226,8 @@ public sealed record TcpSettings
 internal sealed class TcpSettingsTable
 {
     private readonly Dictionary<TcpSettings, ushort> _numbers = [];
-    private readonly List<TcpSettings?> _records = [];
+    private TcpSettings?[] _records = new TcpSettings?[4];
+    private int _count;
     private readonly List<long> _counts = [];
     private readonly Stack<ushort> _free = new();
     private readonly Recovery.LossRecovery? _recovery;
@@ -255,9 +256,9 @@ internal sealed class TcpSettingsTable
         settings.Validate();
         if (!_free.TryPop(out number))
         {
-            if (_records.Count > ushort.MaxValue) return false;
-            number = (ushort)_records.Count;
-            _records.Add(null);
+            if (_count > ushort.MaxValue) return false;
+            if (_count == _records.Length) Array.Resize(ref _records, 2 * _count);
+            number = (ushort)_count++;
             _counts.Add(0);
         }
         _records[number] = settings;

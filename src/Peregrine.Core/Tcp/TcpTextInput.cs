@@ -29,11 +29,29 @@ internal sealed class TcpTextInput(TcpContext context)
             return false;
         }
         if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0) TcpEcn.OnText(t, s, packet, ref _x.Recovery.Counters);
-        NoteSegmentSize(ref c, s);
+        NoteSegmentSize(ref c, s.WireSize != 0 ? s.WireSize : s.PayloadLength);
         if (s.Seq == c.Rcv.Nxt) TakeInOrder(t, ref s, packet, now);
         else TakeOutOfOrder(t, ref s, packet);
-        if (s.Options.HasTimestamps && s.Options.TsEcr != 0 && s.PayloadLength >= c.RcvMss) SampleRtt(t, s, now);
+        SampleRtt(t, s.Options.TsEcr, s.PayloadLength, now);
         return true;
+    }
+
+    /// <summary>The same of a segment that was predicted: its text is next in sequence, and there is room for it.</summary>
+    /// <param name="t">The connection.</param>
+    /// <param name="frame">What holds the text.</param>
+    /// <param name="offset">Where the text starts, from the frame's first byte.</param>
+    /// <param name="length">Its bytes.</param>
+    /// <param name="segmentCount">Segments that were merged into this one; 1 for none.</param>
+    /// <param name="tsEcr">The echoed timestamp; 0 for none.</param>
+    /// <param name="now">The time.</param>
+    internal void OnPredicted(TcbRef t, in Frame frame, int offset, int length, int segmentCount, uint tsEcr, Instant now)
+    {
+        ref var c = ref t.C;
+        NoteSegmentSize(ref c, frame.SegmentSize != 0 ? frame.SegmentSize : length);
+        _x.ReceiveQueue.Append(ref c.ReceiveQueue, frame, offset, length);
+        c.Rcv.Nxt += (uint)length;
+        OnTaken(t, length, segmentCount);
+        SampleRtt(t, tsEcr, length, now);
     }
 
     private void TakeInOrder(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
@@ -64,11 +82,17 @@ internal sealed class TcpTextInput(TcpContext context)
             c.Flags |= TcbFlags.AckNow;
         }
         if (total == 0) return;
-        t.K.BytesReceived += (uint)total;
-        _x.Counters.BytesReceived += total;
         if ((c.Flags & TcbFlags.UrgentPending) != 0 && c.Rcv.Up.IsBeforeOrEqual(c.Rcv.Nxt - c.ReceiveQueue.Length)) c.Flags &= ~TcbFlags.UrgentPending;
+        OnTaken(t, total, s.SegmentCount);
+    }
+
+    // So many bytes have come into order.
+    private void OnTaken(TcbRef t, int count, int segmentCount)
+    {
+        t.K.BytesReceived += (uint)count;
+        _x.Counters.BytesReceived += count;
         _x.Raise(t, TcpEvents.Readable);
-        DecideAck(ref c, _x, t, s.SegmentCount);
+        DecideAck(ref t.C, _x, t, segmentCount);
     }
 
     // RFC 2883 §4.2: the sender learns what came twice also when a segment in order covers data that were held.
@@ -127,15 +151,16 @@ internal sealed class TcpTextInput(TcpContext context)
         }
     }
 
-    private static void NoteSegmentSize(ref Tcb c, in SegmentArrival s)
+    private static void NoteSegmentSize(ref Tcb c, int size)
     {
-        var size = s.WireSize != 0 ? s.WireSize : Math.Min(s.PayloadLength, ushort.MaxValue);
-        if (size > c.RcvMss) c.RcvMss = (ushort)size;
+        if (size > c.RcvMss) c.RcvMss = (ushort)Math.Min(size, ushort.MaxValue);
     }
 
-    private static void SampleRtt(TcbRef t, in SegmentArrival s, Instant now)
+    // From full segments only: a small one may have waited for its sender's application.
+    private static void SampleRtt(TcbRef t, uint tsEcr, int length, Instant now)
     {
-        var age = TcpContext.TimestampNow(t.C, now) - s.Options.TsEcr;
+        if (tsEcr == 0 || length < t.C.RcvMss) return;
+        var age = TcpContext.TimestampNow(t.C, now) - tsEcr;
         if (age < 60_000) TcpWindow.SampleReceiveRtt(ref t.K, Math.Max(age * 1000, 500));
     }
 }

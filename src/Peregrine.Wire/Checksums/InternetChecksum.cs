@@ -70,7 +70,11 @@ public static class InternetChecksum
     public static void Store(Span<byte> destination, uint sum) => MemoryMarshal.Write(destination, Finish(sum));
 
     /// <summary>Stores a sum as it is, not complemented: what a device that completes checksums wants to find in the field.</summary>
-    public static void StorePartial(Span<byte> destination, uint sum) => MemoryMarshal.Write(destination, (ushort)Fold(sum));
+    public static void StorePartial(Span<byte> destination, uint sum) => MemoryMarshal.Write(destination, Partial(sum));
+
+    /// <summary>What <see cref="StorePartial"/> stores.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ushort Partial(uint sum) => (ushort)Fold(sum);
 
     /// <summary>
     /// Whether a checksum field holds just the pseudo-header's sum, as <see cref="StorePartial"/> writes it: then a kernel has left the rest to a
@@ -79,7 +83,7 @@ public static class InternetChecksum
     /// <param name="field">The two bytes of the field, as they lie in memory.</param>
     /// <param name="pseudoHeader">The sum of the pseudo-header.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsUnfinished(ushort field, uint pseudoHeader) => field == (ushort)Fold(pseudoHeader);
+    public static bool IsUnfinished(ushort field, uint pseudoHeader) => field == Partial(pseudoHeader);
 
     /// <summary>Whether a sum over a message that includes its checksum says that the message is whole.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -109,7 +113,7 @@ public static class InternetChecksum
 
     /// <summary>The sum of a message whose 16-bit (or 32-bit) words were added up as values rather than as they lie in memory.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static uint FromWords(ulong sum)
+    public static uint FromWords(ulong sum)
     {
         uint folded = Fold(sum);
         return BitConverter.IsLittleEndian ? BinaryPrimitives.ReverseEndianness((ushort)folded) : folded;

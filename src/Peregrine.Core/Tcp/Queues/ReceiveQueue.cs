@@ -23,6 +23,10 @@ internal sealed unsafe class ReceiveQueue
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal uint Length(in ReceiveQueueState q) => q.Length;
 
+    /// <summary>Whether so many bytes surely find room: with the blocks above a reserve larger than the one that is kept for readers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool HasRoomFor(int length) => (long)(_blocks.FreeCount - BlockPressure.ReceiveReserve(_blocks)) * _blocks.ChunkSize >= length;
+
     /// <summary>Copies payload bytes of a frame behind what is there.</summary>
     /// <param name="q">The connection's queue.</param>
     /// <param name="frame">Stays the caller's.</param>

@@ -10,9 +10,17 @@ internal static class AckAccount
     /// <summary>Counts what was delivered; true when a round trip began with it.</summary>
     internal static bool EndRound(ref TcbCold k, in Delivery d)
     {
+        if (d.HasLatest) return EndRound(ref k, d.Bytes, d.Latest.Delivered);
+        k.Recovery.Delivered += d.Bytes;
+        return false;
+    }
+
+    /// <summary>The same, of so many bytes the latest of which was sent when so many had been delivered.</summary>
+    internal static bool EndRound(ref TcbCold k, uint bytes, uint deliveredWhenSent)
+    {
         ref var r = ref k.Recovery;
-        r.Delivered += d.Bytes;
-        if (!d.HasLatest || (int)(d.Latest.Delivered - k.Rtt.RoundEnd) < 0) return false;
+        r.Delivered += bytes;
+        if ((int)(deliveredWhenSent - k.Rtt.RoundEnd) < 0) return false;
         k.Rtt.RoundEnd = r.Delivered;
         r.Flags &= ~(RecoveryFlags.LimitedLastRound | RecoveryFlags.RttTaken | RecoveryFlags.DsackRound);
         if ((r.Flags & RecoveryFlags.LimitedThisRound) != 0) r.Flags |= RecoveryFlags.LimitedLastRound;
@@ -28,6 +36,12 @@ internal static class AckAccount
         if (d.HasOldest && !d.AckedRetransmitted) sample = now - d.OldestSentAt;
         // … but for timestamps, which tell the copies apart. RFC 7323 §4.1: only from an ACK that moves Snd.Una.
         else if (!d.AckedRetransmitted || !TryTimestamp(c, options, now, out sample)) return;
+        TakeRoundTrip(ref k, sample);
+    }
+
+    /// <summary>Takes a round trip into the estimates.</summary>
+    internal static void TakeRoundTrip(ref TcbCold k, Duration sample)
+    {
         ref var r = ref k.Recovery;
         // RFC 6298 §5: a sample from data sent once ends the doubling.
         r.Backoff = 0;
@@ -56,7 +70,6 @@ internal static class AckAccount
     /// <summary>What the ACK says, for congestion control and rate estimation.</summary>
     internal static void MakeSample(ref RecoveryState r, in Delivery d, uint acked, uint inFlight, bool isRoundStart, Instant now, out AckSample sample)
     {
-        var stamp = TimeStamp32.Of(now);
         sample = default;
         sample.Now = now;
         sample.AckedBytes = acked;
@@ -69,17 +82,23 @@ internal static class AckAccount
         sample.InFlightBefore = inFlight;
         sample.IsRoundStart = isRoundStart;
         if (!d.HasLatest) return;
-        var sentAt = TimeStamp32.Of(d.Latest.SentAt);
+        var stamp = TimeStamp32.Of(now);
         sample.PriorDelivered = d.Latest.Delivered;
         sample.TxInFlight = d.Latest.TxInFlight;
         sample.PriorLost = d.Latest.Lost;
-        sample.SendElapsed = TimeStamp32.Between(d.Latest.FirstSentAt, sentAt);
+        sample.SendElapsed = TimeStamp32.Between(d.Latest.FirstSentAt, TimeStamp32.Of(d.Latest.SentAt));
         sample.AckElapsed = TimeStamp32.Between(d.Latest.DeliveredAt, stamp);
         sample.SinceLastDelivery = TimeStamp32.Between(r.DeliveredAt, stamp);
         sample.IsAppLimited = d.Latest.Has(RecordFlags.AppLimited);
         if (!d.Latest.Has(RecordFlags.Retransmitted)) sample.Rtt = now - d.Latest.SentAt;
-        r.FirstSentAt = sentAt;
-        r.DeliveredAt = stamp;
+        NoteDelivery(ref r, d.Latest.SentAt, now);
+    }
+
+    /// <summary>What rate samples of later transmissions start from: when the latest delivered was sent, and that it is delivered now.</summary>
+    internal static void NoteDelivery(ref RecoveryState r, Instant sentAt, Instant now)
+    {
+        r.FirstSentAt = TimeStamp32.Of(sentAt);
+        r.DeliveredAt = TimeStamp32.Of(now);
         if (r.AppLimitedUntil != 0 && (int)(r.Delivered - r.AppLimitedUntil) > 0) r.AppLimitedUntil = 0;
     }
 }

@@ -15,6 +15,9 @@ internal sealed record RecoverySettings
     /// <summary>RTO before the first sample (RFC 6298 §2.1).</summary>
     internal Duration RtoInitial { get; init; } = Duration.FromSeconds(1);
 
+    /// <summary>No RTO is shorter.</summary>
+    internal Duration RtoLeast => Duration.Min(RtoMin, Duration.Min(RtoInitial, RtoMax));
+
     /// <summary>Segments of the initial window: 10 by RFC 6928, at most 14,600 bytes or two segments.</summary>
     internal uint InitialWindowSegments { get; init; } = 10;
 
