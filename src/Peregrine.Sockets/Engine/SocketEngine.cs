@@ -14,6 +14,9 @@ public abstract class SocketEngine
     /// <summary>Events that are worked on in stages together.</summary>
     private const int StageSize = 32;
 
+    /// <summary>Objects of so few connections are taken to lie in the processor's cache whenever they are busy.</summary>
+    private const int CachedConnectionCount = 256;
+
     private readonly Queue<IEngineWork> _deferred = new(64);
     private readonly WorkSlots _work = new(1024);
     private readonly List<TcpConnection> _batched = new(64);
@@ -270,15 +273,17 @@ public abstract class SocketEngine
     {
         var count = 0;
         while (count < countMax && Tcp.TryNextEvent(out _staged[count])) count++;
-        if (count > 1) _touched += TouchObjects(count);
+        if (count > 1 && _connections.Count > CachedConnectionCount) _touched += TouchObjects(count);
         return count;
     }
 
+    // First the connections, then what they lead to: loads that do not depend on each other overlap. The sum keeps the compiler from dropping them.
     private int TouchObjects(int count)
     {
         var sum = 0;
-        // Loads that do not depend on each other overlap; the sum keeps the compiler from dropping them.
         for (var i = 0; i < count; i++) sum += (int)(_connections.Get(_staged[i].Connection.Index)?.Handle.Generation ?? 0);
+        for (var i = 0; i < count; i++) sum += ObjectStart.Load(_connections.Get(_staged[i].Connection.Index)?.Receiver);
+        for (var i = 0; i < count; i++) sum += ObjectStart.Load((_connections.Get(_staged[i].Connection.Index)?.Receiver as SocketOperation)?.ContinuationState);
         return sum;
     }
 

@@ -46,6 +46,9 @@ internal abstract class SocketOperation : IEngineWork, IThreadPoolWorkItem
     /// <summary>Whether the operation waits for the core.</summary>
     internal bool IsWaiting => Volatile.Read(ref _state) == Pending;
 
+    /// <summary>What the continuation is called with: the awaiting method's state machine.</summary>
+    internal object? ContinuationState => _continuationState;
+
     internal short Version => _version;
 
     /// <summary>Where continuations run unless they say otherwise.</summary>
