@@ -281,9 +281,13 @@ public abstract class SocketEngine
     private int TouchObjects(int count)
     {
         var sum = 0;
-        for (var i = 0; i < count; i++) sum += (int)(_connections.Get(_staged[i].Connection.Index)?.Handle.Generation ?? 0);
-        for (var i = 0; i < count; i++) sum += ObjectStart.Load(_connections.Get(_staged[i].Connection.Index)?.Receiver);
-        for (var i = 0; i < count; i++) sum += ObjectStart.Load((_connections.Get(_staged[i].Connection.Index)?.Receiver as SocketOperation)?.ContinuationState);
+        for (var i = 0; i < count; i++) sum += ObjectStart.Load(_connections.Get(_staged[i].Connection.Index));
+        for (var i = 0; i < count; i++)
+        {
+            var index = _staged[i].Connection.Index;
+            sum += ObjectStart.Load(_handlers.Get(index) ?? (object?)_connections.Get(index)?.Receiving);
+        }
+        for (var i = 0; i < count; i++) sum += ObjectStart.Load(_connections.Get(_staged[i].Connection.Index)?.Receiving?.ContinuationState);
         return sum;
     }
 

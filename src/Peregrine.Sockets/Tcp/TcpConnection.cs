@@ -102,11 +102,8 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         set => _marks = _engine.SetHandler(Handle.Index, value) ? _marks | ConnectionMarks.HasHandler : _marks & ~ConnectionMarks.HasHandler;
     }
 
-    /// <summary>Who will be told of what arrives: the handler, or the operation that was used last.</summary>
-    internal object? Receiver => Handler ?? (object?)_receive;
-
     internal bool IsDisposed => Volatile.Read(ref _disposed) != 0;
-
+    internal TcpReceiveOperation? Receiving => _receive;
     internal bool IsEnded => (_marks & ConnectionMarks.Closed) != 0;
     internal bool IsSending => _parts?.Send is { IsActive: true };
     internal bool IsReleased => (_marks & ConnectionMarks.Released) != 0;
