@@ -18,6 +18,9 @@ internal sealed class TcpOutput(
     private readonly FastOpenClient _fastOpenClient = fastOpenClient;
     private readonly FastOpenServer _fastOpenServer = fastOpenServer;
 
+    /// <summary>New data that a connection sends before the others have their turn: as much as the largest super-segment.</summary>
+    private const uint TurnBytes = 65_536;
+
     /// <summary>Whether answers take the short way. Tests turn it off to see that both ways do the same.</summary>
     internal bool UsesShortWay { get; set; } = true;
 
@@ -29,16 +32,24 @@ internal sealed class TcpOutput(
         {
             if (_x.Ready.IsEmpty) return true;
             var t = _x.Tcbs.Get(_x.Ready.Head);
-            if ((t.C.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) == 0 && !Fill(t, now)) return false;
+            var sentBefore = _x.Counters.SegmentsSent;
+            if ((t.C.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) == 0 && !Fill(t, now, out var isTurnOver))
+            {
+                // Who always has more to say than there is room for must not keep the others from speaking, not even from acknowledging.
+                if (isTurnOver || _x.Counters.SegmentsSent != sentBefore) _x.Ready.MoveHeadToTail(_x.Tcbs);
+                if (isTurnOver) continue;
+                return false;
+            }
             _x.Ready.RemoveHead(_x.Tcbs);
             _x.FreeIfUnlisted(t);
         }
         return _x.Ready.IsEmpty;
     }
 
-    /// <summary>Everything that one connection may say now; false when there was no room for all of it.</summary>
-    private bool Fill(TcbRef t, Instant now)
+    /// <summary>Everything that one connection may say now; false when there was no room for all of it, or when it is the others' turn.</summary>
+    private bool Fill(TcbRef t, Instant now, out bool isTurnOver)
     {
+        isTurnOver = false;
         ref var c = ref t.C;
         if (!_x.Ip.IsCurrent(c.Path) && !TryResolve(t, now)) return true;
         if (UsesShortWay && TcpAnswer.Is(_x, t, now, out var answer)) return SendAnswer(t, answer, now);
@@ -48,9 +59,10 @@ internal sealed class TcpOutput(
         if (c.State is TcpState.SynReceived && (t.K.FastOpen & FastOpenFlags.Pending) == 0) return (c.Flags & TcbFlags.AckNow) == 0 || SendAck(t, now);
         // RFC 9293 SHLD-16, MAY-7: retransmissions do not ask whether the window was shrunk meanwhile.
         if (!SendRetransmissions(t, now)) return false;
-        while (NextNew(t, out var newLength, now) && TcpPacing.MaySend(_x, t, now))
+        for (var sent = 0u; NextNew(t, out var newLength, now) && TcpPacing.MaySend(_x, t, now); sent += newLength)
         {
-            if (!_x.Ip.HasRoom(c.Path) || !SendRange(t, c.Snd.Nxt, newLength, isRetransmission: false, now)) return false;
+            isTurnOver = sent >= TurnBytes;
+            if (isTurnOver || !_x.Ip.HasRoom(c.Path) || !SendRange(t, c.Snd.Nxt, newLength, isRetransmission: false, now)) return false;
         }
         if (LossRecovery.StopsWaiting(c, ref t.K) && !SendRetransmissions(t, now)) return false;
         if (c.Snd.Nxt == c.Snd.QueueEnd) _x.Recovery.OnAppLimited(ref c, ref t.K);

@@ -21,6 +21,16 @@ internal sealed class TcpReadyList
         _tail = tcbs.IndexOf(t);
     }
 
+    /// <summary>The head goes behind all others.</summary>
+    internal void MoveHeadToTail(TcbTable tcbs)
+    {
+        if (_head == _tail) return;
+        var t = tcbs.Get(_head);
+        tcbs.Get(_tail).C.ReadyNext = _head;
+        (_tail, _head) = (_head, t.C.ReadyNext);
+        t.C.ReadyNext = TcbTable.None;
+    }
+
     /// <summary>Takes the head off.</summary>
     internal void RemoveHead(TcbTable tcbs)
     {
