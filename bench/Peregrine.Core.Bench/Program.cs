@@ -2,6 +2,7 @@
 // Prints; judges nothing.
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench [ENTRIES]
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench requests [CONNECTIONS ...]
+//   dotnet run -c Release --project bench/Peregrine.Core.Bench connects
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench bulk [MEGABYTES [ROUNDS]]
 using System.Diagnostics;
 using Peregrine.Core;
@@ -10,6 +11,11 @@ using Peregrine.Core.Bench;
 if (args is ["requests", ..])
 {
     RequestBench.Run(args.Length > 1 ? [.. args[1..].Select(int.Parse)] : [64, 10_000, 1_000_000]);
+    return;
+}
+if (args is ["connects"])
+{
+    ConnectBench.Run();
     return;
 }
 if (args is ["bulk", ..])

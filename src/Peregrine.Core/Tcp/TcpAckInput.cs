@@ -23,7 +23,7 @@ internal sealed class TcpAckInput(TcpContext context)
         var isDuplicate = outstanding && s.Ack == una && s.Length == 0 && c.Snd.Wnd == priorWindow;
         var wait = Duration.Zero;
         var isNews = s.Ack.IsAfter(una) || isDuplicate || s.Options.SackBlockCount > 0;
-        if (isNews && !(s.Ack == c.Snd.Max && s.Options.SackBlockCount == 0 && _x.Recovery.TryTakeLoneAck(ref c, ref t.K, now)))
+        if (isNews && !(s.Ack == c.Snd.Max && s.Options.SackBlockCount == 0 && _x.Recovery.LoneAck.TryTake(ref c, ref t.K, now)))
         {
             _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now, out var sample);
             wait = sample.ReorderingWait;

@@ -48,7 +48,7 @@ internal sealed unsafe class TcpHeaderPrediction(TcpContext context, TcpInput in
         if (isStamped && (options[0] != AlignedTimestamps || (int)(options[1] - c.TsRecent) < 0)) return false;
         if (!packet.ChecksumGood && !TcpReceiver.IsChecksumGood(_x.Frames, packet)) return false;
         var una = c.Snd.Una;
-        if (ack != una && (ack != c.Snd.Max || ack != c.Snd.Nxt || !_x.Recovery.TryTakeLoneAck(ref c, ref t.K, now))) return false;
+        if (ack != una && (ack != c.Snd.Max || ack != c.Snd.Nxt || !_x.Recovery.LoneAck.TryTake(ref c, ref t.K, now))) return false;
 
         var segmentCount = packet.MergedCount + 1;
         TcpInput.NoteArrival(t, segmentCount, now);

@@ -91,7 +91,7 @@ public sealed class TcpLayer
     /// <summary>Whether anything takes a short way. Tests turn it off to see that the long ones do the same.</summary>
     internal bool UsesShortWays
     {
-        set => _receiver.UsesPrediction = _x.Recovery.UsesLoneAck = _output.UsesShortWay = _writer.UsesShortWay = value;
+        set => _receiver.UsesPrediction = _x.Recovery.LoneAck.IsOn = _output.UsesShortWay = _writer.UsesShortWay = value;
     }
 
     /// <summary>Who is told of listeners' ports, or null.</summary>

@@ -7,19 +7,22 @@ using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp.Recovery;
 
-internal static class LoneAck
+internal sealed class LoneAck(RecordPool pool)
 {
     private const RecoveryFlags Limited = RecoveryFlags.LimitedThisRound | RecoveryFlags.LimitedLastRound;
 
     private const RecordFlags Unusual =
         RecordFlags.Sacked | RecordFlags.Lost | RecordFlags.InFlightAgain | RecordFlags.Retransmitted | RecordFlags.PartlyRetransmitted | RecordFlags.MtuLost;
 
+    /// <summary>Whether it is taken. Tests turn it off to see that both ways do the same.</summary>
+    internal bool IsOn { get; set; } = true;
+
     /// <summary>Takes an ACK of Snd.Max without SACK blocks; false, and nothing done, when it is more than this.</summary>
-    internal static bool TryTake(RecordPool pool, ref Tcb c, ref TcbCold k, Instant now)
+    internal bool TryTake(ref Tcb c, ref TcbCold k, Instant now)
     {
         ref var r = ref k.Recovery;
         var index = r.Head;
-        if (index == RecordPool.None || index != r.Tail || r.Episode != RecordPool.None || r.Phase != RecoveryPhase.Open) return false;
+        if (!IsOn || index == RecordPool.None || index != r.Tail || r.Episode != RecordPool.None || r.Phase != RecoveryPhase.Open) return false;
         if (CongestionControl.OwnsWindow(r.Algorithm)) return false;
         ref var record = ref pool[index];
         // RFC 7661 §1, RFC 9438 §5.8: with this the window would not grow, whichever the congestion control.

@@ -1,6 +1,5 @@
 // Loss recovery: what is in flight, what is lost, what goes out again and how much may go out new (RFC 5681, 6582, 6675, 3042). It feeds
 // the congestion control and asks it for ssthresh. It owns no timers (it says how long RTO is) and builds no segments.
-using System.Runtime.CompilerServices;
 using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp.Congestion;
 using Peregrine.Core.Tcp.Congestion.Bbr;
@@ -30,7 +29,7 @@ internal sealed class LossRecovery
     {
         Controls = new CongestionControls(models);
         _pool = new RecordPool(region, recordCount);
-        _board = new Scoreboard(_pool);
+        (_board, LoneAck) = (new Scoreboard(_pool), new LoneAck(_pool));
         _choice = new RetransmissionChoice(_board);
         Settings = settings ?? new RecoverySettings();
         _byNumber = [Settings];
@@ -59,8 +58,8 @@ internal sealed class LossRecovery
         _byNumber[number] = settings;
     }
 
-    /// <summary>Whether lone ACKs take the short way. Tests turn it off to see that both ways do the same.</summary>
-    internal bool UsesLoneAck { get; set; } = true;
+    /// <summary>The short way of <see cref="OnAck"/>.</summary>
+    internal LoneAck LoneAck { get; }
 
     /// <summary>Records that can be taken now.</summary>
     internal int FreeRecords => _pool.FreeCount;
@@ -240,10 +239,6 @@ internal sealed class LossRecovery
         sample.RestartTimer = acked > 0 && !(partialSeen && r.Phase == RecoveryPhase.Recovery && (c.Flags & TcbFlags.Sack) == 0);
     }
 
-    /// <summary>As <see cref="OnAck"/>, for an ACK of Snd.Max without SACK blocks, if one record is in flight; false, and nothing done, for others.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryTakeLoneAck(ref Tcb c, ref TcbCold k, Instant now) => UsesLoneAck && LoneAck.TryTake(_pool, ref c, ref k, now);
-
     /// <summary>The retransmission timer expired: RTO doubles, all that is not SACKed is to be sent again, one segment at first.</summary>
     internal void OnRetransmissionTimeout(ref Tcb c, ref TcbCold k, Instant now)
     {
@@ -367,8 +362,7 @@ internal sealed class LossRecovery
         ref var r = ref k.Recovery;
         if (!SettingsOf(k).RestartAfterIdle || CongestionControl.OwnsWindow(r.Algorithm) || r.Head != RecordPool.None || (r.Flags & RecoveryFlags.Established) == 0) return;
         // With nothing in flight the latest delivered record is the last one sent.
-        var idle = TimeStamp32.Between(r.FirstSentAt, TimeStamp32.Of(now));
-        if (idle <= Settings.RtoLeast || idle <= Rto(k)) return;
+        if (TimeStamp32.Between(r.FirstSentAt, TimeStamp32.Of(now)) is var idle && (idle <= Settings.RtoLeast || idle <= Rto(k))) return;
         // RFC 5681 §4.1: RW = min(IW, cwnd).
         c.Cwnd = Math.Min(c.Cwnd, InitialWindow(c));
         r.Flags &= ~(RecoveryFlags.LimitedThisRound | RecoveryFlags.LimitedLastRound);
