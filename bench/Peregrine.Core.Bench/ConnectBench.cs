@@ -13,18 +13,20 @@ internal sealed class ConnectBench : IDisposable
 {
     private const ushort Port = 1_000;
 
-    private readonly BenchPair _pair = new(new StackOptions
-    {
-        ConnectionCountMax = 4_096, TimeWaitCountMax = 8_192, SynBacklogCountMax = 256, FrameCount = 4_096, BlockSizeBytes = 1_024, BlockCount = 8_192,
-    });
+    private readonly BenchPair _pair;
 
     private readonly TcpListenerHandle _listener;
     private readonly byte[] _received = new byte[64], _request = [1];
     private readonly TcpHandle[] _open = new TcpHandle[BenchPair.Burst];
     private int _served;
 
-    private ConnectBench()
+    private ConnectBench(int repliesPerSecondMax)
     {
+        _pair = new BenchPair(new StackOptions
+        {
+            ConnectionCountMax = 4_096, TimeWaitCountMax = 8_192, SynBacklogCountMax = 256, FrameCount = 4_096, BlockSizeBytes = 1_024, BlockCount = 8_192,
+            TcpRepliesPerSecond = repliesPerSecondMax, TcpReplyBurst = Math.Max(repliesPerSecondMax / 10, 1),
+        });
         var local = new Endpoint(BenchPair.ServerAddress, Port);
         if (_pair.Server.Tcp.Listen(new TcpListenOptions(local, 512), out _listener) != SocketError.Success) throw new InvalidOperationException("listen");
         _pair.Engine.OnTurn = Accept;
@@ -38,11 +40,15 @@ internal sealed class ConnectBench : IDisposable
     /// <summary>Runs both and prints a line each.</summary>
     internal static void Run()
     {
-        using var bench = new ConnectBench();
-        var connection = bench.Connections(10_000);
-        var syn = bench.Syns(20_000);
-        Console.WriteLine(FormattableString.Invariant($"  a connection with a request and its answer: {connection:F0} ns of the server, {1e9 / connection:N0} a second and core"));
-        Console.WriteLine(FormattableString.Invariant($"  a SYN of a flood: {syn:F0} ns; at 1,000,000 a second {100 - (syn / 10):F0} % of the core are left"));
+        foreach (var replies in new[] { new StackOptions().TcpRepliesPerSecond, 1_000_000 })
+        {
+            using var bench = new ConnectBench(replies);
+            var connection = bench.Connections(10_000);
+            var (syn, cookies) = bench.Syns(20_000);
+            Console.WriteLine(FormattableString.Invariant($"  at most {replies:N0} replies a second"));
+            Console.WriteLine(FormattableString.Invariant($"    a connection with a request and its answer: {connection:F0} ns of the server, {1e9 / connection:N0} a second and core"));
+            Console.WriteLine(FormattableString.Invariant($"    a SYN of a flood, {100 * cookies:F0} % answered by cookies: {syn:F0} ns; at 1,000,000 a second {100 - (syn / 10):F0} % of the core are left"));
+        }
     }
 
     public void Dispose() => _pair.Dispose();
@@ -94,7 +100,7 @@ internal sealed class ConnectBench : IDisposable
         while (_pair.Server.Tcp.TryAccept(_listener, out var handle)) new TcpConnection(_pair.Engine, handle).SetHandler(new Answering(this));
     }
 
-    private double Syns(int turns)
+    private (double Time, double Cookies) Syns(int turns)
     {
         var random = new StackRandom(3);
         var times = new TurnTimes();
@@ -108,10 +114,7 @@ internal sealed class ConnectBench : IDisposable
             var ticks = _pair.Turn(frames);
             if (turn >= 0) times.Add(ticks);
         }
-        // A few find a place in the backlog that a time-out has made free.
-        var cookies = _pair.Server.Tcp.Counters.SynCookiesSent - before;
-        if (cookies < 0.9 * turns * BenchPair.Burst) throw new InvalidOperationException($"only {cookies} were answered by cookies");
-        return times.At(0.1) / BenchPair.Burst;
+        return (times.At(0.1) / BenchPair.Burst, (_pair.Server.Tcp.Counters.SynCookiesSent - before) / ((turns + 2_000.0) * BenchPair.Burst));
     }
 
     private Frame Syn(StackRandom random)
