@@ -90,9 +90,9 @@ internal sealed class RequestBench : IDisposable
         TimeWaitCountMax = 1_024,
         SynBacklogCountMax = 4_096,
         FrameCount = 4_096,
-        // An answer stays in its block until the next request acknowledges it.
+        // An answer stays in its block until the next request acknowledges it, and a sixteenth of the blocks is for what is received.
         BlockSizeBytes = 1_024,
-        BlockCount = connections + 4_096,
+        BlockCount = connections + (connections / 8) + 4_096,
         TransmissionRecordCount = connections + 16_384,
     };
 

@@ -30,11 +30,9 @@ internal sealed class LossRecovery
         Controls = new CongestionControls(models);
         _pool = new RecordPool(region, recordCount);
         (_board, LoneAck) = (new Scoreboard(_pool), new LoneAck(_pool));
-        _choice = new RetransmissionChoice(_board);
-        Settings = settings ?? new RecoverySettings();
-        _byNumber = [Settings];
+        (_choice, _sacks) = (new RetransmissionChoice(_board), new SackInput(_board));
+        _byNumber = [Settings = settings ?? new RecoverySettings()];
         _phases = new RecoveryPhases(this, _pool, _board);
-        _sacks = new SackInput(_board);
     }
 
     /// <summary>What happened, by Linux's names.</summary>
