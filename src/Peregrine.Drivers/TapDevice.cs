@@ -109,12 +109,13 @@ internal static unsafe class TapDevice
         if ((flags & InterfaceControl.VnetHeader) == 0) return;
         var size = VnetHeader.Size;
         Posix.IoControl(descriptor, InterfaceControl.SetHeaderSize, &size).ThrowIfError("the kernel refuses the virtio header of 10 bytes");
-        var offloads = wanted
-            ? InterfaceControl.OffloadChecksum | InterfaceControl.OffloadTcp4 | InterfaceControl.OffloadTcp6 | InterfaceControl.OffloadTcpEcn
-            : 0;
-        // An old kernel may know fewer: then it finishes more by itself, and frames say what they are in any case.
-        if (!Posix.IoControl(descriptor, InterfaceControl.SetOffload, (void*)offloads).IsError || !wanted) return;
-        Posix.IoControl(descriptor, InterfaceControl.SetOffload, (void*)InterfaceControl.OffloadChecksum);
+        // An old kernel knows fewer (UDP since 6.2): then it finishes more by itself, and frames say what they are in any case.
+        const uint tcp = InterfaceControl.OffloadChecksum | InterfaceControl.OffloadTcp4 | InterfaceControl.OffloadTcp6 | InterfaceControl.OffloadTcpEcn;
+        uint[] attempts = wanted ? [tcp | InterfaceControl.OffloadUdp4 | InterfaceControl.OffloadUdp6, tcp, InterfaceControl.OffloadChecksum] : [0];
+        foreach (var offloads in attempts)
+        {
+            if (!Posix.IoControl(descriptor, InterfaceControl.SetOffload, (void*)offloads).IsError) return;
+        }
     }
 
     /// <summary>Configures the kernel's side.</summary>

@@ -91,12 +91,37 @@ public sealed class LinkLifeTests
         Assert.Equal(Payload.HashOf(Site.TransferBytes), await hashing);
     }
 
-    private static async Task<Site> OpenAsync(LinkUnderTest kind)
+    // 65,521 is the largest that a TAP device has. Without offloads each of these frames lies in many chunks and is summed by us.
+    [Theory(Timeout = Site.TimeoutMs)]
+    [InlineData(LinkUnderTest.Tap, 9_000, true)]
+    [InlineData(LinkUnderTest.Tap, 9_000, false)]
+    [InlineData(LinkUnderTest.Tap, 65_521, true)]
+    [InlineData(LinkUnderTest.Tap, 65_521, false)]
+    [InlineData(LinkUnderTest.Packet, 9_000, true)]
+    [InlineData(LinkUnderTest.Packet, 65_521, false)]
+    [InlineData(LinkUnderTest.Xdp, 9_000, true)]
+    public async Task JumboFramesCarryConnectionsBothWays(LinkUnderTest kind, int mtu, bool offloads)
+    {
+        await using var site = await OpenAsync(kind, offloads);
+        site.SetMtu(mtu);
+        await Site.Until(() => Watch(site).MtuChanges == 1, "the network sees the MTU");
+        foreach (var v6 in (bool[])[false, true])
+        {
+            using var socket = await site.KernelConnectAsync(v6, Services.Echo);
+            await EchoALotAsync(socket);
+            Assert.Equal(mtu - (v6 ? 40 : 20) - 20 - 12, site.OnCore(stack => Mss(stack).Max()));
+            using var source = await site.KernelConnectAsync(v6, Services.Source);
+            await using var stream = new NetworkStream(source);
+            Assert.Equal(Payload.HashOf(Site.TransferBytes), await Payload.HashAsync(stream));
+        }
+    }
+
+    private static async Task<Site> OpenAsync(LinkUnderTest kind, bool offloads = true)
     {
         Site site = kind switch
         {
-            LinkUnderTest.Tap => new TapSite(),
-            LinkUnderTest.Packet => new PacketSite(),
+            LinkUnderTest.Tap => new TapSite(offloads),
+            LinkUnderTest.Packet => new PacketSite(offloads),
             _ => new XdpSite(),
         };
         await site.InitializeAsync();

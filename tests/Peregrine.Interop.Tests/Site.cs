@@ -21,15 +21,39 @@ public enum LinkUnderTest
 }
 
 /// <summary>A site on TAP.</summary>
-public sealed class TapSite() : Site(LinkUnderTest.Tap);
+public sealed class TapSite : Site
+{
+    public TapSite()
+        : this(offloads: true)
+    {
+    }
+
+    // Not public: a fixture has one public constructor.
+    internal TapSite(bool offloads)
+        : base(LinkUnderTest.Tap, offloads)
+    {
+    }
+}
 
 /// <summary>A site on AF_XDP at one end of a veth pair.</summary>
 public sealed class XdpSite() : Site(LinkUnderTest.Xdp);
 
 /// <summary>A site on AF_PACKET at one end of a veth pair.</summary>
-public sealed class PacketSite() : Site(LinkUnderTest.Packet);
+public sealed class PacketSite : Site
+{
+    public PacketSite()
+        : this(offloads: true)
+    {
+    }
 
-public abstract class Site(LinkUnderTest kind) : IAsyncLifetime
+    // Not public: a fixture has one public constructor.
+    internal PacketSite(bool offloads)
+        : base(LinkUnderTest.Packet, offloads)
+    {
+    }
+}
+
+public abstract class Site(LinkUnderTest kind, bool offloads = true) : IAsyncLifetime
 {
     /// <summary>Every test ends within this time, in milliseconds, or fails.</summary>
     public const int TimeoutMs = 900_000;
@@ -189,13 +213,13 @@ public abstract class Site(LinkUnderTest kind) : IAsyncLifetime
     private static IReadOnlyList<IpPrefix> KernelAddresses => [IpPrefix.Parse($"{Kernel4}/24"), IpPrefix.Parse($"{Kernel6}/64")];
 
     private TapLink OpenTap(string name) =>
-        TapLink.Open(name, new TapOptions { NetworkNamespace = Space.Path, BringUp = true, KernelAddresses = KernelAddresses });
+        TapLink.Open(name, new TapOptions { NetworkNamespace = Space.Path, BringUp = true, KernelAddresses = KernelAddresses, Offloads = offloads });
 
     private ILink OpenOnPair(string name)
     {
         _ourSpace = NetworkNamespace.Create();
         MakePair(name, _ourSpace);
-        if (kind == LinkUnderTest.Packet) return LinkFactory.Open("packet:" + OurEnd, new LinkSettings { NetworkNamespace = _ourSpace.Path });
+        if (kind == LinkUnderTest.Packet) return LinkFactory.Open("packet:" + OurEnd, new LinkSettings { NetworkNamespace = _ourSpace.Path, Offloads = offloads });
         return XdpLink.Open(OurEnd, new XdpOptions { NetworkNamespace = _ourSpace.Path, Traffic = new XdpTraffic { All = true } });
     }
 

@@ -25,7 +25,7 @@ public enum LinkOffloads
     /// <summary>Cuts TCP super-segments over IPv6.</summary>
     SegmentTcp6 = 8,
 
-    /// <summary>May deliver merged TCP super-segments.</summary>
+    /// <summary>May deliver merged TCP super-segments, and UDP datagrams of one sender joined.</summary>
     ReceiveMerged = 16,
 
     /// <summary>

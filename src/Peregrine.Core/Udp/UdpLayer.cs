@@ -16,6 +16,9 @@ public sealed class UdpLayer : ITransportErrors
     private const int PortTriesMax = 32;
     private const int WritablePerCall = 64;
 
+    // Linux joins no more (UDP_MAX_SEGMENTS).
+    private const int JoinedMax = 128;
+
     private readonly IpLayer _ip;
     private readonly UdpOptions _options;
     private readonly UdpSocketTable _sockets;
@@ -317,7 +320,26 @@ public sealed class UdpLayer : ITransportErrors
             return;
         }
 
-        Deliver(index, packet, remote, length - UdpHeader.Length);
+        DeliverParts(index, packet, remote, length - UdpHeader.Length);
+    }
+
+    /// <summary>Delivers one datagram, or those that the sender's machine left joined because the link takes them so (UDP segmentation offload).</summary>
+    private void DeliverParts(int index, in ReceivedPacket packet, in Endpoint remote, int length)
+    {
+        int part = packet.Frame.SegmentKind == SegmentKind.Udp ? packet.Frame.SegmentSize : length;
+        if (length > part * JoinedMax)
+        {
+            _counters.DroppedMalformed++;
+            return;
+        }
+
+        int at = 0;
+        do
+        {
+            Deliver(index, packet, remote, at, Math.Min(part, length - at));
+            at += part;
+        }
+        while (at < length);
     }
 
     private bool IsChecksumGood(in ReceivedPacket packet, in UdpHeader header, int length)
@@ -337,7 +359,7 @@ public sealed class UdpLayer : ITransportErrors
         return false;
     }
 
-    private void Deliver(int index, in ReceivedPacket packet, in Endpoint remote, int length)
+    private void Deliver(int index, in ReceivedPacket packet, in Endpoint remote, int at, int length)
     {
         ref UdpSocket s = ref _sockets[index];
         // The buffer counts memory, so that small datagrams cannot take more than they were allowed; one always fits.
@@ -347,7 +369,7 @@ public sealed class UdpLayer : ITransportErrors
             return;
         }
 
-        if (!_queue.TryAdd(ref s, packet.Frame, packet.TransportOffset + UdpHeader.Length, length, remote, packet.Destination))
+        if (!_queue.TryAdd(ref s, packet.Frame, packet.TransportOffset + UdpHeader.Length + at, length, remote, packet.Destination))
         {
             _counters.DroppedNoMemory++;
             return;

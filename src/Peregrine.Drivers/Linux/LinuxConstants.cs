@@ -72,7 +72,7 @@ internal static class InterfaceControl
 
     public const short Tun = 0x1, Tap = 0x2, MultiQueue = 0x100, NoPacketInformation = 0x1000, VnetHeader = 0x4000;
 
-    public const uint OffloadChecksum = 0x01, OffloadTcp4 = 0x02, OffloadTcp6 = 0x04, OffloadTcpEcn = 0x08;
+    public const uint OffloadChecksum = 0x01, OffloadTcp4 = 0x02, OffloadTcp6 = 0x04, OffloadTcpEcn = 0x08, OffloadUdp4 = 0x20, OffloadUdp6 = 0x40;
 }
 
 /// <summary>Options of a packet socket (<c>linux/if_packet.h</c>).</summary>

@@ -51,6 +51,34 @@ public sealed class UdpTests : IDisposable
 
     private static byte[] Text(string text) => System.Text.Encoding.ASCII.GetBytes(text);
 
+    private void ArriveJoined(byte[] data, ushort size)
+    {
+        Frame frame = _f.Make(IPv4(Peer4, Our4, 17, UdpBytes(Peer4, Our4, 1000, 53, data, checksum: true)));
+        (frame.SegmentKind, frame.SegmentSize) = (SegmentKind.Udp, size);
+        _f.Receive(ref frame, _f.Link);
+    }
+
+    [Fact]
+    public void JoinedDatagramsAreTakenApart()
+    {
+        UdpHandle socket = Bind("192.0.2.1:53");
+        ArriveJoined(Text("onetwosix-"), 3);
+        foreach (string part in (string[])["one", "two", "six", "-"]) Assert.Equal("192.0.2.2:1000 " + part, Take(socket));
+        Assert.Equal("-", Take(socket));
+        Assert.Equal(4, _f.Udp.Counters.Received);
+    }
+
+    [Theory]
+    [InlineData(0, 10)]
+    [InlineData(1, 129)]
+    public void MoreJoinedDatagramsThanAnyKernelJoinsAreDropped(ushort size, int length)
+    {
+        UdpHandle socket = Bind("192.0.2.1:53");
+        ArriveJoined(new byte[length], size);
+        Assert.Equal("-", Take(socket));
+        Assert.Equal((0, 1), (_f.Udp.Counters.Received, _f.Udp.Counters.DroppedMalformed));
+    }
+
     [Fact]
     public void DatagramIsReceivedWithItsEndsAndAnEvent()
     {
