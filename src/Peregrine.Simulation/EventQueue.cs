@@ -1,5 +1,6 @@
-// What is going to happen, by virtual time and then by the order in which it was planned: a binary heap of values. Two events at the same
-// instant always come in the order in which they were added, or a replay would not be one.
+// What is going to happen, by virtual time and then by the order in which it was planned: a heap of values. Two events at the same
+// instant always come in the order in which they were added, or a replay would not be one. What an event is lies beside the heap: keys
+// without references move without the collector's help, which would cost more than the comparisons.
 using Peregrine.Core.Time;
 
 namespace Peregrine.Simulation;
@@ -13,15 +14,15 @@ internal interface IEventTarget
 
 internal sealed class EventQueue(int capacity = 1_024)
 {
-    private struct Entry
+    private record struct Key(long At, long Order, int Slot)
     {
-        public long At;
-        public long Order;
-        public IEventTarget Target;
-        public object? Payload;
+        public readonly bool IsBefore(in Key other) => At != other.At ? At < other.At : Order < other.Order;
     }
 
-    private Entry[] _heap = new Entry[capacity];
+    private Key[] _heap = new Key[capacity];
+    private (IEventTarget Target, object? Payload)[] _events = new (IEventTarget, object?)[capacity];
+    private int[] _freeSlots = new int[capacity];
+    private int _slotsUsed, _freeCount;
     private long _order;
 
     public int Count { get; private set; }
@@ -30,43 +31,53 @@ internal sealed class EventQueue(int capacity = 1_024)
 
     public void Add(Instant at, IEventTarget target, object? payload = null)
     {
-        if (Count == _heap.Length) Array.Resize(ref _heap, Count * 2);
-        var entry = new Entry { At = at.Nanoseconds, Order = _order++, Target = target, Payload = payload };
+        if (Count == _heap.Length) Grow();
+        var slot = _freeCount > 0 ? _freeSlots[--_freeCount] : _slotsUsed++;
+        _events[slot] = (target, payload);
+        var key = new Key(at.Nanoseconds, _order++, slot);
         var place = Count++;
         while (place > 0)
         {
             var parent = (place - 1) >> 1;
-            if (!IsBefore(entry, _heap[parent])) break;
+            if (!key.IsBefore(_heap[parent])) break;
             _heap[place] = _heap[parent];
             place = parent;
         }
-        _heap[place] = entry;
+        _heap[place] = key;
     }
 
     public Instant Take(out IEventTarget target, out object? payload)
     {
         var first = _heap[0];
-        (target, payload) = (first.Target, first.Payload);
+        ref var taken = ref _events[first.Slot];
+        (target, payload) = taken;
+        taken = default;
+        _freeSlots[_freeCount++] = first.Slot;
         var last = _heap[--Count];
-        _heap[Count] = default;
         if (Count > 0) SiftDown(last);
         return new Instant(first.At);
     }
 
-    private void SiftDown(in Entry entry)
+    private void SiftDown(in Key key)
     {
+        var heap = _heap;
         var place = 0;
         while (true)
         {
             var child = (place << 1) + 1;
             if (child >= Count) break;
-            if (child + 1 < Count && IsBefore(_heap[child + 1], _heap[child])) child++;
-            if (!IsBefore(_heap[child], entry)) break;
-            _heap[place] = _heap[child];
+            if (child + 1 < Count && heap[child + 1].IsBefore(heap[child])) child++;
+            if (!heap[child].IsBefore(key)) break;
+            heap[place] = heap[child];
             place = child;
         }
-        _heap[place] = entry;
+        heap[place] = key;
     }
 
-    private static bool IsBefore(in Entry a, in Entry b) => a.At != b.At ? a.At < b.At : a.Order < b.Order;
+    private void Grow()
+    {
+        Array.Resize(ref _heap, Count * 2);
+        Array.Resize(ref _events, Count * 2);
+        Array.Resize(ref _freeSlots, Count * 2);
+    }
 }

@@ -261,11 +261,11 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
     {
         TurnCount++;
         ReadClock();
-        var isBusy = true;
-        var any = false;
-        for (var round = 0; isBusy; round++)
+        bool isBusy, any = false;
+        var round = 0;
+        do
         {
-            if (round > RoundsMax) throw World.Failure("comes to rest", Name, "the host is busy for ever without time passing");
+            if (round++ > RoundsMax) throw World.Failure("comes to rest", Name, "the host is busy for ever without time passing");
             isBusy = Receive();
             Stack.FireTimers(_local);
             isBusy |= FireTimers();
@@ -274,13 +274,15 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
             isBusy |= Transmit(now);
             any |= isBusy;
         }
+        while (isBusy && HasWork);
         if (World.IsJudged) _judge.AfterTurn(any, now);
         // Output that cannot go on for want of memory is tried again, as a core's next turn would.
-        var waits = Stack.HasWork || _ringCount > 0 || _engine is { IsIdle: false };
-        var next = waits ? now + RetryDelay : Clock.World(Stack.NextDeadline(_local), now);
+        var next = HasWork ? now + RetryDelay : Clock.World(Stack.NextDeadline(_local), now);
         next = Instant.Min(next, Clock.World(_timers.Next, now));
         if (!next.IsNever) WakeAt(Instant.Max(next, now + new Duration(1_000)));
     }
+
+    private bool HasWork => Stack.HasWork || _ringCount > 0 || _engine is { IsIdle: false };
 
     private bool Receive()
     {

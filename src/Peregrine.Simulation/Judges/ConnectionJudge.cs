@@ -14,6 +14,9 @@ internal sealed class ConnectionJudge(SimulatedHost host)
     // All connections of a small host in each turn; of a large one a few, in rounds.
     private const int ConnectionsPerTurnMax = 64;
 
+    // One that nothing has happened to is looked at in every so-manieth turn: what is wrong with it stays wrong.
+    private const int QuietInterval = 8;
+
     // What may fly beyond the window: limited transmit's two segments and rounding to whole ones (RFC 3042, RFC 6675 §5).
     private const uint SegmentsBeyondCwnd = 3;
 
@@ -29,6 +32,8 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         public SeqNumber Iss;
         public ushort RemotePort;
         public TcpState State;
+        public TcbFlags Flags;
+        public uint SegmentsIn, SegmentsOut;
         public bool HasWindow;
         public SeqNumber Una, Max, SentTo, RcvNxt, Edge, PeerEdge;
     }
@@ -99,6 +104,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
             seen = default;
             return;
         }
+        if (IsQuiet(t, seen) && (_turns + index) % QuietInterval != 0) return;
         host.World.Judged.Connections++;
         // A slot that has another connection since the last look. (The generation also changes when a handle is let go.)
         if (seen.Iss != c.Snd.Iss || seen.RemotePort != c.RemotePort) seen = default;
@@ -113,9 +119,16 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         }
         seen = new Seen
         {
-            Iss = c.Snd.Iss, RemotePort = c.RemotePort, State = c.State, HasWindow = true, Una = c.Snd.Una, Max = c.Snd.Max, SentTo = c.Snd.Max, RcvNxt = c.Rcv.Nxt, Edge = c.Rcv.Edge,
+            Iss = c.Snd.Iss, RemotePort = c.RemotePort, State = c.State, Flags = c.Flags, SegmentsIn = t.K.SegmentsIn, SegmentsOut = t.K.SegmentsOut, HasWindow = true, Una = c.Snd.Una, Max = c.Snd.Max, SentTo = c.Snd.Max, RcvNxt = c.Rcv.Nxt, Edge = c.Rcv.Edge,
             PeerEdge = seen.HasWindow ? SeqNumber.Max(seen.PeerEdge, c.Snd.Una + c.Snd.Wnd) : c.Snd.Una + c.Snd.Wnd,
         };
+    }
+
+    private static bool IsQuiet(TcbRef t, in Seen seen)
+    {
+        ref var c = ref t.C;
+        return seen.HasWindow && seen.SegmentsIn == t.K.SegmentsIn && seen.SegmentsOut == t.K.SegmentsOut && seen.Flags == c.Flags && seen.State == c.State
+            && seen.Iss == c.Snd.Iss && seen.Una == c.Snd.Una && seen.Max == c.Snd.Max && seen.RcvNxt == c.Rcv.Nxt && seen.Edge == c.Rcv.Edge;
     }
 
     private void CheckSequence(TcbRef t, ref Seen seen)

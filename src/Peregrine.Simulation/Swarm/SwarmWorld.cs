@@ -26,7 +26,7 @@ internal sealed class SwarmWorld : IDisposable
     private readonly SimulationRandom _random;
     private readonly SwarmTopology _topology;
     private readonly FaultScript _faults;
-    private int _flowTarget, _frameTarget;
+    private int _flowTarget, _frameTarget, _quietCount;
 
     public SwarmWorld(ulong seed, SwarmOptions options, RegionPool? regions = null)
     {
@@ -170,10 +170,9 @@ internal sealed class SwarmWorld : IDisposable
 
     private bool IsQuiet()
     {
-        foreach (var flow in Traffic.Flows)
-        {
-            if (!flow.IsDone) return false;
-        }
+        // Asked after every event: flows that are done stay so.
+        while (_quietCount < Traffic.Flows.Count && Traffic.Flows[_quietCount].IsDone) _quietCount++;
+        if (_quietCount < Traffic.Flows.Count) return false;
         foreach (var application in _topology.Applications)
         {
             if (application.EndCount > 0) return false;

@@ -16,7 +16,7 @@ internal sealed class TrafficState(SimulatedWorld world)
     public IReadOnlyList<Flow> Flows => _flows;
 
     /// <summary>Ends by the error that they ended with.</summary>
-    public SortedDictionary<string, long> Endings { get; } = new(StringComparer.Ordinal);
+    public Dictionary<SocketError, long> Endings { get; } = [];
 
     public long DatagramsSent { get; set; }
 
@@ -55,9 +55,5 @@ internal sealed class TrafficState(SimulatedWorld world)
         return (id ^ Magic) == BinaryPrimitives.ReadUInt32BigEndian(header[4..]) && id < (uint)_flows.Count ? _flows[(int)id] : null;
     }
 
-    public void Ended(SocketError error)
-    {
-        var name = error.ToString();
-        Endings[name] = Endings.GetValueOrDefault(name) + 1;
-    }
+    public void Ended(SocketError error) => Endings[error] = Endings.GetValueOrDefault(error) + 1;
 }
