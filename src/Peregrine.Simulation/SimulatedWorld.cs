@@ -7,6 +7,7 @@ using Peregrine.Simulation.Links;
 using Peregrine.Simulation.Networks;
 using Peregrine.Simulation.Nodes;
 using Peregrine.Simulation.Trace;
+using Peregrine.Wire;
 
 namespace Peregrine.Simulation;
 
@@ -143,6 +144,19 @@ public sealed class SimulatedWorld : IDisposable
     /// <exception cref="KeyNotFoundException">There is none.</exception>
     public SimulatedHost Host(string name) =>
         _hosts.Find(h => h.Name == name) ?? throw new KeyNotFoundException($"There is no host '{name}' in this world: add it by AddHost.");
+
+    /// <summary>The host with an address, or null.</summary>
+    internal SimulatedHost? HostAt(in IpAddress address)
+    {
+        foreach (var host in _hosts)
+        {
+            foreach (var own in host.Addresses)
+            {
+                if (own.Address == address) return host;
+            }
+        }
+        return null;
+    }
 
     /// <summary>Shows all frames to somebody, from now on.</summary>
     public void Observe(IFrameObserver observer) => _observers.Add(observer);

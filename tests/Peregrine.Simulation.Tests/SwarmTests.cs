@@ -33,6 +33,7 @@ public sealed class SwarmTests
     // Of the judges and the world: 66: a loss probe of new data right after the probe before it had halved the window. 1000397: what waited
     // for a neighbour's address. 1003093: two fragments damaged so that the sum noticed nothing. 1003387: a recovery within the turn in
     // which the window was used. 1004169: F-RTO's two segments, with RACK still trusting what had been sent just before.
+    // 40075521: a window that was open between two looks at a host with many connections.
     [Theory]
     [InlineData(10)]
     [InlineData(66)]
@@ -48,6 +49,7 @@ public sealed class SwarmTests
     [InlineData(5_000_198)]
     [InlineData(5_000_354)]
     [InlineData(20_006_762)]
+    [InlineData(40_075_521)]
     [InlineData(639_312_269_697_122_341)]
     public void SeedsThatFoundSomethingAreClean(ulong seed)
     {

@@ -12,7 +12,11 @@ namespace Peregrine.Simulation.Judges;
 internal sealed class ConnectionJudge(SimulatedHost host)
 {
     // All connections of a small host in each turn; of a large one a few, in rounds.
-    private const int ConnectionsPerTurnMax = 64;
+    private const int ConnectionsPerTurnMax = 128;
+
+    // How often one may repeat its first byte while the peer says nothing, besides those whose time-outs have grown as they must: a loss
+    // probe, a fast retransmission, and what a smaller path MTU or an undone recovery sends again.
+    private const int RepeatsMax = 5;
 
     // One that nothing has happened to is looked at in every so-manieth turn: what is wrong with it stays wrong.
     private const int QuietInterval = 8;
@@ -36,6 +40,11 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         public uint SegmentsIn, SegmentsOut;
         public bool HasWindow;
         public SeqNumber Una, Max, SentTo, RcvNxt, Edge, PeerEdge;
+
+        // What was heard when the peer fell silent, since when, and how often the first byte was repeated.
+        public uint Heard;
+        public Instant SilentSince;
+        public int Repeats;
     }
 
     /// <summary>Peers that do not keep the rules: what they cause is not held against the stack's windows.</summary>
@@ -51,8 +60,10 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         ref var seen = ref At(slot);
         if (!seen.HasWindow || seen.Iss != c.Snd.Iss || seen.RemotePort != c.RemotePort || seen.State <= TcpState.SynReceived) return;
         CheckFlight(t, view, ref seen);
+        CheckPatience(t, view, ref seen);
         // What waited for a neighbour's address says how things were.
         if (_haveWaited) return;
+        if (SackJudge.Check(_x, t, view) is { } block) throw Failure("segments sent", t, $"tells of {block.Left}:{block.Right}, which is not held");
         if (view.Ack.IsAfter(c.Rcv.Nxt) || view.Ack.IsBefore(seen.RcvNxt))
             throw Failure("segments sent", t, $"acknowledges {view.Ack}, but RCV.NXT is {c.Rcv.Nxt} and was {seen.RcvNxt} before the turn");
         if ((view.Seq + (uint)view.DataLength).IsAfter(c.Snd.Max) || view.Seq.IsBefore(seen.Una - 1))
@@ -115,12 +126,15 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         if (((_turns + index) & 15) == 0 && c.State >= TcpState.Established && c.Snd.Max == c.Snd.Nxt)
         {
             host.World.Judged.Scoreboards++;
+            if (PeerJudge.Check(host, t) is { } what) throw Failure("agrees with its peer", t, what);
             if (!_x.Recovery.Check(c, t.K)) throw Failure("scoreboard", t, "the scoreboard's sums and records do not agree");
         }
         seen = new Seen
         {
-            Iss = c.Snd.Iss, RemotePort = c.RemotePort, State = c.State, Flags = c.Flags, SegmentsIn = t.K.SegmentsIn, SegmentsOut = t.K.SegmentsOut, HasWindow = true, Una = c.Snd.Una, Max = c.Snd.Max, SentTo = c.Snd.Max, RcvNxt = c.Rcv.Nxt, Edge = c.Rcv.Edge,
+            Iss = c.Snd.Iss, RemotePort = c.RemotePort, State = c.State, Flags = c.Flags, SegmentsIn = t.K.SegmentsIn, SegmentsOut = t.K.SegmentsOut,
+            HasWindow = true, Una = c.Snd.Una, Max = c.Snd.Max, SentTo = c.Snd.Max, RcvNxt = c.Rcv.Nxt, Edge = c.Rcv.Edge,
             PeerEdge = seen.HasWindow ? SeqNumber.Max(seen.PeerEdge, c.Snd.Una + c.Snd.Wnd) : c.Snd.Una + c.Snd.Wnd,
+            Heard = seen.Heard, SilentSince = seen.SilentSince, Repeats = seen.Repeats,
         };
     }
 
@@ -175,7 +189,8 @@ internal sealed class ConnectionJudge(SimulatedHost host)
     private void CheckSending(TcbRef t, ref Seen seen)
     {
         ref var c = ref t.C;
-        if (!seen.HasWindow || seen.State <= TcpState.SynReceived || !c.Snd.Max.IsAfter(seen.Max) || Rogues.Contains(c.Remote)) return;
+        // One that is not looked at in each turn may have been allowed by a window that has gone since.
+        if (!seen.HasWindow || seen.State <= TcpState.SynReceived || !c.Snd.Max.IsAfter(seen.Max) || _x.Tcbs.UsedSlots > ConnectionsPerTurnMax || Rogues.Contains(c.Remote)) return;
         // One byte beyond is a window probe, and a FIN takes a number.
         var edge = SeqNumber.Max(seen.PeerEdge, c.Snd.Una + c.Snd.Wnd);
         if (c.Snd.Max.IsAfter(edge + 2)) throw Failure("flight within window", t, $"sent up to {c.Snd.Max}, the peer's window ends at {edge}");
@@ -236,13 +251,34 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         if (!armed.IsSet || earliest.IsBefore(armed)) throw Failure("timers", t, "a deadline comes before what the wheel knows of");
     }
 
-    private bool TryFind(in SegmentView view, out uint slot)
+    // RFC 6298 §5.5: while the peer is silent each time-out is twice the one before, up to the largest.
+    private void CheckPatience(TcbRef t, in SegmentView view, ref Seen seen)
     {
-        ushort local = view.SourcePort, remote = view.DestinationPort;
-        IpAddress from = view.Source, to = view.Destination;
+        if (view.DataLength == 0 || view.Seq != t.C.Snd.Una) return;
+        if (seen.Heard != t.K.SegmentsIn) (seen.Heard, seen.SilentSince, seen.Repeats) = (t.K.SegmentsIn, host.LocalNow, 0);
+        var settings = _x.Recovery.Settings;
+        var (silence, timeout, allowed) = (host.LocalNow - seen.SilentSince, settings.RtoMin, RepeatsMax);
+        for (; silence >= timeout; timeout = Duration.Min(timeout * 2, settings.RtoMax))
+        {
+            silence -= timeout;
+            allowed++;
+        }
+        if (++seen.Repeats > allowed) throw Failure("timers", t, $"has repeated its first byte {seen.Repeats} times in {host.LocalNow - seen.SilentSince} of silence");
+    }
+
+    private bool TryFind(in SegmentView view, out uint slot) =>
+        TryFind(view.Source, view.SourcePort, view.Destination, view.DestinationPort, out slot, out _);
+
+    /// <summary>An open connection by its four numbers.</summary>
+    public bool TryFind(in IpAddress from, ushort local, in IpAddress to, ushort remote, out TcbRef t) => TryFind(from, local, to, remote, out _, out t);
+
+    private bool TryFind(in IpAddress from, ushort local, in IpAddress to, ushort remote, out uint slot, out TcbRef t)
+    {
+        t = default;
         var hash = _x.Demux.Hash(from, local, to, remote);
         if (!_x.Demux.TryFind(hash, from, local, to, remote, ref _keys, out var kind, out slot) || kind != DemuxKind.Tcb) return false;
-        ref var c = ref _x.Tcbs.Get(slot).C;
+        t = _x.Tcbs.Get(slot);
+        ref var c = ref t.C;
         return c.State is not (TcpState.Closed or TcpState.TimeWait) && (c.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) == 0;
     }
 

@@ -32,6 +32,8 @@ internal readonly ref struct SegmentView
 
     public int HeaderLength => (Payload[12] >> 4) * 4;
 
+    public ReadOnlySpan<byte> Options => Payload[TcpHeader.Length..Math.Clamp(HeaderLength, TcpHeader.Length, Payload.Length)];
+
     public int DataLength => Math.Max(0, Payload.Length - HeaderLength);
 
     public IpAddress Source => IsV4 ? IpAddress.ReadIPv4(Addresses) : IpAddress.ReadIPv6(Addresses);

@@ -1,0 +1,35 @@
+// The SACK blocks of a segment that leaves: each lies within what is held beyond the gap (RFC 2018 §3); the first may be a duplicate
+// (RFC 2883 §4), which lies within what has been received.
+using Peregrine.Core.Tcp;
+using Peregrine.Wire;
+
+namespace Peregrine.Simulation.Judges;
+
+internal static class SackJudge
+{
+    /// <summary>The first block that says more than is held, or null.</summary>
+    public static SackBlock? Check(TcpContext x, TcbRef t, in SegmentView view)
+    {
+        if (view.HeaderLength == TcpHeader.Length || !TcpOptions.Parse(view.Options, isSyn: false, out var options)) return null;
+        var isFirst = true;
+        foreach (var block in options.SackBlocks)
+        {
+            var isDuplicate = isFirst && block.Right.IsBeforeOrEqual(t.C.Rcv.Nxt);
+            isFirst = false;
+            if (!isDuplicate && !IsHeld(x, t, block)) return block;
+        }
+        return null;
+    }
+
+    private static bool IsHeld(TcpContext x, TcbRef t, in SackBlock block)
+    {
+        if (!t.K.OutOfOrder.HasIntervals) return false;
+        var intervals = x.OutOfOrder.View(t.K.OutOfOrder);
+        for (var i = 0; i < intervals.Count; i++)
+        {
+            ref var held = ref intervals.At(i);
+            if (block.Left.IsAfterOrEqual(held.Start) && block.Right.IsBeforeOrEqual(held.End)) return true;
+        }
+        return false;
+    }
+}
