@@ -30,6 +30,7 @@ public sealed class SwarmTests
     // answered late. 2002127, 2007676, 2008288, 2009985: a connection of a host to itself, all blocks full of what it had sent.
     // 639312269697122341: the last blocks full of data beyond a gap, none for the segment that would close it.
     // 20006762: two that probed each other's closed window, each one byte behind for the other.
+    // 54, 639312327689569226, 639312327689569248, 639312327689569350: BBR's pace after an outage, a segment in minutes.
     // Of the judges and the world: 66: a loss probe of new data right after the probe before it had halved the window. 1000397: what waited
     // for a neighbour's address. 1003093: two fragments damaged so that the sum noticed nothing. 1003387: a recovery within the turn in
     // which the window was used. 1004169: F-RTO's two segments, with RACK still trusting what had been sent just before.
@@ -51,6 +52,9 @@ public sealed class SwarmTests
     [InlineData(20_006_762)]
     [InlineData(40_075_521)]
     [InlineData(639_312_269_697_122_341)]
+    [InlineData(639_312_327_689_569_226)]
+    [InlineData(639_312_327_689_569_248)]
+    [InlineData(639_312_327_689_569_350)]
     public void SeedsThatFoundSomethingAreClean(ulong seed)
     {
         var result = SwarmRun.Run(seed, new SwarmOptions());

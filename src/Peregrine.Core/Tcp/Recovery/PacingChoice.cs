@@ -16,9 +16,14 @@ internal static class PacingChoice
     /// <summary>The rate of a connection that is paced, in bytes a second.</summary>
     internal static ulong Rate(RecoverySettings settings, CongestionControl control, in Tcb c, in TcbCold k)
     {
-        var rate = IsWanted(settings, control) ? control.PacingRate(c, k) : ulong.MaxValue;
+        var rate = IsWanted(settings, control) ? Math.Max(control.PacingRate(c, k), Least(settings, c, k)) : ulong.MaxValue;
         return settings.PacingRateMax == 0 ? rate : Math.Min(rate, settings.PacingRateMax);
     }
+
+    // Two segments a time-out. An outage leaves a bandwidth of a segment a minute, and a model that measures only what it sends by that
+    // rate would keep it; the retransmission timer itself would send as often (RFC 6298 §5).
+    private static ulong Least(RecoverySettings settings, in Tcb c, in TcbCold k) =>
+        2ul * c.Mss * 1_000_000 / (ulong)RoundTrip.Rto(k.Rtt, backoff: 0, synTimedOut: false, settings).Microseconds;
 
     private static bool IsWanted(RecoverySettings settings, CongestionControl control) =>
         settings.Pacing == TcpPacingMode.On || (settings.Pacing == TcpPacingMode.Auto && control.NeedsPacing);
