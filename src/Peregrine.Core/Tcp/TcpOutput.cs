@@ -389,7 +389,7 @@ internal sealed class TcpOutput(
         ref var c = ref t.C;
         if (!_x.Ip.HasRoom(c.Path)) return false;
         var usable = Math.Min(c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt, c.Snd.QueueEnd - c.Snd.Nxt);
-        if ((c.Flags & TcbFlags.ProbeNow) != 0 && usable > 0)
+        if ((c.Flags & TcbFlags.ProbeNow) != 0 && usable > 0 && _x.Recovery.FreeRecords > 0)
         {
             // RFC 9293 §3.8.6.2.1 (4): the override: the window is open a little, and waited for in vain: what fits goes.
             c.Flags &= ~TcbFlags.ProbeNow;

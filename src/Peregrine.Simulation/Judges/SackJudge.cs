@@ -1,5 +1,5 @@
 // The SACK blocks of a segment that leaves: each lies within what is held beyond the gap (RFC 2018 §3); the first may be a duplicate
-// (RFC 2883 §4), which lies within what has been received.
+// (RFC 2883 §4), which lies within what has been received, or was until memory ran out (RFC 2018 §8).
 using Peregrine.Core.Tcp;
 using Peregrine.Wire;
 
@@ -14,7 +14,7 @@ internal static class SackJudge
         var isFirst = true;
         foreach (var block in options.SackBlocks)
         {
-            var isDuplicate = isFirst && block.Right.IsBeforeOrEqual(t.C.Rcv.Nxt);
+            var isDuplicate = isFirst && (block.Right.IsBeforeOrEqual(t.C.Rcv.Nxt) || x.Counters.PrunedBytes > 0);
             isFirst = false;
             if (!isDuplicate && !IsHeld(x, t, block)) return block;
         }

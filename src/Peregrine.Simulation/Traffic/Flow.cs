@@ -58,6 +58,11 @@ internal sealed class Flow(TrafficState traffic, int id, FlowPlan plan)
 
     public bool IsServerAccepted { get; set; }
 
+    /// <summary>Ends whose connection has ended in good order: everything is there, though a slow reader may not have read it yet.</summary>
+    public bool IsClientClosed { get; set; }
+
+    public bool IsServerClosed { get; set; }
+
     public bool IsDone => Plan.IsRogue || (IsClientDone && (IsServerDone || !IsServerAccepted));
 
     public long ClientTotal => HeaderBytes + Plan.ClientBytes;
@@ -120,7 +125,7 @@ internal sealed class Flow(TrafficState traffic, int id, FlowPlan plan)
             case SocketError.TimedOut:
                 Excuses |= Excuse.TimedOut;
                 break;
-            case SocketError.ConnectionReset when !Plan.IsCalm && ClientReceived == Plan.ServerBytes && ServerReceived == ClientTotal:
+            case SocketError.ConnectionReset when !Plan.IsCalm && HasArrived(isClient):
                 // All has arrived, and only the last ACK was lost: the peer's TIME-WAIT gave way to others, or its clock ran away.
                 Excuses |= Excuse.TimedOut;
                 break;
@@ -144,6 +149,10 @@ internal sealed class Flow(TrafficState traffic, int id, FlowPlan plan)
         }
         if (Plan.IsCalm && before == Excuse.None) throw Failure("liveness", isClient, $"ended with {error}, although all faults had stopped before it began");
     }
+
+    // At both ends, whatever the other one's reader has read of it.
+    private bool HasArrived(bool isClient) =>
+        (ClientReceived == Plan.ServerBytes || (!isClient && IsClientClosed)) && (ServerReceived == ClientTotal || (isClient && IsServerClosed));
 
     public SimulationFailureException Failure(string judge, bool isClient, string what) => traffic.World.Failure(
         judge, $"flow {Id} {Plan.Client.Name}>{Plan.Server.Name} at the {(isClient ? "client" : "server")}", $"{what} ({this})");

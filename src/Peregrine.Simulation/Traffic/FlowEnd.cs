@@ -42,6 +42,8 @@ internal sealed class FlowEnd(TrafficApplication application, bool isClient, Tcp
         {
             // An orderly end: what was received before can still be read.
             _hasClosed = true;
+            if (Flow is not null && isClient) Flow.IsClientClosed = true;
+            else if (Flow is not null) Flow.IsServerClosed = true;
             Pump(now);
             if (_isDone || application.World.Now < _waitUntil) return;
         }

@@ -180,6 +180,26 @@ public sealed class SendTests
         Assert.Equal(100, peer.Take().Payload.Length);
     }
 
+    // Found by the swarm (40009008): what is sent without a record of its transmission is in no sum of what flies.
+    [Fact]
+    public void WithoutAFreeRecordTheOverrideIsAProbeOfOneByte()
+    {
+        using var peer = new Peer(Host.SmallOptions with { TransmissionRecordCount = 64 });
+        var first = peer.Accept(new TcpSettings { NoDelay = true });
+        peer.Port = 4_001;
+        peer.SynExchange(window: 4_000);
+        peer.Send(Ack, window: 600);
+        Assert.True(peer.Tcp.TryAccept(peer.Listener, out var second));
+        peer.Write(second, 1_000);
+        peer.ExpectSilence();
+        while (peer.Tcp.Context.Recovery.FreeRecords > 0) peer.Write(first, 10);
+        peer.Inbox.Clear();
+        peer.Advance(1_500);
+        var t = peer.Tcp.Context.Tcbs.Get(second.Index);
+        Assert.Equal(1, Assert.Single(peer.Inbox, answer => answer.To == 4_001).Payload.Length);
+        Assert.Equal(t.C.Snd.Nxt, t.C.Snd.Una);
+    }
+
     // RFC 9293 MUST-20: the limit holds as well for what the override sent while the persist timer ran.
     [Fact]
     public void WhatTheOverrideSentTimesOutLikeOtherData()
