@@ -48,6 +48,24 @@ public sealed class PoolTests
         Assert.Equal(SocketError.HostNotFound, e.SocketErrorCode);
     }
 
+    [Fact]
+    public async Task CodeThatBlocksAThreadOfThePoolIsToldSoAndTheNextRunIsFree()
+    {
+        using var blocked = new ManualResetEventSlim();
+        using var network = new SimulatedNetwork(1) { PoolPatience = TimeSpan.FromMilliseconds(300) };
+        var host = network.AddHost("a");
+        var e = await Assert.ThrowsAsync<TimeoutException>(() => network.RunWithThreadPoolAsync(() => Task.Run(blocked.Wait)));
+        Assert.Contains("Await instead", e.Message, StringComparison.Ordinal);
+        blocked.Set();
+        var isRun = false;
+        await network.RunWithThreadPoolAsync(async () =>
+        {
+            await Task.Delay(TimeSpan.FromHours(0.5), host.TimeProvider).ConfigureAwait(false);
+            isRun = await Task.Run(static () => true);
+        });
+        Assert.True(isRun);
+    }
+
     /// <summary>Twenty tasks on the pool send datagrams to one receiver, over lines that lose and reorder, and a channel.</summary>
     private static async Task<(string Order, ulong Hash)> ManyAsync(ulong seed)
     {

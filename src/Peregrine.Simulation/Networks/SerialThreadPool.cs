@@ -4,8 +4,8 @@ namespace Peregrine.Simulation.Networks;
 
 internal sealed class SerialThreadPool : IDisposable
 {
-    // Real time: it only bounds how long a program that is stuck takes to say so.
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+    /// <summary>Real time, which only bounds how long a program that is stuck takes to say so.</summary>
+    internal static readonly TimeSpan UsualPatience = TimeSpan.FromSeconds(30);
 
     // There is one pool in a process, so one run at a time can have it.
     private static readonly SemaphoreSlim s_one = new(1);
@@ -13,14 +13,16 @@ internal sealed class SerialThreadPool : IDisposable
     // Workers that something else has for good: known after the first run.
     private static int s_foreignCount;
 
+    private readonly TimeSpan _patience;
     private readonly int _workerCount = Environment.ProcessorCount + 1;
     private readonly SemaphoreSlim _held = new(0);
     private readonly SemaphoreSlim _letGo = new(0);
     private readonly (int Workers, int Ports) _min, _max;
     private int _heldCount;
 
-    private SerialThreadPool()
+    private SerialThreadPool(TimeSpan patience)
     {
+        _patience = patience;
         ThreadPool.GetMinThreads(out _min.Workers, out _min.Ports);
         ThreadPool.GetMaxThreads(out _max.Workers, out _max.Ports);
         // One more than the fewest that the pool allows: something else may have one for good, as test runners do.
@@ -52,7 +54,7 @@ internal sealed class SerialThreadPool : IDisposable
     public static bool HasWork => ThreadPool.PendingWorkItemCount > 0;
 
     /// <summary>Calls a function on a thread of its own, outside of the pool, which is the function's alone meanwhile.</summary>
-    public static async Task WithAsync(Action<SerialThreadPool> action)
+    public static async Task WithAsync(Action<SerialThreadPool> action, TimeSpan patience)
     {
         await s_one.WaitAsync().ConfigureAwait(false);
         try
@@ -60,7 +62,7 @@ internal sealed class SerialThreadPool : IDisposable
             await Task.Factory.StartNew(
                 () =>
                 {
-                    using var pool = new SerialThreadPool();
+                    using var pool = new SerialThreadPool(patience);
                     action(pool);
                 },
                 CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
@@ -81,8 +83,7 @@ internal sealed class SerialThreadPool : IDisposable
             // Behind all that is queued: whoever gets there has done the rest.
             HoldOne();
             _letGo.Release();
-            if (_held.Wait(s_patience)) continue;
-            _heldCount--;
+            if (_held.Wait(_patience)) continue;
             throw new TimeoutException("A thread of the pool has been blocked for long while virtual time stood still for it: code that blocks (.Result, .Wait(), "
                 + "Thread.Sleep) waits for what can only happen when it does not. Await instead.");
         }
@@ -90,7 +91,8 @@ internal sealed class SerialThreadPool : IDisposable
 
     public void Dispose()
     {
-        _letGo.Release(_heldCount);
+        s_foreignCount = ForeignCount;
+        if (_heldCount > 0) _letGo.Release(_heldCount);
         Restore();
     }
 
@@ -100,14 +102,14 @@ internal sealed class SerialThreadPool : IDisposable
     private void HoldAll()
     {
         HoldFree();
-        // Whoever called us is on his way back to the pool. Those who do not come in this time are taken to be away for good.
-        for (var i = 0; i < 50 && ForeignCount > s_foreignCount; i++)
+        // Whoever called us is on his way back to the pool, and would work beside the one that is let go. Two seconds are enough on the busiest machine; those
+        // who do not come by then are away for good, and are not waited for again.
+        for (var i = 0; i < 2_000 && ForeignCount > s_foreignCount; i++)
         {
-            Thread.Sleep(2);
+            Thread.Sleep(1);
             HoldFree();
         }
         if (_heldCount == 0) throw Busy();
-        s_foreignCount = ForeignCount;
     }
 
     /// <summary>Holds the workers that are free: at the start all but those that something else has, and later those too when they come back.</summary>
@@ -116,8 +118,9 @@ internal sealed class SerialThreadPool : IDisposable
         while (FreeCount > 0)
         {
             HoldOne();
-            if (!_held.Wait(s_patience)) throw Busy();
+            // Counted before it comes: whoever comes late must be let go as well.
             _heldCount++;
+            if (!_held.Wait(_patience)) throw Busy();
         }
     }
 

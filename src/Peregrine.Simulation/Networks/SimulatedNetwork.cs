@@ -42,6 +42,9 @@ public sealed class SimulatedNetwork : IDisposable
     /// <summary>A digest of every frame that arrived anywhere, with its time: equal digests, equal runs.</summary>
     public ulong TraceHash => World.TraceHash;
 
+    /// <summary>Real time after which a blocked thread of the pool is told of.</summary>
+    internal TimeSpan PoolPatience { get; init; } = SerialThreadPool.UsualPatience;
+
     /// <summary>Adds a host and connects it by a line of its own.</summary>
     /// <param name="name">Its name, which other hosts can connect to.</param>
     /// <param name="at">The switch, or null for <see cref="Switch"/>.</param>
@@ -127,7 +130,7 @@ public sealed class SimulatedNetwork : IDisposable
     public Task RunWithThreadPoolAsync(Func<Task> code, TimeSpan? limit = null)
     {
         ArgumentNullException.ThrowIfNull(code);
-        return SerialThreadPool.WithAsync(pool => _runner.Run(code, limit ?? s_usualLimit, pool));
+        return SerialThreadPool.WithAsync(pool => _runner.Run(code, limit ?? s_usualLimit, pool), PoolPatience);
     }
 
     /// <summary>Ends the network. What still waits on its sockets waits for ever.</summary>
