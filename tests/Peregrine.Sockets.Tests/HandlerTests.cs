@@ -37,6 +37,25 @@ public sealed class HandlerTests
     }
 
     [Fact]
+    public async Task HandlerThatAnswersAndClosesHasReadWhatItWasGiven()
+    {
+        await using var network = TestNetwork.ByHand();
+        var (client, server) = network.Pair();
+        server.SetHandler(new LastWordHandler());
+        Assert.Equal(3, await client.SendAsync(new byte[] { 1, 2, 3 }));
+        network.Core.Settle();
+        Assert.True(server.IsDisposed);
+        var buffer = new byte[8];
+        Assert.Equal(3, await client.ReceiveAsync(buffer));
+        // The orderly end and no reset, after which the answer could have been lost.
+        Assert.Equal(0, await client.ReceiveAsync(buffer));
+        client.Dispose();
+        network.Core.Settle();
+        Assert.Equal(0, network.Core.Stack.Tcp.Counters.ResetsSent);
+        Assert.Equal(0, network.Core.ConnectionCount);
+    }
+
+    [Fact]
     public async Task HandlerThatThrowsResetsItsConnectionOnly()
     {
         await using var network = TestNetwork.ByHand();
@@ -173,6 +192,15 @@ public sealed class HandlerTests
         public void OnBatchEnd(TcpConnection connection) => Batches++;
 
         public void OnClosed(TcpConnection connection, SocketError error) => Error = error;
+    }
+
+    private sealed class LastWordHandler : ITcpHandler
+    {
+        public void OnReceived(TcpConnection connection, ReadOnlySpan<byte> bytes)
+        {
+            connection.TrySend(bytes);
+            connection.Dispose();
+        }
     }
 
     private sealed class ThrowingHandler : ITcpHandler

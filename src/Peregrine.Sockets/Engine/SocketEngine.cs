@@ -70,6 +70,9 @@ public abstract class SocketEngine
     /// <summary>Events that one <see cref="Dispatch"/> handles at most.</summary>
     public int EventCountMax { get; init; } = 512;
 
+    /// <summary>The connection whose handler is being given bytes, which are the connection's until it returns.</summary>
+    internal TcpConnection? Delivering { get; set; }
+
     internal BlockMemory Blocks { get; }
 
     internal SegmentPool Segments { get; } = new();

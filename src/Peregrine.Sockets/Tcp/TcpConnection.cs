@@ -113,13 +113,9 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     /// <summary>Whether nothing more can be sent.</summary>
     internal bool IsSendEnded => (_marks & (ConnectionMarks.SendShut | ConnectionMarks.Closed)) != 0;
-
     internal bool IsReceiveShut => (_marks & ConnectionMarks.ReceiveShut) != 0;
-
     internal SocketError Error => (SocketError)_error;
-
     internal void ForgetParts() => _parts = null;
-
     internal TcpConnectionParts Parts => _parts ?? TcpConnectionParts.Once(ref _parts, static () => new TcpConnectionParts());
 
     /// <summary>
@@ -368,7 +364,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     {
         Interlocked.Exchange(ref _disposed, 1);
         if ((_marks & ConnectionMarks.Released) != 0) return;
-        if (!force && !IsEnded && _parts?.Output is { HasBacklog: true })
+        if (!force && !IsEnded && (_parts?.Output is { HasBacklog: true } || _engine.Delivering == this))
         {
             // Bytes that a flush has accepted must not be lost: the close waits until the ring has taken them.
             _marks |= ConnectionMarks.ClosePending;
@@ -468,10 +464,14 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         {
             var cursor = default(TcpReadCursor);
             if (!_engine.Tcp.TryPeek(Handle, ref cursor, out var bytes) || bytes.Length == 0) return;
+            // A handler that answers and closes has read what it was given: its close waits, or unread bytes would make it a reset.
+            var outer = _engine.Delivering;
+            _engine.Delivering = this;
             handler.OnReceived(this, bytes);
-            if (IsDisposed) return;
+            _engine.Delivering = outer;
             _engine.Tcp.Consume(Handle, bytes.Length, _engine.Now);
-            if ((_marks & ConnectionMarks.InBatch) != 0) continue;
+            if (IsDisposed) CloseOnCore();
+            if (IsDisposed || (_marks & ConnectionMarks.InBatch) != 0) continue;
             _marks |= ConnectionMarks.InBatch;
             _engine.AddToBatch(this);
         }
