@@ -7,7 +7,7 @@ using Peregrine.Bench.Results;
 namespace Peregrine.Bench.Lab;
 
 /// <summary>How a bed is made.</summary>
-/// <param name="Link">"xdp" or "tap", and link options behind a comma.</param>
+/// <param name="Link">"xdp", "packet" or "tap", and link options behind a comma.</param>
 /// <param name="Peer">A program that serves on the kernel's sockets, called with the address; or null.</param>
 /// <param name="Steered">Whether each end's receive work is done on its own processor.</param>
 internal sealed record KernelBedOptions(string Link, string? Peer, bool Steered);
@@ -100,7 +100,7 @@ internal sealed class KernelBed : Bed
         else
         {
             pair = _pairs[0] ??= _lab.AddPair(kernelHasAddress: false, _options.Steered);
-            (line, address) = ($"{kind}:{pair.Device},all{rest}", pair.ServerAddress);
+            (line, address) = ($"{kind}:{pair.Device}{(kind == "xdp" ? ",all" : "")}{rest}", pair.ServerAddress);
         }
         var order = JsonSerializer.Serialize(new Serving.ServerOrder(line, address + "/24", kernel, space, control, work.Spin, work.LossPercent));
         var process = Helper.Start("Peregrine's server", pair?.Space, 0, [.. Helper.Tool, "bench-server", order]);

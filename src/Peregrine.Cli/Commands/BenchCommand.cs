@@ -19,7 +19,7 @@ internal static class BenchCommand
     private static readonly Argument<string> s_name = new("name") { Description = "What to measure: " + string.Join(", ", s_names) };
     private static readonly Option<string> s_link = new("--link")
     {
-        Description = "memory (no permission needed), tap, or xdp, with link options behind a comma; auto is xdp for root and memory for others", DefaultValueFactory = static _ => "auto",
+        Description = "memory (no permission needed), tap, packet, or xdp, with link options behind a comma; auto is xdp for root and memory for others", DefaultValueFactory = static _ => "auto",
     };
 
     private static readonly Option<string> s_peer = new("--peer")
@@ -208,7 +208,7 @@ internal static class BenchCommand
     private static Bed CreateBed(string link, string peer, ParseResult parsed)
     {
         if (link == "memory") return new MemoryBed();
-        if (link.Split(',')[0] is not ("xdp" or "tap")) throw new ArgumentException($"--link is \"{link}\"; it must be memory, tap or xdp, with link options behind a comma.");
+        if (link.Split(',')[0] is not ("xdp" or "packet" or "tap")) throw new ArgumentException($"--link is \"{link}\"; it must be memory, tap, packet or xdp, with link options behind a comma.");
         return new KernelBed(new KernelBedOptions(link, Peers.Find(peer), parsed.GetValue(s_placement) == "steered"));
     }
 }
