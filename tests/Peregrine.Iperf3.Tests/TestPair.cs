@@ -10,11 +10,14 @@ internal sealed class TestPair : IAsyncDisposable
 {
     internal const string ServerAddress = "10.9.0.1";
 
+    internal const string ServerAddressV6 = "fd09::1";
+
     private readonly MemoryLink _near;
     private readonly MemoryLink _far;
     private readonly CancellationTokenSource _stop = new();
     private readonly StringWriter _output = new();
     private readonly StringWriter _errors = new();
+    private readonly System.Collections.Concurrent.ConcurrentQueue<int> _pinned = new();
 
     private TestPair(MemoryLink near, MemoryLink far, PeregrineNetwork client, PeregrineNetwork server) =>
         (_near, _far, Client, Server) = (near, far, client, server);
@@ -27,6 +30,9 @@ internal sealed class TestPair : IAsyncDisposable
 
     /// <summary>The server's end and exit status.</summary>
     internal Task<int> Serving { get; private set; } = Task.FromResult(0);
+
+    /// <summary>Processors that either end was pinned to; this machine has those below 64.</summary>
+    internal IEnumerable<int> Pinned => _pinned;
 
     internal string ServerOutput => _output.ToString();
 
@@ -75,7 +81,7 @@ internal sealed class TestPair : IAsyncDisposable
     private static async Task<PeregrineNetwork> NetworkAsync(string name, string address, MemoryLink link) => await PeregrineNetwork.StartAsync(
         new PeregrineOptions
         {
-            Name = name, Addresses = [address + "/24"], ControlSocket = "none", UseSystemResolver = false, UseSynchronizationContext = true, StopGraceMs = 200,
+            Name = name, Addresses = [address + "/24", "fd09::" + address[^1] + "/64"], ControlSocket = "none", UseSystemResolver = false, UseSynchronizationContext = true, StopGraceMs = 200,
             Stack = new StackOptions { ConnectionCountMax = 1_024, TimeWaitCountMax = 1_024, SynBacklogCountMax = 256, ListenerCountMax = 64, FrameCount = 2_048, BlockCount = 4_096 },
         },
         link);
@@ -84,6 +90,14 @@ internal sealed class TestPair : IAsyncDisposable
     {
         Assert.True(Iperf3Arguments.TryParse(arguments, out var options, out var error), error);
         // Both write from their core's thread, and the test reads from its own.
-        return Iperf3Tool.RunAsync(network, options, new Iperf3Environment { Output = TextWriter.Synchronized(output), Errors = TextWriter.Synchronized(errors), Password = password }, cancel);
+        var environment = new Iperf3Environment { Output = TextWriter.Synchronized(output), Errors = TextWriter.Synchronized(errors), Password = password, Pin = Pin };
+        return Iperf3Tool.RunAsync(network, options, environment, cancel);
+    }
+
+    private bool Pin(int processor)
+    {
+        if (processor >= 64) return false;
+        _pinned.Enqueue(processor);
+        return true;
     }
 }
