@@ -20,7 +20,9 @@ internal static unsafe class TapDevice
     public static void Check(string name, TapOptions options)
     {
         CheckName(name);
-        if (options.Mtu is < 68 or > 65_521) throw new ArgumentException($"The MTU {options.Mtu} is not in the range 68 to 65521.", nameof(options));
+        // The kernel's limit counts the Ethernet header in.
+        var mtuMax = options.Medium == LinkMedium.Ethernet ? 65_521 : 65_535;
+        if (options.Mtu is { } mtu && (mtu < 68 || mtu > mtuMax)) throw new ArgumentException($"The MTU {mtu} is not in the range 68 to {mtuMax}.", nameof(options));
         if (options.QueueCount is < 1 or > 64) throw new ArgumentException($"{options.QueueCount} queues are not in the range 1 to 64.", nameof(options));
     }
 

@@ -45,6 +45,23 @@ public sealed class TapLinkTests
         else Assert.True(InternetChecksum.IsValid(InternetChecksum.Sum(bytes.AsSpan(start), pseudo)));
     }
 
+    // The largest that IPv4 has: 65,535 bytes with its header. Over TAP the kernel counts the Ethernet header in.
+    [Theory]
+    [InlineData(LinkMedium.Ip, 65_535, true)]
+    [InlineData(LinkMedium.Ip, 65_535, false)]
+    [InlineData(LinkMedium.Ethernet, 65_521, false)]
+    public void LargestPacketPassesUncut(LinkMedium medium, int mtu, bool offloads)
+    {
+        using var tap = new TapFixture(new TapOptions { Medium = medium, Mtu = mtu, Offloads = offloads });
+        Assert.Equal(mtu, tap.Link.Mtu);
+        using var socket = tap.KernelSocket(SocketType.Dgram);
+        var payload = PoolFixture.Pattern(mtu - 28);
+        socket.SendTo(payload, TapFixture.End(TapFixture.Ours4, 7));
+        var bytes = PoolFixture.Bytes(tap.Pool, tap.Next(bytes => tap.IsProtocol(bytes, false, Udp)));
+        Assert.Equal(payload, bytes[(tap.IpOffset + 28)..]);
+        Assert.Throws<ArgumentException>(() => TapLink.Open("x", new TapOptions { Medium = medium, Mtu = mtu + 1 }));
+    }
+
     [Fact]
     public void KernelFinishesTheChecksumOfOurDatagram()
     {

@@ -11,7 +11,6 @@ internal static class TapKind
 
     private static readonly LinkOption[] s_options =
     [
-        LinkOption.Number("mtu", 68, 65_521, "The MTU in bytes, set on the kernel's side too"),
         LinkOption.Number("queues", 1, 64, "Queues; the kernel spreads flows over them"),
         LinkOption.Flag("offloads", "Whether checksums and segmentation are left to whoever needs them; on where nothing is said"),
         LinkOption.Flag("persist", "Whether the device stays when the link is closed"),
@@ -28,6 +27,7 @@ internal static class TapKind
         Help = "Ethernet to this machine's kernel, over a TAP device; made when it is not there.",
         Options =
         [
+            Mtu(65_521),
             .. s_options,
             LinkOption.Mac("mac", "Our address on the link; where nothing is said it follows from the name"),
             LinkOption.Prefix("kernel", "An address for the kernel's side, which is then set up as well") with { IsRepeatable = true },
@@ -43,11 +43,13 @@ internal static class TapKind
         Form = "tun:NAME",
         NameRule = LinkNameRule.Optional,
         Help = "IP without Ethernet to this machine's kernel, over a TUN device; made when it is not there.",
-        Options = [.. s_options, LinkOption.Prefix("kernel", "An address for the kernel's side, which is then set up as well") with { IsRepeatable = true }],
+        Options = [Mtu(65_535), .. s_options, LinkOption.Prefix("kernel", "An address for the kernel's side, which is then set up as well") with { IsRepeatable = true }],
         Open = static (line, settings) => Open(line, settings, LinkMedium.Ip),
         Reopen = static link => TapDevice.Reopen(link.Name, Options(link.Line, link.Settings, LinkMedium.Ip), link.MayMake),
         Probe = static facts => Offers(facts, "tun"),
     };
+
+    private static LinkOption Mtu(int max) => LinkOption.Number("mtu", 68, max, "The MTU in bytes, set on the kernel's side too");
 
     private static TapLink Open(LinkSpecification line, LinkSettings settings, LinkMedium medium)
     {
