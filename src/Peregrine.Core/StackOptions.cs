@@ -54,6 +54,9 @@ public sealed record StackOptions
     /// <summary>SYN cookies when the SYN backlog is full (RFC 4987 §3.6). Default true.</summary>
     public bool SynCookies { get; init; } = true;
 
+    /// <summary>Segments with a TCP authentication option of peers that have no key are dropped; else taken (RFC 5925 §7.3). Default false.</summary>
+    public bool DropUnknownKeys { get; init; }
+
     /// <summary>How long a record stays in TIME-WAIT, in seconds, 1 to 240: 2 MSL. Default 60.</summary>
     public int TimeWaitSeconds { get; init; } = 60;
 

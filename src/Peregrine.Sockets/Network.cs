@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http;
 using System.Net.Sockets;
 using Peregrine.Core.Tcp;
+using Peregrine.Core.Tcp.Authentication;
 
 namespace Peregrine.Sockets;
 
@@ -14,6 +15,9 @@ public sealed record TcpConnectionOptions
 
     /// <summary>Settings, or null for the stack's.</summary>
     public TcpSettings? Settings { get; init; }
+
+    /// <summary>Keys, of which those of the peer sign every segment (TCP_MD5SIG, TCP_AO), or null for none.</summary>
+    public TcpKeySet? Keys { get; init; }
 
     /// <summary>Where awaiting code goes on. Default: as the network says.</summary>
     public CompletionMode CompletionMode { get; init; }
@@ -51,7 +55,7 @@ public abstract class Network : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(local);
         options ??= new TcpListenerOptions();
         options.Validate();
-        var listen = new TcpListenOptions(EndPoints.ToEndpoint(local), options.Backlog, local.AddressFamily == AddressFamily.InterNetworkV6 && !options.DualMode, options.Settings);
+        var listen = new TcpListenOptions(EndPoints.ToEndpoint(local), options.Backlog, local.AddressFamily == AddressFamily.InterNetworkV6 && !options.DualMode, options.Settings, options.Keys);
         return Engine.Run(() => Listen(listen, options));
     }
 
@@ -108,7 +112,7 @@ public abstract class Network : IAsyncDisposable
     private ValueTask<TcpConnection> Connect(IPEndPoint remote, TcpConnectionOptions options, CancellationToken cancel)
     {
         var request = new ConnectRequest(new TcpConnectOperation(Engine, options.CompletionMode), options.CompletionMode,
-            new TcpConnectOptions(EndPoints.ToEndpoint(remote), EndPoints.ToEndpoint(options.LocalEndPoint), options.Settings));
+            new TcpConnectOptions(EndPoints.ToEndpoint(remote), EndPoints.ToEndpoint(options.LocalEndPoint), options.Settings, options.Keys));
         return request.Start(cancel);
     }
 

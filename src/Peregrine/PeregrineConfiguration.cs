@@ -56,6 +56,7 @@ public static class PeregrineConfiguration
         ["TimersPerTurnMax"] = static (o, s) => o with { TimersPerTurnMax = Number(s) },
         ["OutputConnectionsPerTurnMax"] = static (o, s) => o with { OutputConnectionsPerTurnMax = Number(s) },
         ["SynCookies"] = static (o, s) => o with { SynCookies = Flag(s) },
+        ["DropUnknownKeys"] = static (o, s) => o with { DropUnknownKeys = Flag(s) },
         ["TimeWaitSeconds"] = static (o, s) => o with { TimeWaitSeconds = Number(s) },
         ["Tcp"] = static (o, s) => o with { Tcp = BindAll(s, o.Tcp, s_tcp!) },
     };

@@ -35,7 +35,7 @@ internal enum SynFlags : byte
     FastOpenExperimental = 64,
 }
 
-/// <summary>A connection in SYN-RECEIVED from a passive open; 124 bytes.</summary>
+/// <summary>A connection in SYN-RECEIVED from a passive open; 128 bytes.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct SynRecord
 {
@@ -110,6 +110,12 @@ internal struct SynRecord
 
     /// <summary>SYN-ACKs sent after the first; 255 means that the record is free. Set by the backlog.</summary>
     internal byte Retries;
+
+    /// <summary>SendID of the key that signs what we send, where the peer has keys of TCP-AO (RFC 5925 §4).</summary>
+    internal byte SendKeyId;
+
+    /// <summary>RecvID of the key that the peer used.</summary>
+    internal byte ReceiveKeyId;
 
     /// <summary>Whether the record is this tuple's.</summary>
     internal readonly bool Matches(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort) =>

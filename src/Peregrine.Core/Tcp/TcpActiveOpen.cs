@@ -2,6 +2,7 @@
 using System.Net.Sockets;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
+using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
@@ -37,6 +38,9 @@ internal sealed class TcpActiveOpen
         error = ChoosePort(local, remote, options.Local.Port, out var port);
         if (error != SocketError.Success) return error;
         var settings = options.Settings ?? _x.Options.Tcp;
+        var keys = options.Keys?.For(remote.Address);
+        // Who gives keys wants no connection without.
+        if (keys is null && options.Keys is not null) return SocketError.InvalidArgument;
         if (!_x.Tcbs.TryAllocate(out var index)) return SocketError.NoBufferSpaceAvailable;
         var hash = _x.Demux.Hash(local, port, remote.Address, remote.Port);
         if (!_x.Settings.TryAcquire(settings, out var number))
@@ -56,9 +60,13 @@ internal sealed class TcpActiveOpen
         (c.Local, c.LocalPort, c.Remote, c.RemotePort, c.Path) = (local, port, remote.Address, remote.Port, path);
         c.Flags = TcbFlags.ActiveOpen | TcbFlags.SynPending;
         TcpStates.Move(ref c.State, TcpState.SynSent);
-        TcpHandshake.Initialize(
-            _x, t, _x.Isn.Next(local, port, remote.Address, remote.Port, now), _x.Isn.TimestampOffset(local, port, remote.Address, remote.Port), settings, now);
-        if (_fastOpen.MayTry(remote.Address, settings, now)) t.K.FastOpen = FastOpenFlags.Client;
+        var iss = _x.Isn.Next(local, port, remote.Address, remote.Port, now);
+        if (keys is not null) TcpKeyring.Enable(_x).OnConnect(t, keys, iss);
+        TcpHandshake.Initialize(_x, t, iss, _x.Isn.TimestampOffset(local, port, remote.Address, remote.Port), settings, now);
+        // RFC 2385 §4.3: an MD5 signature leaves no room for timestamps beside SACK blocks.
+        if (keys is { IsMd5: true } && (c.Flags & TcbFlags.Sack) != 0) c.Flags &= ~TcbFlags.Timestamps;
+        // A signature leaves no room for a cookie.
+        if (keys is null && _fastOpen.MayTry(remote.Address, settings, now)) t.K.FastOpen = FastOpenFlags.Client;
         t.K.LastReceived = Deadline.At(now);
         _x.Counters.ActiveOpens++;
         _x.MarkReady(t);

@@ -56,6 +56,9 @@ internal sealed class TcpContext
 
     internal TcpCounters Counters;
 
+    /// <summary>Null while nobody has keys.</summary>
+    internal Authentication.TcpAuthenticator? Authenticator { get; set; }
+
     /// <summary>Null unless somebody takes the log of connections.</summary>
     internal Log.TcpEventLog? Log { get; set; }
 
@@ -111,6 +114,7 @@ internal sealed class TcpContext
         c.Flags &= ~(TcbFlags.AckNow | TcbFlags.AckDelayed | TcbFlags.SynPending | TcbFlags.ProbeNow | TcbFlags.KeepaliveNow);
         t.K.Error = checked((ushort)error);
         Log?.Close(t, error);
+        Authenticator?.OnFinished(t);
         ReleaseSending(t);
         if ((c.Flags & TcbFlags.Orphan) != 0) Free(t);
         else Raise(t, TcpEvents.Closed);
@@ -142,7 +146,11 @@ internal sealed class TcpContext
         Demux.Remove(hash, DemuxKind.Tcb, Tcbs.IndexOf(t));
         if (TimeWaits.IsFull) Counters.TimeWaitEvicted++;
         TimeWaits.MakeRoom(Demux);
-        if (TimeWaits.TryAdd(record, now, out var index) && !Demux.TryAdd(hash, DemuxKind.TimeWait, index)) TimeWaits.Remove(index);
+        if (TimeWaits.TryAdd(record, now, out var index))
+        {
+            Authenticator?.OnTimeWait(t, index);
+            if (!Demux.TryAdd(hash, DemuxKind.TimeWait, index)) TimeWaits.Remove(index);
+        }
         Finish(t, SocketError.Success);
     }
 

@@ -20,6 +20,9 @@ public struct TcpCounters
     /// <summary>Terminal: sent to or from a broadcast or multicast address (RFC 9293 MUST-57, MUST-63).</summary>
     public long DroppedNotUnicast;
 
+    /// <summary>Terminal: its signature was missing, unknown or wrong (RFC 2385, RFC 5925 §7.3); <see cref="TcpExtCounters"/> say which.</summary>
+    public long DroppedAuthentication;
+
     /// <summary>Terminal: nobody listens or is connected there; answered by RST if the limiter allowed it.</summary>
     public long DroppedNoConnection;
 

@@ -86,6 +86,27 @@ public struct TcpExtCounters
     /// <summary>Connections that asked for BBR and got CUBIC, for all of <see cref="StackOptions.BbrConnectionCountMax"/> were in use.</summary>
     public long TCPBbrNoModel;
 
+    /// <summary>Segments without the MD5 signature that their peer's key asks for (RFC 2385).</summary>
+    public long TCPMD5NotFound;
+
+    /// <summary>Segments with an MD5 signature of peers that have no such key.</summary>
+    public long TCPMD5Unexpected;
+
+    /// <summary>Segments whose MD5 signature was wrong.</summary>
+    public long TCPMD5Failure;
+
+    /// <summary>Segments without the authentication option that their peer's keys ask for (RFC 5925 §7.3).</summary>
+    public long TCPAORequired;
+
+    /// <summary>Segments whose authentication option was wrong in code or length.</summary>
+    public long TCPAOBad;
+
+    /// <summary>Segments whose KeyID names no key of the peer, or whose connection is not known well enough to have one.</summary>
+    public long TCPAOKeyNotFound;
+
+    /// <summary>Segments whose authentication option was right.</summary>
+    public long TCPAOGood;
+
     /// <summary>Time-outs that F-RTO found spurious (RFC 5682).</summary>
     public long TCPSpuriousRTOs;
 }

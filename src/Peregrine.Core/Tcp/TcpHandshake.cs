@@ -26,12 +26,15 @@ internal static class TcpHandshake
     }
 
     /// <summary>RFC 9293 MUST-16: Eff.snd.MSS from the peer's MSS, the path's MTU and the options that every segment carries.</summary>
-    internal static ushort EffectiveMss(in Tcb c, in TcbCold k, TcpSettings settings)
+    private static ushort EffectiveMss(TcpContext x, TcbRef t)
     {
+        ref var c = ref t.C;
+        var settings = x.SettingsOf(t);
         // RFC 9293 MUST-16: the peer's MSS does not count options, so they come off the result.
-        var mss = Math.Min(k.PeerMss, c.Path.Mtu - IpHeaderLength(c.Local) - TcpHeader.Length);
+        var mss = Math.Min(t.K.PeerMss, c.Path.Mtu - IpHeaderLength(c.Local) - TcpHeader.Length);
         if (settings.MaximumSegmentSize != 0) mss = Math.Min(mss, settings.MaximumSegmentSize);
         if ((c.Flags & TcbFlags.Timestamps) != 0) mss -= TcpOptions.TimestampsLength;
+        if (x.Authenticator?.Of(t) is { } authentication) mss -= authentication.SignatureLength;
         // A hostile MSS of 1 would make a segment of every byte: 48 is what the smallest IPv4 datagram of 68 bytes leaves with options.
         return (ushort)Math.Max(mss, 48);
     }
@@ -40,7 +43,7 @@ internal static class TcpHandshake
     internal static void RefreshMss(TcpContext x, TcbRef t)
     {
         ref var c = ref t.C;
-        var mss = EffectiveMss(c, t.K, x.SettingsOf(t));
+        var mss = EffectiveMss(x, t);
         if (mss < c.Mss) x.Recovery.OnMssReduced(ref c, ref t.K, mss);
         c.Mss = mss;
     }
@@ -66,7 +69,7 @@ internal static class TcpHandshake
         k.SendBuffer = (uint)settings.SendBufferBytes;
         k.PeerMss = DefaultMss(c.Local);
         c.RcvMss = 536;
-        c.Mss = EffectiveMss(c, k, settings);
+        c.Mss = EffectiveMss(x, t);
         x.Recovery.Initialize(ref c, ref k, now);
         if (settings.EventLog) x.Log?.Open(t, now);
     }
@@ -102,7 +105,7 @@ internal static class TcpHandshake
         // RFC 9293 MUST-14, MUST-15.
         k.PeerMss = options.HasMss ? options.Mss : DefaultMss(c.Local);
         var settings = x.SettingsOf(t);
-        c.Mss = EffectiveMss(c, k, settings);
+        c.Mss = EffectiveMss(x, t);
         if (settings.WholeSegmentBuffer) c.ReceiveBuffer = (c.ReceiveBuffer + c.Mss - 1) / c.Mss * c.Mss;
     }
 

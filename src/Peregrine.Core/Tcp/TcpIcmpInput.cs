@@ -37,7 +37,7 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
                 _x.Finish(t, SocketError.ConnectionRefused);
                 break;
             default:
-                // RFC 9293 SHLD-25, MUST-56: never a reason to abort; told if the connection fails for want of answers.
+                // RFC 9293 SHLD-25, MUST-56, RFC 5925 §7.8: never a reason to abort; told if the connection fails for want of answers.
                 t.K.SoftError = TcpErrors.ToSoft(error.Kind);
                 break;
         }

@@ -5,6 +5,7 @@ using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
+using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Tcp.Queues;
 using Peregrine.Core.Time;
@@ -33,6 +34,7 @@ public sealed class TcpLayer
     {
         _x = context;
         _writer = new TcpSegmentWriter(context);
+        Keys = new TcpKeyring(context);
         var keys = new TcpDemuxKeys(context.Tcbs, context.TimeWaits, context.SynBacklog);
         _replies = new TcpReplies(context, _writer);
         _fastOpenClient = new FastOpenClient(context, new FastOpenCache(context.Options.FastOpenCacheCountMax, new AddressHash(secrets.DemuxKey)));
@@ -60,6 +62,9 @@ public sealed class TcpLayer
     {
         set => _x.Log = value is null ? null : new Log.TcpEventLog(_x, value);
     }
+
+    /// <summary>Keys of listeners and connections.</summary>
+    public TcpKeyring Keys { get; }
 
     /// <summary>Connections that have a TCB, finished ones that were not let go included.</summary>
     public int ConnectionCount => _x.Tcbs.Count;
@@ -121,6 +126,7 @@ public sealed class TcpLayer
             (error, listener) = (SocketError.AddressAlreadyInUse, default);
         }
         if (error != SocketError.Success) _x.Settings.Release(settings);
+        else if (options.Keys is not null) TcpKeyring.Enable(_x);
         return error;
     }
 

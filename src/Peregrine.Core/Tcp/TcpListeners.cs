@@ -2,6 +2,7 @@
 // order, until the application takes them. The SYN backlog is another queue with another bound.
 using System.Net.Sockets;
 using Peregrine.Core.Demux;
+using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Wire;
 
@@ -28,6 +29,9 @@ internal sealed class TcpListenerEntry
 
     /// <summary>Keys of its fast open cookies, or null for the stack's.</summary>
     internal FastOpenKeys? FastOpenKeys { get; set; }
+
+    /// <summary>Keys of its peers, or null.</summary>
+    internal TcpKeySet? Keys { get; set; }
 
     internal FastOpenQueue FastOpens { get; } = new();
 
@@ -94,7 +98,7 @@ internal sealed class TcpListeners
         // RFC 9293 MUST-41: a listener has a table of its own, and disturbs no connection that exists.
         var error = _table.TryAdd(options.Local, options.V6Only, reuseAddress: false, index);
         if (error != SocketError.Success) return error;
-        _entries[index] = new TcpListenerEntry(options.Local, ++_generation, options.Backlog, settings);
+        _entries[index] = new TcpListenerEntry(options.Local, ++_generation, options.Backlog, settings) { Keys = options.Keys };
         Count++;
         handle = new TcpListenerHandle(index, _generation);
         return SocketError.Success;

@@ -189,7 +189,8 @@ internal sealed class TcpOutput(
     private uint SuperSegment(TcbRef t)
     {
         ref var c = ref t.C;
-        return (c.Flags & TcbFlags.UrgentToSend) != 0 ? c.Mss : TcpPacing.Bound(_x, t, (uint)(_writer.SegmentCountMax(c) * c.Mss));
+        // A signature is of one segment.
+        return (c.Flags & TcbFlags.UrgentToSend) != 0 || _x.Authenticator?.Of(t) is not null ? c.Mss : TcpPacing.Bound(_x, t, (uint)(_writer.SegmentCountMax(c) * c.Mss));
     }
 
     private bool SendRange(TcbRef t, SeqNumber seq, uint length, bool isRetransmission, Instant now)
@@ -269,7 +270,7 @@ internal sealed class TcpOutput(
     private static SeqNumber DataStart(in Tcb c) => c.Snd.Una == c.Snd.Iss ? c.Snd.Iss + 1 : c.Snd.Una;
 
     private static uint SackRoom(in Tcb c, in SegmentPlan plan) =>
-        (uint)(plan.Options.EncodedLength - ((c.Flags & TcbFlags.Timestamps) != 0 ? TcpOptions.TimestampsLength : 0));
+        (uint)(plan.Options.EncodedLength - plan.Options.SignatureLength - ((c.Flags & TcbFlags.Timestamps) != 0 ? TcpOptions.TimestampsLength : 0));
 
     // RFC 9293 §3.8.5 with RFC 6093: the pointer names the byte after the urgent data.
     private static void MarkUrgent(TcbRef t, ref SegmentPlan plan)
@@ -296,6 +297,7 @@ internal sealed class TcpOutput(
         // RFC 3168 §6.1.3.
         if ((t.K.Recovery.Flags & RecoveryFlags.EcnEchoing) != 0) plan.Flags |= TcpFlags.Ece;
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
+        if (_x.Authenticator is { } authenticator) authenticator.Of(t)?.Reserve(ref plan.Options);
         if ((c.Flags & TcbFlags.Sack) != 0 && (t.K.OutOfOrder.HasIntervals || t.K.DsackStart != t.K.DsackEnd)) AddSackBlocks(t, ref plan);
     }
 
@@ -334,6 +336,7 @@ internal sealed class TcpOutput(
         // RFC 9293 SHLD-5, MAY-3, MUST-65: the MSS option goes on every SYN and on nothing else.
         plan.Options.Mss = TcpHandshake.AnnouncedMss(c.Local, c.Path, settings);
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);
+        if (_x.Authenticator is { } authenticator) authenticator.Of(t)?.Reserve(ref plan.Options);
         if ((c.Flags & TcbFlags.Sack) != 0) plan.Options.SackPermitted = true;
         if ((c.Flags & TcbFlags.WindowScaling) != 0) plan.Options.WindowScale = new WindowScale(c.RcvScale);
         var cookie = default(FastOpenCookie);

@@ -3,6 +3,7 @@
 using System.Net.Sockets;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
+using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
@@ -81,7 +82,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         record.Iss = _x.Isn.Next(record.Local, record.LocalPort, record.Remote, record.RemotePort, now);
         if (issFloor is { } old) record.Iss = TimeWaitJudge.IssAfter(old, record.Iss);
         record.Hash = _x.Demux.Hash(record.Local, record.LocalPort, record.Remote, record.RemotePort);
-        var verdict = _fastOpen.Judge(s, packet, entry, settings, now);
+        _x.Authenticator?.OnSyn(s, entry, ref record);
+        var verdict = s.Options.HasSignature ? FastOpenVerdict.None : _fastOpen.Judge(s, packet, entry, settings, now);
         if (verdict is FastOpenVerdict.Grant or FastOpenVerdict.AcceptAndGrant)
             record.Flags |= SynFlags.FastOpen | (s.Options.IsFastOpenExperimental ? SynFlags.FastOpenExperimental : SynFlags.None);
         if (verdict >= FastOpenVerdict.Accept && TryOpenFast(record, entry, ref s, packet, now)) return;
@@ -135,7 +137,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     // RFC 4987 §3.6: a full backlog keeps no state, so that a flood cannot shut honest clients out.
     private void OnBacklogFull(ref SynRecord record, TcpSettings settings, bool acceptQueueFull, Instant now)
     {
-        if (acceptQueueFull || !_x.Options.SynCookies || !_replies.TryTake(now))
+        // A cookie keeps no key's identifiers, and a flood cannot sign.
+        if (acceptQueueFull || !_x.Options.SynCookies || SignerOf(record) is not null || !_replies.TryTake(now))
         {
             _x.Counters.DroppedSynBacklogFull++;
             return;
@@ -189,7 +192,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     {
         var record = _x.SynBacklog.Get(index);
         var plan = new SegmentPlan { Seq = record.Iss + 1, Ack = record.Irs + 1, Flags = TcpFlags.Rst | TcpFlags.Ack };
-        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now)) _x.Counters.ResetsSent++;
+        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, signer: SignerOf(record))) _x.Counters.ResetsSent++;
         Remove(index);
     }
 
@@ -307,6 +310,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         (c.Local, c.LocalPort, c.Remote, c.RemotePort, c.Path) = (record.Local, record.LocalPort, record.Remote, record.RemotePort, record.Path);
         TcpStates.Move(ref c.State, TcpState.SynReceived);
         c.Flags = TcbFlags.InAcceptQueue;
+        _x.Authenticator?.OnAccepted(t, record);
         TcpHandshake.Initialize(_x, t, record.Iss, record.TsOffset, settings, now);
         c.Snd.Nxt = c.Snd.Max = record.Iss + 1;
         var syn = new SegmentArrival { Seq = record.Irs, RawWindow = record.SndWnd.Value, Flags = TcpFlags.Syn };
@@ -437,7 +441,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             cookie = _fastOpen.KeysOf(_x.Listeners.Get(record.Listener)).Make(record.Remote, record.Local);
             plan.Options.SetFastOpen(cookie.Length, (record.Flags & SynFlags.FastOpenExperimental) != 0);
         }
-        _writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, cookie);
+        _writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, cookie, SignerOf(record));
     }
 
     private void SendAck(in SynRecord record, Instant now)
@@ -451,8 +455,10 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         };
         if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps((uint)(now.Nanoseconds / 1_000_000) + record.TsOffset, record.TsRecent);
         var path = record.Path;
-        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now)) _x.Counters.ChallengeAcksSent++;
+        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: SignerOf(record))) _x.Counters.ChallengeAcksSent++;
     }
+
+    private TcpAuthentication? SignerOf(in SynRecord record) => _x.Authenticator?.OfHalfOpen(record);
 
     private void Remove(uint index)
     {

@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Memory;
+using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
@@ -73,7 +74,10 @@ internal sealed unsafe class TcpReceiver
     {
         if (UsesPrediction && _prediction.TryTake(packet, candidate, now)) return;
         if (!TryParse(packet, out var s)) return;
-        if (!_x.Demux.TryFind(hash, packet.Destination, s.LocalPort, packet.Source, s.RemotePort, ref _keys, out var kind, out var index))
+        var isFound = _x.Demux.TryFind(hash, packet.Destination, s.LocalPort, packet.Source, s.RemotePort, ref _keys, out var kind, out var index);
+        // RFC 5925 §7.3: after the checksum, before anything else looks at the segment.
+        if ((_x.Authenticator is not null || s.Options.HasSignature) && !TcpAuthenticator.Takes(_x, isFound ? kind : null, index, s, packet)) return;
+        if (!isFound)
         {
             _passive.OnSegment(ref s, packet, now);
             return;

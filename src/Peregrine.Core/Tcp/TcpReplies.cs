@@ -1,6 +1,7 @@
 // Segments that answer at once and stand outside a connection's flow: resets, the ACK that closes into TIME-WAIT, ACKs of TIME-WAIT.
 // Every reply to somebody whom we do not know passes one limiter, so that nobody can make us a reflector.
 using Peregrine.Core.Ip;
+using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -17,11 +18,13 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
     internal void ResetFor(in ReceivedPacket packet, in SegmentArrival s, Instant now)
     {
         if (s.IsRst || !TryTake(now)) return;
+        var signer = default(TcpAuthentication);
+        if (_x.Authenticator is { } authenticator && !authenticator.MayReset(packet, s, out signer)) return;
         var plan = s.IsAck
             ? new SegmentPlan { Seq = s.Ack, Flags = TcpFlags.Rst }
             : new SegmentPlan { Seq = default, Ack = s.End, Flags = TcpFlags.Rst | TcpFlags.Ack };
         var path = default(FlowPath);
-        if (_writer.TrySendBare(packet.Destination, s.LocalPort, packet.Source, s.RemotePort, plan, ref path, now)) _x.Counters.ResetsSent++;
+        if (_writer.TrySendBare(packet.Destination, s.LocalPort, packet.Source, s.RemotePort, plan, ref path, now, signer: signer)) _x.Counters.ResetsSent++;
     }
 
     /// <summary>A reset of a connection of ours, exactly in place: SND.NXT, so that it survives RFC 5961 at the peer.</summary>
@@ -29,7 +32,7 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
     {
         ref var c = ref t.C;
         var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = c.Rcv.Nxt, Flags = TcpFlags.Rst | TcpFlags.Ack };
-        if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now)) return;
+        if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now, signer: _x.Authenticator?.Of(t))) return;
         _x.Counters.ResetsSent++;
         _x.Log?.OnSent(t, plan, 0, now);
     }
@@ -40,13 +43,13 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
         ref var c = ref t.C;
         var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = c.Rcv.Nxt, Flags = TcpFlags.Ack, Window = TcpWindow.Advertise(ref c) };
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
-        if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now)) return;
+        if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now, signer: _x.Authenticator?.Of(t))) return;
         _x.Counters.AcksSent++;
         _x.Log?.OnSent(t, plan, 0, now);
     }
 
     /// <summary>An ACK from a TIME-WAIT record (RFC 9293 §3.10.7.4: the FIN again, or something out of place), limited.</summary>
-    internal void AckOf(in TimeWaitRecord record, Instant now)
+    internal void AckOf(in TimeWaitRecord record, TcpAuthentication? signer, Instant now)
     {
         if (!TryTake(now)) return;
         var plan = new SegmentPlan
@@ -58,7 +61,7 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
         };
         if (record.Timestamps) plan.Options.SetTimestamps((uint)(now.Nanoseconds / 1_000_000) + record.TsOffset, record.TsRecent);
         var path = default(FlowPath);
-        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now)) _x.Counters.AcksSent++;
+        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: signer)) _x.Counters.AcksSent++;
     }
 
     /// <summary>One token of the limiter for replies to strangers.</summary>

@@ -6,6 +6,7 @@ using System.Runtime.CompilerServices;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
+using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
@@ -94,6 +95,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
             return false;
         }
         var headerSum = WriteHeader(head, plan, c.LocalPort, c.RemotePort, cookie);
+        if (plan.Options.HasSignature) headerSum = Sign(_x.Authenticator!.Of(t)!, frame, headerLength, plan, headerSum);
         if (offload)
         {
             // The link sums from the transport header on; the field holds the pseudo-header's part (IP moves the start as it prepends).
@@ -125,7 +127,19 @@ internal sealed class TcpSegmentWriter(TcpContext context)
 
     /// <summary>Writes and sends a segment without payload that belongs to no TCB; false when no frame was free or no route leads there.</summary>
     internal bool TrySendBare(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, in SegmentPlan plan, ref FlowPath path, Instant now,
-        in FastOpenCookie cookie = default)
+        in FastOpenCookie cookie = default, TcpAuthentication? signer = null)
+    {
+        if (signer is not null)
+        {
+            var signed = plan;
+            signer.Reserve(ref signed.Options);
+            return TrySendPlanned(local, localPort, remote, remotePort, signed, ref path, now, cookie, signer);
+        }
+        return TrySendPlanned(local, localPort, remote, remotePort, plan, ref path, now, cookie, null);
+    }
+
+    private bool TrySendPlanned(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, in SegmentPlan plan, ref FlowPath path, Instant now,
+        in FastOpenCookie cookie, TcpAuthentication? signer)
     {
         var source = local;
         if (!_x.Ip.IsCurrent(path) && _x.Ip.Resolve(remote, ref source, ref path, now) != System.Net.Sockets.SocketError.Success) return false;
@@ -134,12 +148,22 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         frame.HeadLength = (ushort)headerLength;
         frame.Length = headerLength;
         var head = _x.Frames.Head(frame);
-        TcpHeader.WriteChecksum(head, local, remote, WriteHeader(head, plan, localPort, remotePort, cookie), 0);
+        var sum = WriteHeader(head, plan, localPort, remotePort, cookie);
+        if (signer is not null) sum = Sign(signer, frame, headerLength, plan, sum);
+        TcpHeader.WriteChecksum(head, local, remote, sum, 0);
         _x.Counters.SegmentsSent++;
         var defaults = _x.Options.Tcp;
         Describe(local, remote, defaults.TrafficClass | plan.Ecn, defaults.HopLimit, out var how);
         _x.Ip.Output(ref frame, how, path, now);
         return true;
+    }
+
+    // RFC 5925 §7.3: before the checksum is made, which then covers the code as well.
+    private uint Sign(TcpAuthentication signer, in Frame frame, int headerLength, in SegmentPlan plan, uint headerSum)
+    {
+        var padding = plan.Options.HasMd5 ? 2 : 0;
+        var segment = new SegmentBytes(_x.Frames, frame, 0, frame.Length, headerLength, TcpHeader.Length + padding, plan.Options.SignatureLength - padding);
+        return InternetChecksum.Combine(headerSum, InternetChecksum.Sum(signer.Sign(segment, plan.Flags, plan.Seq)), false);
     }
 
     // Field by field into its place: a struct that is returned is copied in wide loads right behind the narrow stores, and waits for them.

@@ -28,7 +28,7 @@ internal sealed class TcpTimeWaitInput(TcpContext context, TcpReplies replies, T
         }
         _x.Counters.TimeWaitSegments++;
         if (verdict is not (TimeWaitVerdict.Ack or TimeWaitVerdict.AckAndRestart)) return;
-        _replies.AckOf(record, now);
+        _replies.AckOf(record, _x.Authenticator?.OfTimeWait(index), now);
         if (verdict == TimeWaitVerdict.AckAndRestart) _x.TimeWaits.Restart(index, now);
     }
 
@@ -42,5 +42,6 @@ internal sealed class TcpTimeWaitInput(TcpContext context, TcpReplies replies, T
     {
         _x.Demux.Remove(_x.TimeWaits.Get(index).Hash, DemuxKind.TimeWait, index);
         _x.TimeWaits.Remove(index);
+        _x.Authenticator?.OnTimeWaitEnded(index);
     }
 }

@@ -1,5 +1,6 @@
 // What the TCP layer says to and takes from whoever drives it: handles, events, status. Plain values; no behaviour.
 using System.Net.Sockets;
+using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp;
@@ -81,10 +82,12 @@ public readonly record struct TcpStatus(
 /// <param name="Backlog">Connections that may wait to be accepted, 1 to 65,535.</param>
 /// <param name="V6Only">With an unspecified IPv6 address: do not take IPv4 connections.</param>
 /// <param name="Settings">Settings of accepted connections, or null for the stack's.</param>
-public readonly record struct TcpListenOptions(Endpoint Local, int Backlog = 512, bool V6Only = false, TcpSettings? Settings = null);
+/// <param name="Keys">Keys of peers (RFC 2385, RFC 5925), or null: from a peer with keys, only what is signed with them is taken.</param>
+public readonly record struct TcpListenOptions(Endpoint Local, int Backlog = 512, bool V6Only = false, TcpSettings? Settings = null, TcpKeySet? Keys = null);
 
 /// <summary>What to connect.</summary>
 /// <param name="Remote">The peer. Broadcast and multicast addresses are refused (RFC 9293 MUST-46).</param>
 /// <param name="Local">Own address (unspecified: chosen by route) and port (0: chosen, RFC 6056).</param>
 /// <param name="Settings">Settings, or null for the stack's.</param>
-public readonly record struct TcpConnectOptions(Endpoint Remote, Endpoint Local = default, TcpSettings? Settings = null);
+/// <param name="Keys">Keys, of which those of the peer are used (RFC 2385, RFC 5925), or null for none.</param>
+public readonly record struct TcpConnectOptions(Endpoint Remote, Endpoint Local = default, TcpSettings? Settings = null, TcpKeySet? Keys = null);

@@ -11,7 +11,7 @@ internal static class Terminals
         c.SegmentsAccepted + c.SegmentsMerged + c.DroppedMalformed + c.DroppedChecksum + c.DroppedNotUnicast + c.DroppedNoConnection + c.DroppedPaws
         + c.DroppedNoTimestamp + c.DroppedOutOfWindow + c.DroppedResetNotExact + c.DroppedSynInConnection + c.DroppedNoAckBit
         + c.DroppedUnacceptableAck + c.ResetsReceived + c.DroppedSynBacklogFull + c.DroppedAcceptQueueFull + c.DroppedConnectionLimit
-        + c.SynsAccepted + c.TimeWaitSegments + c.DroppedReceiverGone;
+        + c.SynsAccepted + c.TimeWaitSegments + c.DroppedReceiverGone + c.DroppedAuthentication;
 
     public static long Sum(in UdpCounters c) =>
         c.Received + c.DroppedMalformed + c.DroppedChecksum + c.DroppedNoChecksum + c.DroppedNoSocket + c.DroppedBufferFull + c.DroppedNoMemory;

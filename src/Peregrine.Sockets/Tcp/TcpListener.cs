@@ -2,6 +2,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Peregrine.Core.Tcp;
+using Peregrine.Core.Tcp.Authentication;
 
 namespace Peregrine.Sockets;
 
@@ -16,6 +17,9 @@ public sealed record TcpListenerOptions
 
     /// <summary>Settings of accepted connections, or null for the stack's.</summary>
     public TcpSettings? Settings { get; init; }
+
+    /// <summary>Keys of peers (TCP_MD5SIG, TCP_AO), or null: from a peer with keys, only what is signed with them is taken.</summary>
+    public TcpKeySet? Keys { get; init; }
 
     /// <summary>Where awaiting code of accepted connections goes on. Default: as the network says.</summary>
     public CompletionMode CompletionMode { get; init; }
@@ -71,6 +75,14 @@ public sealed class TcpListener : IAsyncDisposable, IDisposable
         else _engine.PostWork(new AcceptRequest(this, operation));
         return result;
     }
+
+    /// <summary>Gives the listener other keys, or none; connections that exist keep theirs.</summary>
+    /// <exception cref="SocketException">NotSocket: the listener was disposed.</exception>
+    public void SetKeys(TcpKeySet? keys) => _engine.Run(() =>
+    {
+        SocketErrors.Check(_engine.Tcp.Keys.Set(Handle, keys));
+        return true;
+    });
 
     /// <summary>Stops listening. Connections that were not accepted are reset; pending accepts fail with OperationAborted.</summary>
     public void Dispose()

@@ -2,6 +2,7 @@
 // connection's settings record on its core; each get asks the core. Not for a packet's path.
 using System.Net.Sockets;
 using Peregrine.Core.Tcp;
+using Peregrine.Core.Tcp.Authentication;
 
 namespace Peregrine.Sockets;
 
@@ -98,6 +99,24 @@ public sealed class TcpSocketOptions
         get => Settings.TrafficClass;
         set => Change(s => s with { TrafficClass = value });
     }
+
+    /// <summary>TCP_AO_INFO: which keys of TCP-AO are used; null without.</summary>
+    public TcpKeyStatus? KeyStatus =>
+        _connection.Engine.Run(() => _connection.Engine.Tcp.Keys.TryGetStatus(_connection.Handle, out var status) ? status : (TcpKeyStatus?)null);
+
+    /// <summary>TCP_AO_ADD_KEY, TCP_AO_DEL_KEY: gives the connection other keys of the kind that it was opened with.</summary>
+    /// <exception cref="SocketException">InvalidArgument: it was opened without keys or with the other kind, or none is the peer's.</exception>
+    public void SetKeys(TcpKeySet keys) => Check(() => _connection.Engine.Tcp.Keys.Set(_connection.Handle, keys));
+
+    /// <summary>Which keys are to be used from now on (RFC 5925 §7.1): SendID of ours and RecvID of the peer's; null leaves one as it is.</summary>
+    /// <exception cref="SocketException">InvalidArgument: there is no such key.</exception>
+    public void PreferKeys(byte? sendId, byte? receiveId) => Check(() => _connection.Engine.Tcp.Keys.Prefer(_connection.Handle, sendId, receiveId));
+
+    private void Check(Func<SocketError> change) => _connection.Engine.Run(() =>
+    {
+        SocketErrors.Check(change());
+        return true;
+    });
 
     private TcpSettings Read() =>
         _connection.Engine.Tcp.GetSettings(_connection.Handle) ?? throw new SocketException((int)SocketError.NotConnected);

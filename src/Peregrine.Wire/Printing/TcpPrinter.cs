@@ -148,6 +148,11 @@ internal static class TcpPrinter
                 break;
             case TcpOptionKind.Authentication:
                 text.Append("tcp-ao");
+                if (content.Length < 2) break;
+                text.Append(" keyid ");
+                text.Append((uint)content[0]);
+                text.Append(" rnextkeyid ");
+                text.Append((uint)content[1]);
                 break;
             case TcpOptionKind.Mptcp:
                 text.Append("mptcp");

@@ -115,6 +115,12 @@ public struct TcpOptions : IEquatable<TcpOptions>
     /// <summary>Bytes of the timestamps option with its two NOPs (RFC 7323 appendix A).</summary>
     public const int TimestampsLength = 12;
 
+    /// <summary>Bytes of the MD5 signature option with two NOPs before it (RFC 2385 §3.0).</summary>
+    public const int Md5SignatureLength = 20;
+
+    /// <summary>Bytes of the authentication option with a code of 96 bits (RFC 5925 §7.6).</summary>
+    public const int AuthenticationSignatureLength = 16;
+
     private const uint AlignedTimestamps = 0x0101_080A;
 
     /// <summary>The experiment's number of fast open (RFC 6994 §3, IANA).</summary>
@@ -136,6 +142,8 @@ public struct TcpOptions : IEquatable<TcpOptions>
     private byte _authenticationLength;
     private byte _mptcpOffset;
     private byte _mptcpLength;
+    private byte _keyId;
+    private byte _nextKeyId;
     private SackBlocks _sack;
 
     /// <summary>Which options are present.</summary>
@@ -234,6 +242,19 @@ public struct TcpOptions : IEquatable<TcpOptions>
     /// <summary>Bytes of the MD5 or authentication option, kind and length included.</summary>
     public readonly int AuthenticationLength => _authenticationLength;
 
+    /// <summary>Whether there is an MD5 signature or an authentication option.</summary>
+    public readonly bool HasSignature => (_flags & (TcpOptionFlags.Md5 | TcpOptionFlags.Authentication)) != 0;
+
+    /// <summary>Bytes that the signature takes when it is written, padding included; 0 without one.</summary>
+    public readonly int SignatureLength =>
+        !HasSignature ? 0 : HasMd5 ? Md5SignatureLength : AuthenticationSignatureLength;
+
+    /// <summary>KeyID of the authentication option (RFC 5925 §2.2).</summary>
+    public readonly byte KeyId => _keyId;
+
+    /// <summary>RNextKeyID of the authentication option (RFC 5925 §2.2).</summary>
+    public readonly byte NextKeyId => _nextKeyId;
+
     /// <summary>Where the first MPTCP option begins, from the start of the options (its kind byte).</summary>
     public readonly int MptcpOffset => _mptcpOffset;
 
@@ -246,6 +267,16 @@ public struct TcpOptions : IEquatable<TcpOptions>
         _tsVal = tsVal;
         _tsEcr = tsEcr;
         _flags |= TcpOptionFlags.Timestamps;
+    }
+
+    /// <summary>Makes an MD5 signature present; its 16 bytes are written as zeros, behind two NOPs at the front (RFC 2385 §3.0).</summary>
+    public void SetMd5() => _flags |= TcpOptionFlags.Md5;
+
+    /// <summary>Makes an authentication option present; its code of 12 bytes is written as zeros, the option at the front (RFC 5925 §2.2).</summary>
+    public void SetAuthentication(byte keyId, byte nextKeyId)
+    {
+        (_keyId, _nextKeyId) = (keyId, nextKeyId);
+        _flags |= TcpOptionFlags.Authentication;
     }
 
     /// <summary>Adds a SACK block; false when four are there already.</summary>
@@ -370,7 +401,7 @@ public struct TcpOptions : IEquatable<TcpOptions>
             // RFC 5925 §2.2: at least kind, length, key identifier and the one that is wanted next.
             case TcpOptionKind.Authentication when option.Length >= 4:
                 (_authenticationOffset, _authenticationLength) = ((byte)at, (byte)option.Length);
-                _flags |= TcpOptionFlags.Authentication;
+                SetAuthentication(option[2], option[3]);
                 break;
             case TcpOptionKind.Mptcp when option.Length >= 3 && !HasMptcp:
                 (_mptcpOffset, _mptcpLength) = ((byte)at, (byte)option.Length);
@@ -395,7 +426,7 @@ public struct TcpOptions : IEquatable<TcpOptions>
     /// <inheritdoc/>
     public readonly bool Equals(TcpOptions other) =>
         _flags == other._flags && _tsVal == other._tsVal && _tsEcr == other._tsEcr && _mss == other._mss && _windowScale == other._windowScale
-        && _userTimeout == other._userTimeout && _fastOpenLength == other._fastOpenLength && SackBlocks.SequenceEqual(other.SackBlocks);
+        && _userTimeout == other._userTimeout && _fastOpenLength == other._fastOpenLength && _keyId == other._keyId && _nextKeyId == other._nextKeyId && SackBlocks.SequenceEqual(other.SackBlocks);
 
     /// <inheritdoc/>
     public override readonly bool Equals(object? obj) => obj is TcpOptions other && Equals(other);
@@ -417,7 +448,7 @@ public struct TcpOptions : IEquatable<TcpOptions>
     public readonly int EncodedLength => TcpOptionsWriter.LengthOf(this);
 
     /// <summary>
-    /// Writes the options that a sender makes (not MD5, authentication, MPTCP), aligned as usual, padded with NOPs.
+    /// Writes the options that a sender makes (not MPTCP; of signatures the frame only), aligned as usual, padded with NOPs.
     /// SACK blocks that do not fit into 40 bytes beside the rest are left out.
     /// </summary>
     /// <param name="destination">Where to write.</param>

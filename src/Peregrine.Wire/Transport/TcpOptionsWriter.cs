@@ -9,8 +9,8 @@ internal static class TcpOptionsWriter
     {
         TcpOptionFlags flags = options.Flags;
         if (flags == TcpOptionFlags.Timestamps && options.SackBlockCount == 0) return TcpOptions.TimestampsLength;
-        if (options.IsPacked && options.HasMss) return PackedTcpOptions.LengthOf(options);
-        int length = 0;
+        int length = options.SignatureLength;
+        if (options.IsPacked && options.HasMss) return length + PackedTcpOptions.LengthOf(options);
         if (options.HasMss) length += 4;
         // SACK-permitted takes the place of the two NOPs before timestamps.
         if (options.HasTimestamps) length += 12;
@@ -32,12 +32,12 @@ internal static class TcpOptionsWriter
 
         int length = LengthOf(options);
         if (length > TcpOptions.LengthMax || destination.Length < length) Overlay.ThrowTooShort();
-        if (options.IsPacked && options.HasMss) return PackedTcpOptions.Write(options, destination[..length], fastOpenCookie);
-        int at = 0;
+        int at = options.HasSignature ? WriteSignatureFrame(options, destination) : 0;
+        if (options.IsPacked && options.HasMss) return at + PackedTcpOptions.Write(options, destination[at..length], fastOpenCookie);
         if (options.HasMss)
         {
-            BinaryPrimitives.WriteUInt32BigEndian(destination, 0x0204_0000u | options.Mss);
-            at = 4;
+            BinaryPrimitives.WriteUInt32BigEndian(destination[at..], 0x0204_0000u | options.Mss);
+            at += 4;
         }
 
         at += WriteSackPermittedAndTimestamps(options, destination[at..]);
@@ -68,6 +68,15 @@ internal static class TcpOptionsWriter
     // RFC 2018 §3: the option with its two NOPs takes 4 bytes and 8 a block.
     private static int FittingSackBlocks(in TcpOptions options, int lengthBefore) =>
         Math.Min(options.SackBlockCount, Math.Max(0, (TcpOptions.LengthMax - 4 - lengthBefore) / 8));
+
+    // RFC 2385 §3.0, RFC 5925 §2.2. At the front, as Linux has it, so that the code always lies four bytes behind the header.
+    private static int WriteSignatureFrame(in TcpOptions options, Span<byte> destination)
+    {
+        destination = destination[..options.SignatureLength];
+        destination.Clear();
+        BinaryPrimitives.WriteUInt32BigEndian(destination, options.HasMd5 ? 0x0101_1312 : 0x1D10_0000u | (uint)options.KeyId << 8 | options.NextKeyId);
+        return destination.Length;
+    }
 
     // RFC 7323 appendix A: NOP, NOP, TSopt.
     private static int WriteTimestamps(in TcpOptions options, Span<byte> destination)

@@ -10,5 +10,5 @@ public static class TcpTerminals
         c.SegmentsAccepted + c.SegmentsMerged + c.DroppedMalformed + c.DroppedChecksum + c.DroppedNotUnicast + c.DroppedNoConnection + c.DroppedPaws
         + c.DroppedNoTimestamp + c.DroppedOutOfWindow + c.DroppedResetNotExact + c.DroppedSynInConnection + c.DroppedNoAckBit
         + c.DroppedUnacceptableAck + c.ResetsReceived + c.DroppedSynBacklogFull + c.DroppedAcceptQueueFull + c.DroppedConnectionLimit
-        + c.SynsAccepted + c.TimeWaitSegments + c.DroppedReceiverGone;
+        + c.SynsAccepted + c.TimeWaitSegments + c.DroppedReceiverGone + c.DroppedAuthentication;
 }
