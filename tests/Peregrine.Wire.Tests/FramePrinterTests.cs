@@ -114,7 +114,7 @@ public class FramePrinterTests
         Assert.Contains("options [[bad opt]],", Print(8, 0, 1, 1));
         Assert.Contains("options [nop,nop,nop,[bad opt]],", Print(1, 1, 1, 8));
         Assert.Contains("options [mptcp subtype 2],", Print(30, 4, 0x20, 0));
-        Assert.Contains("options [tcp-ao],", Print(29, 4, 1, 2));
+        Assert.Contains("options [tcp-ao keyid 1 rnextkeyid 2],", Print(29, 4, 1, 2));
     }
 
     [Fact]
