@@ -57,15 +57,7 @@ public sealed class CurveProcessorTests
 
 internal static class CurveSnapshot
 {
-    private static string Folder
-    {
-        get
-        {
-            var folder = new DirectoryInfo(AppContext.BaseDirectory);
-            while (!File.Exists(Path.Combine(folder.FullName, "Peregrine.slnx"))) folder = folder.Parent ?? throw new DirectoryNotFoundException("This test needs the repository around it.");
-            return Path.Combine(folder.FullName, CurveCatalogue.Folder);
-        }
-    }
+    private static string Folder => Path.Combine(Sources.Root, CurveCatalogue.Folder);
 
     /// <summary>Measures a curve and compares table and plot with what is kept.</summary>
     internal static void Check(string name)

@@ -4,6 +4,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using Peregrine.Core.Time;
+using Peregrine.Simulation;
 using Peregrine.Simulation.Links;
 using Peregrine.Simulation.Swarm;
 using Peregrine.Simulation.Trace;
@@ -40,6 +41,7 @@ internal static class SimulateCommand
             seeds, first, seed, trace, pcap, shrink, shard, json, threads, without, hosts, flows, bytes,
         };
         command.Subcommands.Add(CreateMerge());
+        command.Subcommands.Add(CreateCrowd());
         // On a thread of its own: Ctrl-C is heard only while the action is awaited.
         command.SetAction((parsed, cancel) => Task.Run(
             () =>
@@ -81,6 +83,35 @@ internal static class SimulateCommand
             return sum.Failures.Count == 0 ? 0 : 1;
         });
         return merge;
+    }
+
+    private static Command CreateCrowd()
+    {
+        var seed = new Option<ulong>("--seed") { Description = "What the world follows from", DefaultValueFactory = static _ => 1 };
+        var hosts = new Option<int>("--hosts") { Description = "Hosts, 2 to 250", DefaultValueFactory = static _ => 100 };
+        var connections = new Option<int>("--connections") { Description = "Connections, 1 to a million", DefaultValueFactory = static _ => 10_000 };
+        var crowd = new Command("crowd", "Runs one large world, in which all connections are open at the same time.") { seed, hosts, connections };
+        crowd.SetAction(parsed =>
+        {
+            Within("--hosts", parsed.GetValue(hosts), 2, 250);
+            Within("--connections", parsed.GetValue(connections), 1, 1_000_000);
+            var started = Stopwatch.GetTimestamp();
+            using var world = new CrowdWorld(parsed.GetValue(seed), parsed.GetValue(hosts), parsed.GetValue(connections));
+            try
+            {
+                world.Run();
+            }
+            catch (SimulationFailureException e)
+            {
+                Console.WriteLine(e.Message);
+                return 1;
+            }
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{world.World.Hosts.Count} hosts, {world.Traffic.Flows.Count} connections, {world.OpenEndCount} ends open at once, {world.World.HostFrameCount:N0} frames: "
+                + $"clean after {Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s; trace hash {world.World.TraceHash:x16}"));
+            return 0;
+        });
+        return crowd;
     }
 
     private static void Within(string name, long value, long min, long max)

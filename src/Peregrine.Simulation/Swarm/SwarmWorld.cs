@@ -14,19 +14,16 @@ internal sealed class SwarmWorld : IDisposable
     // The longest chain of waits when nothing is lost any more: a time-out backed off to a minute, a user time-out of two, transfers over
     // the slowest link, and the same for those who wait for somebody that was ended by force.
     private static readonly Duration CalmPhaseMax = Duration.FromSeconds(1_200);
-    private static readonly Duration ForceAfter = Duration.FromSeconds(240);
 
     // New conversations over good links take seconds.
     private static readonly Duration CalmFlowMax = Duration.FromSeconds(240);
-
-    // TIME-WAIT and FIN-WAIT-2 of a minute, user time-outs of two, fragments of one.
-    private static readonly Duration EndPhase = Duration.FromSeconds(500);
 
     private readonly SwarmOptions _options;
     private readonly SimulationRandom _random;
     private readonly SwarmTopology _topology;
     private readonly FaultScript _faults;
-    private int _flowTarget, _frameTarget, _quietCount;
+    private readonly ClosingPhases _closing;
+    private int _flowTarget, _frameTarget;
 
     public SwarmWorld(ulong seed, SwarmOptions options, RegionPool? regions = null)
     {
@@ -37,6 +34,7 @@ internal sealed class SwarmWorld : IDisposable
         Chosen = FaultScript.Choose(seed, options.Faults);
         _topology = new SwarmTopology(World, Traffic, Chosen, options);
         _faults = new FaultScript(World, _topology, Chosen);
+        _closing = new ClosingPhases(World, Traffic, _topology.Applications);
     }
 
     public SimulatedWorld World { get; }
@@ -63,7 +61,7 @@ internal sealed class SwarmWorld : IDisposable
         var enough = () => Traffic.Flows.Count >= _flowTarget && (World.HostFrameCount >= _frameTarget || _options.FlowCountMax > 0);
         World.RunUntil(enough, HostilePhaseMax);
         Calm();
-        End();
+        _closing.End();
     }
 
     public void Dispose() => World.Dispose();
@@ -148,51 +146,13 @@ internal sealed class SwarmWorld : IDisposable
             application.Accept(application.Host.LocalNow);
             application.Host.Wake();
         }
-        AwaitQuiet(CalmPhaseMax);
+        _closing.AwaitQuiet(CalmPhaseMax);
         // Those whose handles were let go end by themselves; then there is room for new ones in the smallest table.
         World.RunFor(Duration.FromSeconds(300));
         for (var i = 0; i < 4; i++)
         {
             StartFlow(isCalm: true);
-            AwaitQuiet(CalmFlowMax);
+            _closing.AwaitQuiet(CalmFlowMax);
         }
-    }
-
-    private void AwaitQuiet(Duration limit)
-    {
-        var end = World.Now + limit;
-        while (!World.RunUntil(IsQuiet, ForceAfter))
-        {
-            if (World.Now >= end) throw Stuck(limit);
-            foreach (var application in _topology.Applications) application.AbortExcused();
-        }
-    }
-
-    private bool IsQuiet()
-    {
-        // Asked after every event: flows that are done stay so.
-        while (_quietCount < Traffic.Flows.Count && Traffic.Flows[_quietCount].IsDone) _quietCount++;
-        if (_quietCount < Traffic.Flows.Count) return false;
-        foreach (var application in _topology.Applications)
-        {
-            if (application.EndCount > 0) return false;
-        }
-        return Traffic.Found is null ? true : throw Traffic.Found;
-    }
-
-    private SimulationFailureException Stuck(Duration limit)
-    {
-        var stuck = Traffic.Flows.Where(static f => !f.IsDone).Select(static f => f.ToString()).Take(3).ToList();
-        if (stuck.Count == 0) stuck.Add("a server's end that never learnt its flow");
-        foreach (var host in World.Hosts) stuck.AddRange(host.Judge.Connections.Describe());
-        return World.Failure("liveness", "world", $"{limit} after all faults had stopped: {string.Join("; ", stuck)}");
-    }
-
-    private void End()
-    {
-        foreach (var application in _topology.Applications) application.Close();
-        World.RunFor(EndPhase);
-        foreach (var host in World.Hosts) host.Judge.AtEnd();
-        if (World.Buffers.HeldCount != 0) throw World.Failure("memory returns", "world", $"{World.Buffers.HeldCount} frames are still on their way");
     }
 }
