@@ -25,8 +25,10 @@ internal sealed class TcpAckInput(TcpContext context)
         var isNews = s.Ack.IsAfter(una) || isDuplicate || s.Options.SackBlockCount > 0;
         if (isNews && !(s.Ack == c.Snd.Max && s.Options.SackBlockCount == 0 && _x.Recovery.LoneAck.TryTake(ref c, ref t.K, now)))
         {
+            _x.Recovery.Phases.MtuProbe = _x.MtuProbing?.ProbeOf(t);
             _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now, out var sample);
             wait = sample.ReorderingWait;
+            _x.MtuProbing?.OnAck(t, _x.Recovery.Phases.TakeMtuProbeLoss(), now);
         }
         if (c.Snd.Una != una) OnProgress(t, una, now);
         if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0 && !s.IsSyn)

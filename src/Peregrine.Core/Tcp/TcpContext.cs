@@ -59,6 +59,9 @@ internal sealed class TcpContext
     /// <summary>Null while nobody has keys.</summary>
     internal Authentication.TcpAuthenticator? Authenticator { get; set; }
 
+    /// <summary>Null while no connection searches for its path's MTU.</summary>
+    internal TcpMtuProbing? MtuProbing { get; set; }
+
     /// <summary>Null unless somebody takes the log of connections.</summary>
     internal Log.TcpEventLog? Log { get; set; }
 
@@ -115,6 +118,7 @@ internal sealed class TcpContext
         t.K.Error = checked((ushort)error);
         Log?.Close(t, error);
         Authenticator?.OnFinished(t);
+        MtuProbing?.Forget(t);
         ReleaseSending(t);
         if ((c.Flags & TcbFlags.Orphan) != 0) Free(t);
         else Raise(t, TcpEvents.Closed);

@@ -86,6 +86,12 @@ public struct TcpExtCounters
     /// <summary>Connections that asked for BBR and got CUBIC, for all of <see cref="StackOptions.BbrConnectionCountMax"/> were in use.</summary>
     public long TCPBbrNoModel;
 
+    /// <summary>Probes of a path's MTU that arrived (RFC 4821 §7.6.1).</summary>
+    public long TCPMTUPSuccess;
+
+    /// <summary>Probes that were lost alone, and so too large (RFC 4821 §7.6.2).</summary>
+    public long TCPMTUPFail;
+
     /// <summary>Segments without the MD5 signature that their peer's key asks for (RFC 2385).</summary>
     public long TCPMD5NotFound;
 

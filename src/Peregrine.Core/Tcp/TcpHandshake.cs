@@ -31,13 +31,16 @@ internal static class TcpHandshake
         ref var c = ref t.C;
         var settings = x.SettingsOf(t);
         // RFC 9293 MUST-16: the peer's MSS does not count options, so they come off the result.
-        var mss = Math.Min(t.K.PeerMss, c.Path.Mtu - IpHeaderLength(c.Local) - TcpHeader.Length);
+        var mss = Math.Min(t.K.PeerMss, (x.MtuProbing?.Limit(t, c.Path.Mtu) ?? c.Path.Mtu) - IpHeaderLength(c.Local) - TcpHeader.Length);
         if (settings.MaximumSegmentSize != 0) mss = Math.Min(mss, settings.MaximumSegmentSize);
-        if ((c.Flags & TcbFlags.Timestamps) != 0) mss -= TcpOptions.TimestampsLength;
-        if (x.Authenticator?.Of(t) is { } authentication) mss -= authentication.SignatureLength;
+        mss -= OptionLength(x, t);
         // A hostile MSS of 1 would make a segment of every byte: 48 is what the smallest IPv4 datagram of 68 bytes leaves with options.
         return (ushort)Math.Max(mss, 48);
     }
+
+    /// <summary>Bytes of the options that every segment carries.</summary>
+    internal static int OptionLength(TcpContext x, TcbRef t) =>
+        ((t.C.Flags & TcbFlags.Timestamps) != 0 ? TcpOptions.TimestampsLength : 0) + (x.Authenticator?.Of(t)?.SignatureLength ?? 0);
 
     /// <summary>The path's MTU may have changed: takes the new MSS, and what was sent in larger segments goes again in smaller ones.</summary>
     internal static void RefreshMss(TcpContext x, TcbRef t)
@@ -135,6 +138,7 @@ internal static class TcpHandshake
         c.Backoff = 0;
         k.RoundStart = Deadline.At(now);
         TcpKeepalive.Start(x, t, now);
+        TcpMtuProbing.OnEstablished(x, t, now);
     }
 
     // A connection by fast open has a window already, and perhaps data in flight: the timer is theirs now.

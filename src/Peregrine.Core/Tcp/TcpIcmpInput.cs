@@ -55,6 +55,7 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
     {
         ref var c = ref t.C;
         _x.Ip.OnPacketTooBigConfirmed(c.Remote, error.Mtu, now);
+        _x.MtuProbing?.OnPacketTooBig(t, error.Mtu);
         // The path's generation has moved on; the new MSS is taken and what was too large goes again when the connection next speaks.
         var local = c.Local;
         if (_x.Ip.Resolve(c.Remote, ref local, ref c.Path, now) != SocketError.Success) return;

@@ -56,10 +56,17 @@ internal static class TcpLossTimer
         k.Recovery.Flags &= ~Kinds;
         // RFC 8985 §7.3: the time-out starts anew, and is the last resort when the probe fails.
         k.Retransmission = Deadline.At(now + x.Recovery.Rto(k));
-        if (kind == RecoveryFlags.TimerIsReordering) OnAck(x, t, x.Recovery.OnReorderingTimeout(ref t.C, ref k, now), now);
+        if (kind == RecoveryFlags.TimerIsReordering) OnReorderingTimeout(x, t, now);
         else if (TcpContext.HasOutstanding(t.C)) x.Recovery.OnProbeTimeout(t.C, ref k);
         x.MarkReady(t);
         return true;
+    }
+
+    private static void OnReorderingTimeout(TcpContext x, TcbRef t, Instant now)
+    {
+        x.Recovery.Phases.MtuProbe = x.MtuProbing?.ProbeOf(t);
+        OnAck(x, t, x.Recovery.OnReorderingTimeout(ref t.C, ref t.K, now), now);
+        x.MtuProbing?.OnAck(t, x.Recovery.Phases.TakeMtuProbeLoss(), now);
     }
 
     // RFC 8985 §7.2: not later than the time-out would come.

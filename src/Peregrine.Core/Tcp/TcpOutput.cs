@@ -62,6 +62,12 @@ internal sealed class TcpOutput(
         for (var sent = 0u; NextNew(t, out var newLength, now) && TcpPacing.MaySend(_x, t, now); sent += newLength)
         {
             isTurnOver = sent >= TurnBytes;
+            if (_x.MtuProbing is not null && !isTurnOver)
+            {
+                var choice = _x.MtuProbing.Next(t, out var probeLength, now);
+                if (choice == MtuProbeChoice.Wait) break;
+                if (choice == MtuProbeChoice.Send && TrySendMtuProbe(t, probeLength, now)) continue;
+            }
             if (isTurnOver || !_x.Ip.HasRoom(c.Path) || !SendRange(t, c.Snd.Nxt, newLength, isRetransmission: false, now)) return false;
         }
         if (LossRecovery.StopsWaiting(c, ref t.K) && !SendRetransmissions(t, now)) return false;
@@ -85,6 +91,14 @@ internal sealed class TcpOutput(
         _x.Recovery.OnTransmit(ref c, ref t.K, seq, length, isRetransmission: false, now);
         OnSent(t, seq, length, length, fin: false, isRetransmission: false, now);
         _x.Recovery.OnAppLimited(ref c, ref t.K);
+        return true;
+    }
+
+    // RFC 4821 §7.5: in the place of a segment of data, and whole.
+    private bool TrySendMtuProbe(TcbRef t, uint length, Instant now)
+    {
+        if (!_x.Ip.HasRoom(t.C.Path) || !SendRange(t, t.C.Snd.Nxt, length, isRetransmission: false, now, isMtuProbe: true)) return false;
+        _x.MtuProbing!.OnProbeSent(t, length);
         return true;
     }
 
@@ -193,12 +207,13 @@ internal sealed class TcpOutput(
         return (c.Flags & TcbFlags.UrgentToSend) != 0 || _x.Authenticator?.Of(t) is not null ? c.Mss : TcpPacing.Bound(_x, t, (uint)(_writer.SegmentCountMax(c) * c.Mss));
     }
 
-    private bool SendRange(TcbRef t, SeqNumber seq, uint length, bool isRetransmission, Instant now)
+    private bool SendRange(TcbRef t, SeqNumber seq, uint length, bool isRetransmission, Instant now, bool isMtuProbe = false)
     {
         ref var c = ref t.C;
         var end = seq + length;
         var dataLength = (uint)Math.Max(0, SeqNumber.Min(end, c.Snd.QueueEnd) - seq);
         Plan(t, seq, TcpFlags.Ack, now, out var plan);
+        plan.IsWhole = isMtuProbe;
         var most = isRetransmission ? SuperSegment(t) : dataLength;
         // SACK blocks take room from a full segment; in a super-segment they are dropped, for they would be in every part.
         if (plan.Options.SackBlockCount > 0 && dataLength > 0) most = Math.Min(most, c.Mss - SackRoom(c, plan));

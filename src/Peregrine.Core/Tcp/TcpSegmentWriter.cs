@@ -24,6 +24,8 @@ internal struct SegmentPlan
 
     /// <summary>The ECN bits of the IP header.</summary>
     internal byte Ecn;
+    /// <summary>One segment, also above the MSS: a probe of the path's MTU.</summary>
+    internal bool IsWhole;
     internal TcpOptions Options;
 }
 
@@ -54,7 +56,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
     /// <param name="now">The time.</param>
     /// <param name="cookie">The fast open cookie, where the options speak of one.</param>
     internal bool TrySend(TcbRef t, in SegmentPlan plan, uint queueOffset, int payloadLength, Instant now, in FastOpenCookie cookie = default) =>
-        payloadLength > t.C.Mss && !IsCutByLink(t.C) ? TrySendCut(t, plan, queueOffset, payloadLength, now) : TrySendFrame(t, plan, queueOffset, payloadLength, now, cookie);
+        payloadLength > t.C.Mss && !plan.IsWhole && !IsCutByLink(t.C) ? TrySendCut(t, plan, queueOffset, payloadLength, now) : TrySendFrame(t, plan, queueOffset, payloadLength, now, cookie);
 
     private bool IsCutByLink(in Tcb c) => (_x.Ip.Offloads(c.Path) & (c.Local.IsIPv4 ? LinkOffloads.SegmentTcp4 : LinkOffloads.SegmentTcp6)) != 0;
 
@@ -110,7 +112,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
             // RFC 9293 MUST-2.
             TcpHeader.WriteChecksum(head[..headerLength], c.Local, c.Remote, headerSum + sum, payloadLength);
         }
-        if (payloadLength > c.Mss)
+        if (payloadLength > c.Mss && !plan.IsWhole)
         {
             frame.SegmentKind = c.Local.IsIPv4 ? SegmentKind.Tcp4 : SegmentKind.Tcp6;
             frame.SegmentSize = c.Mss;

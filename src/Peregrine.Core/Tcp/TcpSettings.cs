@@ -168,6 +168,21 @@ public sealed record TcpSettings
     /// <summary>The receive buffer of a new connection is rounded up to whole segments. Default false.</summary>
     public bool WholeSegmentBuffer { get; init; }
 
+    /// <summary>tcp_mtu_probing: the path's MTU is searched for by segments of data (RFC 4821). Default <see cref="TcpMtuProbingMode.Off"/>.</summary>
+    public TcpMtuProbingMode MtuProbing { get; init; }
+
+    /// <summary>tcp_base_mss: where the search begins, in bytes of payload, 48 to 65,495. Default 1,024.</summary>
+    public int MtuProbeBaseMss { get; init; } = 1_024;
+
+    /// <summary>tcp_mtu_probe_floor: what time-outs lower it to at most, in bytes of payload, 48 to 65,495. Default 48.</summary>
+    public int MtuProbeFloorMss { get; init; } = 48;
+
+    /// <summary>tcp_probe_threshold: a search ends when so few bytes are left between what arrives and what does not, 1 to 65,535. Default 8.</summary>
+    public int MtuProbeThresholdBytes { get; init; } = 8;
+
+    /// <summary>tcp_probe_interval: after this time a search is taken up again, in seconds, 1 to 86,400. Default 600.</summary>
+    public int MtuProbeIntervalSeconds { get; init; } = 600;
+
     /// <summary>What happens to the connection is told to the stack's log, where there is one (<see cref="TcpLayer.EventSink"/>). Default false.</summary>
     public bool EventLog { get; init; }
 
@@ -205,6 +220,11 @@ public sealed record TcpSettings
                 $"PacingBytesPerSecondMax is {PacingBytesPerSecondMax}; it must be 0 for no limit, or from 1000 to 1000000000000.");
         }
         Range(nameof(ProbeAckDelayMs), ProbeAckDelayMs, 0, 500);
+        if (!Enum.IsDefined(MtuProbing)) throw new ArgumentOutOfRangeException(nameof(MtuProbing), MtuProbing, "MtuProbing must be one of: Off, BlackHole, Always.");
+        Range(nameof(MtuProbeBaseMss), MtuProbeBaseMss, 48, 65_495);
+        Range(nameof(MtuProbeFloorMss), MtuProbeFloorMss, 48, 65_495);
+        Range(nameof(MtuProbeThresholdBytes), MtuProbeThresholdBytes, 1, 65_535);
+        Range(nameof(MtuProbeIntervalSeconds), MtuProbeIntervalSeconds, 1, 86_400);
         Range(nameof(HopLimit), HopLimit, 1, 255);
         Range(nameof(TrafficClass), TrafficClass, 0, 252);
         if ((TrafficClass & 3) != 0)

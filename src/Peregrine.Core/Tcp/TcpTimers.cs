@@ -109,6 +109,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         if (c.Backoff < byte.MaxValue) c.Backoff++;
         // RFC 9293 MUST-20, SHLD-10: R1, after three in vain IP looks for another way.
         if (c.Backoff >= 3) c.Path.Generation = 0;
+        TcpMtuProbing.OnTimeout(_x, t, now);
         k.Retransmission = Deadline.At(now + _x.Recovery.Rto(k));
         _x.MarkReady(t);
         return false;

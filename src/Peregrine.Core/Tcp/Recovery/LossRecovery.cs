@@ -20,7 +20,6 @@ internal sealed class LossRecovery
     private readonly RecordPool _pool;
     private readonly Scoreboard _board;
     private readonly RetransmissionChoice _choice;
-    private readonly RecoveryPhases _phases;
     private readonly SackInput _sacks;
     private RecoverySettings[] _byNumber;
 
@@ -32,7 +31,7 @@ internal sealed class LossRecovery
         (_board, LoneAck) = (new Scoreboard(_pool), new LoneAck(_pool));
         (_choice, _sacks) = (new RetransmissionChoice(_board), new SackInput(_board));
         _byNumber = [Settings = settings ?? new RecoverySettings()];
-        _phases = new RecoveryPhases(this, _pool, _board);
+        Phases = new RecoveryPhases(this, _pool, _board);
     }
 
     /// <summary>What happened, by Linux's names.</summary>
@@ -47,14 +46,14 @@ internal sealed class LossRecovery
     /// <summary>Says what a number of the table of settings means from now on.</summary>
     internal void Use(int number, RecoverySettings settings)
     {
-        if (number >= _byNumber.Length)
-        {
-            var before = _byNumber.Length;
-            Array.Resize(ref _byNumber, Math.Max(2 * before, number + 1));
-            Array.Fill(_byNumber, Settings, before, _byNumber.Length - before);
-        }
+        var before = _byNumber.Length;
+        if (number >= before) Array.Resize(ref _byNumber, Math.Max(2 * before, number + 1));
+        Array.Fill(_byNumber, Settings, before, _byNumber.Length - before);
         _byNumber[number] = settings;
     }
+
+    /// <summary>What moves connections from phase to phase.</summary>
+    internal RecoveryPhases Phases { get; }
 
     /// <summary>The short way of <see cref="OnAck"/>.</summary>
     internal LoneAck LoneAck { get; }
@@ -226,9 +225,9 @@ internal sealed class LossRecovery
         var isRoundStart = AckAccount.EndRound(ref k, d);
         var partialSeen = (r.Flags & RecoveryFlags.PartialAckSeen) != 0;
         if (acked > 0) AckAccount.TakeRoundTrip(c, ref k, options, d, now);
-        var wait = _phases.FindLosses(ref c, ref k, ref d, now);
+        var wait = Phases.FindLosses(ref c, ref k, ref d, now);
         AckAccount.MakeSample(ref r, d, acked, inFlight, isRoundStart, now, out sample);
-        _phases.Advance(ref c, ref k, ref sample, d, isDuplicateCandidate && acked == 0);
+        Phases.Advance(ref c, ref k, ref sample, d, isDuplicateCandidate && acked == 0);
         if (CongestionControl.OwnsWindow(r.Algorithm)) Controls.Of(k).OnDelivery(ref c, ref k, sample);
         // A search that was cut off goes on with the next ACK, from the hint in there.
         if (r.Episode != RecordPool.None && d.Budget >= 0) CloseEpisodeIfOver(ref r, isRoundStart);
@@ -278,7 +277,7 @@ internal sealed class LossRecovery
 
     /// <summary>RACK's reordering window has passed without an ACK: looks for losses again.</summary>
     /// <returns>When to ask once more; zero for never.</returns>
-    internal Duration OnReorderingTimeout(ref Tcb c, ref TcbCold k, Instant now) => _phases.OnReorderingTimeout(ref c, ref k, now);
+    internal Duration OnReorderingTimeout(ref Tcb c, ref TcbCold k, Instant now) => Phases.OnReorderingTimeout(ref c, ref k, now);
 
     /// <summary>An ACK of a connection that agreed on ECN. RFC 3168 §6.1.2: an echo reduces the window, once a round trip, not within a recovery.</summary>
     internal void OnEcnFeedback(ref Tcb c, ref TcbCold k, uint acked, bool isEcho, Instant now)

@@ -2,6 +2,7 @@
 // It asks the mechanisms, each in its own file, and tells congestion control; what is in flight is the scoreboard's.
 using Peregrine.Core.Tcp.Congestion;
 using Peregrine.Core.Time;
+using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp.Recovery;
 
@@ -13,6 +14,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     private readonly RecordPool _pool = pool;
     private readonly Scoreboard _board = board;
     private readonly Rack _rack = new(board);
+    private bool _isMtuProbeLost;
 
     private ref TcpExtCounters Counters => ref _recovery.Counters;
 
@@ -47,6 +49,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         var wait = _rack.DetectLoss(c, ref k, _pool.Episode(r.Episode), now, ref d);
         Counters.TCPLostRetransmit += d.LostRetransmissions;
         TellLosses(ref c, ref k, d);
+        if (IsProbeLoss(c, ref k, d.LostBytes)) return wait;
         if (d.LostBytes == 0 || r.Phase >= RecoveryPhase.Recovery) return wait;
         Counters.TCPRACKTimerRecovery++;
         Enter(ref c, ref k, default, isSack: true);
@@ -79,7 +82,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         }
         if ((r.Flags & RecoveryFlags.RecoveryPointSet) != 0 && c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
         if (isDuplicate && c.DupAcks < byte.MaxValue) c.DupAcks++;
-        if (MayEnter(c, k, sample, isSack, isDuplicate))
+        if (!IsProbeLoss(c, ref k, sample.LostBytes) && MayEnter(c, k, sample, isSack, isDuplicate))
         {
             sample.EnteredRecovery = true;
             Enter(ref c, ref k, sample, isSack);
@@ -94,6 +97,31 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     {
         Counters.TCPLostBytes += d.LostBytes;
         if (d.LostBytes > 0 && d.Losses.IsWanted) _recovery.Controls.Of(k).OnLost(ref c, ref k, d.Losses, d.Now);
+    }
+
+    /// <summary>Where the connection's probe of its path's MTU begins, set before each of its ACKs; null without.</summary>
+    internal SeqNumber? MtuProbe { get; set; }
+
+    /// <summary>Whether the probe alone was found lost since <see cref="MtuProbe"/> was set.</summary>
+    internal bool TakeMtuProbeLoss()
+    {
+        var isLost = _isMtuProbeLost;
+        _isMtuProbeLost = false;
+        return isLost;
+    }
+
+    // RFC 4821 §7.6.2: that a probe of the path's MTU alone is lost is no sign of congestion. It goes again in parts.
+    private bool IsProbeLoss(in Tcb c, ref TcbCold k, uint lostNow)
+    {
+        ref var r = ref k.Recovery;
+        if (MtuProbe is not { } probe || lostNow == 0 || r.Phase >= RecoveryPhase.Recovery || !_recovery.IsRack(c, k)) return false;
+        ref var head = ref _board[r.Head];
+        if (head.Seq != probe || !head.Has(RecordFlags.Lost) || r.LostBytes != head.Length) return false;
+        head.Flags |= RecordFlags.MtuLost;
+        r.RtxNext = r.Head;
+        r.Flags |= RecoveryFlags.MtuRepair;
+        _isMtuProbeLost = true;
+        return true;
     }
 
     // An ACK within recovery, or within the repair after a time-out.

@@ -1,0 +1,226 @@
+// Packetisation-layer path MTU discovery (RFC 4821): the size that a path carries is found by sending larger segments of data and seeing whether
+// they arrive, for paths whose routers say nothing. With Linux's settings (tcp_mtu_probing and its kin) and its search, which is binary. It exists
+// once a connection searches; which losses are the probe's is recovery's to say.
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Peregrine.Core.Tcp.Recovery;
+using Peregrine.Core.Time;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp;
+
+/// <summary>tcp_mtu_probing: when the path's MTU is searched for.</summary>
+public enum TcpMtuProbingMode : byte
+{
+    /// <summary>Never: reports of routers alone say it (RFC 1191, RFC 8201).</summary>
+    Off,
+
+    /// <summary>After time-outs that look like a router which drops in silence (RFC 4821 §7.7).</summary>
+    BlackHole,
+
+    /// <summary>From the beginning.</summary>
+    Always,
+}
+
+/// <summary>What is to be done about a probe.</summary>
+internal enum MtuProbeChoice : byte
+{
+    /// <summary>Nothing: data go as ever.</summary>
+    None,
+
+    /// <summary>No data until the congestion window has room for a probe.</summary>
+    Wait,
+
+    /// <summary>The next segment is a probe.</summary>
+    Send,
+}
+
+internal sealed class TcpMtuProbing(TcpContext context)
+{
+    /// <summary>Segments of congestion window below which nothing is risked, as Linux has it.</summary>
+    private const int CwndSegmentsMin = 11;
+
+    /// <summary>RFC 9293 R1: time-outs of the same data after which the path may be a black hole.</summary>
+    private const int FullStopCount = 3;
+
+    private readonly TcpContext _x = context;
+    private readonly Dictionary<uint, MtuSearch> _searches = [];
+
+    /// <summary>Where a connection's search stands (RFC 4821 §3): sizes are IP packets, in bytes.</summary>
+    private struct MtuSearch
+    {
+        internal int Low;
+        internal int High;
+
+        /// <summary>Size of the probe in flight; 0 for none.</summary>
+        internal int ProbeSize;
+        internal SeqNumber ProbeStart;
+        internal SeqNumber ProbeEnd;
+
+        /// <summary>RFC 4821 §7.6.2: after a failure, when the next may be sent.</summary>
+        internal Instant NotBefore;
+
+        /// <summary>When the search last ended or was taken up again.</summary>
+        internal Instant Since;
+    }
+
+    /// <summary>A connection is established: begins to search where that is asked for.</summary>
+    internal static void OnEstablished(TcpContext x, TcbRef t, Instant now)
+    {
+        if (x.SettingsOf(t).MtuProbing == TcpMtuProbingMode.Always) (x.MtuProbing ??= new TcpMtuProbing(x)).Begin(t, now);
+    }
+
+    /// <summary>RFC 4821 §7.7: the same data have timed out again: from R1 on the path is taken for one that drops large packets.</summary>
+    internal static void OnTimeout(TcpContext x, TcbRef t, Instant now)
+    {
+        x.MtuProbing?.Abandon(t);
+        if (t.C.Backoff < FullStopCount || x.SettingsOf(t).MtuProbing == TcpMtuProbingMode.Off) return;
+        (x.MtuProbing ??= new TcpMtuProbing(x)).OnBlackHole(t, now);
+    }
+
+    /// <summary>eff_pmtu: what the connection may send, at most what the path is believed to carry.</summary>
+    internal int Limit(TcbRef t, int pathMtu)
+    {
+        ref var search = ref Find(t);
+        return Unsafe.IsNullRef(ref search) ? pathMtu : Math.Min(search.Low, pathMtu);
+    }
+
+    internal void Forget(TcbRef t) => _searches.Remove(_x.Tcbs.IndexOf(t));
+
+    /// <summary>Where the probe in flight begins; null without.</summary>
+    internal SeqNumber? ProbeOf(TcbRef t)
+    {
+        ref var search = ref Find(t);
+        return Unsafe.IsNullRef(ref search) || search.ProbeSize == 0 ? null : search.ProbeStart;
+    }
+
+    /// <summary>RFC 4821 §7.4: whether the next segment is to be a probe, and of how many bytes of data.</summary>
+    internal MtuProbeChoice Next(TcbRef t, out uint length, Instant now)
+    {
+        length = 0;
+        ref var search = ref Find(t);
+        if (Unsafe.IsNullRef(ref search) || search.ProbeSize != 0 || now < search.NotBefore || !IsUndisturbed(t)) return MtuProbeChoice.None;
+        ref var c = ref t.C;
+        // RFC 4821 §7.3.
+        var size = (search.Low + search.High) / 2;
+        length = (uint)Math.Max(0, size - Overhead(t));
+        if (search.High - search.Low < _x.SettingsOf(t).MtuProbeThresholdBytes || length <= c.Mss)
+        {
+            Retry(t, ref search, now);
+            return MtuProbeChoice.None;
+        }
+        // RFC 4821 §7.4: with segments behind it whose acknowledgments tell of its loss.
+        var need = length + (4u * c.Mss);
+        if (c.Snd.QueueEnd - c.Snd.Nxt < need || (c.Snd.Una + c.Snd.Wnd) - c.Snd.Nxt < need || _x.Recovery.FreeRecords == 0) return MtuProbeChoice.None;
+        // The window opens by segments, and a probe is more than one.
+        return LossRecovery.Pipe(c, t.K) + length > c.Cwnd ? MtuProbeChoice.Wait : MtuProbeChoice.Send;
+    }
+
+    private static bool IsUndisturbed(TcbRef t) =>
+        t.K.Recovery.Phase == RecoveryPhase.Open && t.K.Recovery.SackedBytes == 0 && t.C.Cwnd >= CwndSegmentsMin * (uint)t.C.Mss
+        && !t.K.OutOfOrder.HasIntervals && t.K.DsackStart == t.K.DsackEnd;
+
+    /// <summary>The probe went out.</summary>
+    internal void OnProbeSent(TcbRef t, uint length)
+    {
+        ref var search = ref Find(t);
+        search.ProbeSize = (int)length + Overhead(t);
+        (search.ProbeStart, search.ProbeEnd) = (t.C.Snd.Nxt - length, t.C.Snd.Nxt);
+    }
+
+    /// <summary>An ACK was taken: the probe may have arrived, or be lost by itself, or among others.</summary>
+    internal void OnAck(TcbRef t, bool isProbeLost, Instant now)
+    {
+        ref var search = ref Find(t);
+        if (Unsafe.IsNullRef(ref search) || search.ProbeSize == 0) return;
+        if (isProbeLost)
+        {
+            // RFC 4821 §7.6.2.
+            _x.Recovery.Counters.TCPMTUPFail++;
+            search.High = search.ProbeSize - 1;
+            var roundTrip = Duration.FromMicroseconds(Math.Max(t.K.Rtt.Srtt >> 3, 1));
+            // The data go again now, so their time runs from now (RFC 6298 §5.1).
+            TcpLossTimer.Reset(ref t.K);
+            t.K.Retransmission = Deadline.At(now + _x.Recovery.Rto(t.K));
+            _x.Arm(t, t.K.Retransmission);
+            search.NotBefore = now + (roundTrip * Math.Max(1, t.C.Cwnd / t.C.Mss));
+            End(t, ref search, now);
+        }
+        else if (t.K.Recovery.Phase >= RecoveryPhase.Recovery)
+        {
+            // RFC 4821 §7.6.4: inconclusive.
+            search.ProbeSize = 0;
+        }
+        else if (t.C.Snd.Una.IsAfterOrEqual(search.ProbeEnd))
+        {
+            // RFC 4821 §7.6.1.
+            _x.Recovery.Counters.TCPMTUPSuccess++;
+            search.Low = search.ProbeSize;
+            End(t, ref search, now);
+            TcpHandshake.RefreshMss(_x, t);
+        }
+    }
+
+    /// <summary>RFC 4821 §7.6.2: a report that was believed; the size that it gives is an upper bound.</summary>
+    internal void OnPacketTooBig(TcbRef t, int mtu)
+    {
+        ref var search = ref Find(t);
+        if (Unsafe.IsNullRef(ref search)) return;
+        search.High = Math.Min(search.High, mtu);
+        search.Low = Math.Min(search.Low, search.High);
+        search.ProbeSize = 0;
+    }
+
+    private ref MtuSearch Find(TcbRef t) => ref CollectionsMarshal.GetValueRefOrNullRef(_searches, _x.Tcbs.IndexOf(t));
+
+    private void Begin(TcbRef t, Instant now)
+    {
+        var high = Math.Min(t.C.Path.Mtu, t.K.PeerMss + TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length);
+        var low = Math.Min(_x.SettingsOf(t).MtuProbeBaseMss + Overhead(t), high);
+        _searches[_x.Tcbs.IndexOf(t)] = new MtuSearch { Low = low, High = high, Since = now };
+        TcpHandshake.RefreshMss(_x, t);
+    }
+
+    private void OnBlackHole(TcbRef t, Instant now)
+    {
+        ref var search = ref Find(t);
+        if (Unsafe.IsNullRef(ref search))
+        {
+            Begin(t, now);
+            return;
+        }
+        // RFC 4821 §7.7: halved with each further time-out, as Linux does from its base on.
+        var settings = _x.SettingsOf(t);
+        var half = Math.Min((search.Low - Overhead(t)) / 2, settings.MtuProbeBaseMss);
+        var least = (t.C.Local.IsIPv4 ? 68 : 1280) - Overhead(t);
+        search.Low = Math.Min(search.Low, Math.Max(Math.Max(half, settings.MtuProbeFloorMss), least) + Overhead(t));
+        TcpHandshake.RefreshMss(_x, t);
+    }
+
+    // RFC 4821 §7.6.3: a time-out says nothing of the probe alone.
+    private void Abandon(TcbRef t)
+    {
+        ref var search = ref Find(t);
+        if (!Unsafe.IsNullRef(ref search)) search.ProbeSize = 0;
+    }
+
+    private void End(TcbRef t, ref MtuSearch search, Instant now)
+    {
+        search.ProbeSize = 0;
+        if (search.High - search.Low >= _x.SettingsOf(t).MtuProbeThresholdBytes) return;
+        search.Since = now;
+        // RFC 4821 §5.2: other connections to the same host need not search again. It is forgotten with age, as what routers report.
+        if (search.Low < t.C.Path.Mtu - _x.SettingsOf(t).MtuProbeThresholdBytes) _x.Ip.OnPacketTooBigConfirmed(t.C.Remote, search.Low, now);
+    }
+
+    // tcp_probe_interval: the path may have become wider.
+    private void Retry(TcbRef t, ref MtuSearch search, Instant now)
+    {
+        if (now - search.Since < Duration.FromSeconds(_x.SettingsOf(t).MtuProbeIntervalSeconds)) return;
+        search.Since = now;
+        search.High = Math.Min(t.C.Path.Mtu, t.K.PeerMss + TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length);
+    }
+
+    /// <summary>Bytes of a packet that are not payload.</summary>
+    private int Overhead(TcbRef t) => TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length + TcpHandshake.OptionLength(_x, t);
+}
