@@ -206,6 +206,23 @@ public sealed class SimulatedNetworkTests
         Assert.Equal(here.Message.Split('\n')[0], Assert.IsType<InvalidOperationException>(there).Message);
     }
 
+    // Kestrel's heartbeat does, while the thread that runs the world waits for the heartbeat's end.
+    [Fact]
+    public void AClockIsReadByAnyThreadWithoutWaitingForTheWorld()
+    {
+        using var network = new SimulatedNetwork(6);
+        var host = network.AddHost("a");
+        long there = 0;
+        network.Run(() =>
+        {
+            var elsewhere = new Thread(() => there = host.TimeProvider.GetTimestamp()) { IsBackground = true };
+            elsewhere.Start();
+            Assert.True(elsewhere.Join(TimeSpan.FromSeconds(20)));
+            return Task.CompletedTask;
+        });
+        Assert.Equal(host.TimeProvider.GetTimestamp(), there);
+    }
+
     [Fact]
     public void CodeThatWaitsForWhatCannotHappenIsToldSo()
     {

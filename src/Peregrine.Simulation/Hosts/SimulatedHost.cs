@@ -171,7 +171,10 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
     public void Wake() => WakeAt(World.Now);
 
     /// <summary>What the host's clock shows at this moment, inside a turn or not.</summary>
-    internal Instant ReadClock() => _local = Instant.Max(_local, Clock.Local(World.Now));
+    internal Instant ShownClock => Instant.Max(_local, Clock.Local(World.Now));
+
+    /// <summary>Reads the clock for what is done now: it goes never back behind that.</summary>
+    internal Instant ReadClock() => _local = ShownClock;
 
     /// <summary>Plans a call for the time when the host's clock shows so much; a host that stands still is late.</summary>
     internal void AddTimer(Instant local, IEventTarget target, object? payload)

@@ -14,15 +14,12 @@ internal sealed class SimulatedTimeProvider(SimulatedWorld world, SimulatedHost?
 
     public override TimeZoneInfo LocalTimeZone => TimeZoneInfo.Utc;
 
-    private Instant Now => host?.ReadClock() ?? world.Now;
+    // Read without a turn: Kestrel's heartbeat asks for the time on a thread of its own, and whoever has the turn may wait for that thread to end.
+    private Instant Now => host?.ShownClock ?? world.Now;
 
     public override DateTimeOffset GetUtcNow() => s_utcAtZero.AddTicks(GetTimestamp() / 100);
 
-    public override long GetTimestamp()
-    {
-        using var turn = world.Enter();
-        return Now.Nanoseconds;
-    }
+    public override long GetTimestamp() => Now.Nanoseconds;
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
