@@ -35,6 +35,7 @@ public sealed class SwarmTests
     // for a neighbour's address. 1003093: two fragments damaged so that the sum noticed nothing. 1003387: a recovery within the turn in
     // which the window was used. 1004169: F-RTO's two segments, with RACK still trusting what had been sent just before.
     // 40075521: a window that was open between two looks at a host with many connections.
+    // 50066430: a record of many segments of which one was sent again. 50092822: a round trip of a minute.
     [Theory]
     [InlineData(10)]
     [InlineData(66)]
@@ -51,6 +52,8 @@ public sealed class SwarmTests
     [InlineData(5_000_354)]
     [InlineData(20_006_762)]
     [InlineData(40_075_521)]
+    [InlineData(50_066_430)]
+    [InlineData(50_092_822)]
     [InlineData(639_312_269_697_122_341)]
     [InlineData(639_312_327_689_569_226)]
     [InlineData(639_312_327_689_569_248)]

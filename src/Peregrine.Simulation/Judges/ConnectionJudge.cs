@@ -203,7 +203,9 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         var end = view.Seq + (uint)view.DataLength;
         if (view.DataLength == 0 || Rogues.Contains(c.Remote) || !end.IsAfter(seen.SentTo)) return;
         seen.SentTo = end;
-        var pipe = LossRecovery.Pipe(c, t.K);
+        // RFC 6582 §3.2: without SACK the window is inflated, and holds all that is not acknowledged.
+        var isInflated = (c.Flags & TcbFlags.Sack) == 0 && t.K.Recovery.Phase == RecoveryPhase.Recovery;
+        var pipe = isInflated ? LossRecovery.FlightSize(c) : LossRecovery.Pipe(c, t.K);
         if (pipe <= c.Cwnd + (SegmentsBeyondCwnd * c.Mss) || IsProbe(t, seen)) return;
         throw Failure("flight within cwnd", t,
             $"{pipe} bytes are in flight, {c.Snd.Max - seen.Max} of them new, with a congestion window of {c.Cwnd}, in {t.K.Recovery.Phase} after {c.DupAcks} duplicates ({t.K.Recovery.Flags})");
@@ -232,7 +234,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         var waits = isOpen && (c.Snd.QueueEnd.IsAfter(c.Snd.Nxt) || finWaits);
         // What pacing holds back waits for the wheel instead, and never for long.
         var paced = !outstanding && TcpPacing.DueAt(k, now).IsSet;
-        if (paced && TcpPacing.DueAt(k, now).ToInstant(now) - now > _x.Recovery.Settings.RtoMax) throw Failure("timers", t, "pacing waits for ever");
+        if (paced && TcpPacing.DueAt(k, now).ToInstant(now) - now > _x.Recovery.Settings.RtoMax + Duration.FromSeconds(1)) throw Failure("timers", t, "pacing waits for ever");
         if ((outstanding || (waits && !paced) || c.State == TcpState.SynSent) && !k.Retransmission.IsSet)
             throw Failure("timers", t, $"{(outstanding ? "data are outstanding" : "data wait")} and no retransmission or persist timer runs");
         if (isOpen && !outstanding && !waits && k.Retransmission.IsSet) throw Failure("timers", t, "the retransmission timer runs for nothing");
