@@ -90,6 +90,7 @@ internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine
         var plan = engine.Stack.Memory;
         json.WriteString("kind", plan.Kind);
         json.WriteNumber("bytes", plan.Bytes);
+        json.WriteString("pressure", engine.Stack.Tcp.MemoryPressure.ToString());
         json.WriteStartArray("holders");
         foreach (var holder in plan.Holders)
         {

@@ -22,6 +22,8 @@ internal sealed class PeregrineMetrics : IDisposable
                 $"What happened so far in group {group}, by name.");
         }
         _meter.CreateObservableGauge("peregrine.connections", () => new Measurement<int>(engine.ConnectionCount, name), "{connection}", "Connections that the application holds.");
+        _meter.CreateObservableGauge("peregrine.memory.pressure", () => new Measurement<int>((int)engine.Stack.Tcp.MemoryPressure, name), null,
+            "0: enough blocks; 1: buffers grow no more; 2: what can wait or come again is given up; 3: the last are for who reads.");
         _meter.CreateObservableGauge("peregrine.link.up", () => new Measurement<int>(engine.LinkWatch.IsUp ? 1 : 0, name), null, "1 while the link has a carrier.");
     }
 

@@ -35,6 +35,49 @@ public sealed class MemoryTests
     }
 
     [Fact]
+    public void PressureRisesByLevelsAndFallsWhenItIsRead()
+    {
+        using var world = new TwoHosts(1, new WireOptions { RateBitsPerSecond = 2_000_000 }, optionsB: Tight);
+        var open = Enumerable.Range(0, 6).Select(_ => world.Open()).ToArray();
+        var transfers = open.Select(c => new Transfer(world.A, c.Client, world.B, c.Server, 200_000) { ReadPerTurn = 0 }).ToArray();
+        var levels = new List<MemoryPressure>();
+        world.OnTurn = () =>
+        {
+            foreach (var transfer in transfers) transfer.Turn(world.Now);
+            if (!levels.Contains(world.B.Tcp.MemoryPressure)) levels.Add(world.B.Tcp.MemoryPressure);
+        };
+        world.Run(Duration.FromSeconds(20));
+        Assert.Equal([MemoryPressure.None, MemoryPressure.NoGrowth, MemoryPressure.Prune, MemoryPressure.Refuse], levels);
+        foreach (var transfer in transfers) transfer.ReadPerTurn = int.MaxValue;
+        world.AssertRunUntil(() => transfers.All(static t => t.IsDone), Duration.FromSeconds(120), "what was not read before");
+        Assert.Equal(MemoryPressure.None, world.B.Tcp.MemoryPressure);
+    }
+
+    [Fact]
+    // RFC 7323 §2.3: the largest window, a scale of 14. Buffers are as large as their owner says; blocks are taken as data come.
+    public void AWindowOfAGibibyteIsFilledAsFarAsThePathHolds()
+    {
+        var buffers = TcpSettings.Default with { ReceiveBufferBytes = 1 << 30, ReceiveBufferBytesMax = 1 << 30, SendBufferBytes = 1 << 30, SendBufferBytesMax = 1 << 30 };
+        // The sum of memory says what fits: 160 MiB of blocks.
+        var options = Host.SmallOptions with { BlockCount = 40_960, TransmissionRecordCount = 131_072, Tcp = buffers };
+        var wire = new WireOptions { Delay = Duration.FromMilliseconds(50), RateBitsPerSecond = 8_000_000_000, QueueFramesMax = 200_000 };
+        using var world = new TwoHosts(1, wire, options);
+        var (client, server) = world.Open();
+        var transfer = new Transfer(world.A, client, world.B, server, 160_000_000);
+        var (flight, window) = (0u, 0u);
+        world.OnTurn = () =>
+        {
+            transfer.Turn(world.Now);
+            world.A.Tcp.TryGetInfo(client, world.Now, out var info);
+            (flight, window) = (Math.Max(flight, info.FlightSize), Math.Max(window, info.SendWindow));
+        };
+        world.AssertRunUntil(() => transfer.IsDone, Duration.FromSeconds(60), "the transfer");
+        Assert.True(window > 1_000_000_000, $"a window of {window} bytes");
+        Assert.True(flight > 64 << 20, $"{flight} bytes in flight");
+        Assert.Equal(0, world.A.Tcp.Counters.SegmentsRetransmitted);
+    }
+
+    [Fact]
     public void DatagramsThatNobodyReadsLeaveBlocksForConnections()
     {
         using var world = new TwoHosts(optionsB: Tight with { Udp = new UdpOptions { ReceiveBufferSize = 1 << 20 } });

@@ -2,8 +2,32 @@
 // come again or can wait (data to be sent, data beyond a gap, datagrams); the last go to connections that hold no unread data.
 namespace Peregrine.Core.Memory;
 
+/// <summary>How few blocks are left, and who gives way.</summary>
+public enum MemoryPressure : byte
+{
+    /// <summary>There are enough.</summary>
+    None,
+
+    /// <summary>No buffer grows any more.</summary>
+    NoGrowth,
+
+    /// <summary>Data beyond a gap are given up, and what can wait is not taken: data to be sent, datagrams.</summary>
+    Prune,
+
+    /// <summary>Only connections without unread data receive.</summary>
+    Refuse,
+}
+
 internal static class BlockPressure
 {
+    /// <summary>The level that the pool has come to.</summary>
+    internal static MemoryPressure LevelOf(ChunkPool blocks)
+    {
+        if (!LeavesReadersReserve(blocks)) return MemoryPressure.Refuse;
+        if (!LeavesReceiveReserve(blocks)) return MemoryPressure.Prune;
+        return IsLow(blocks) ? MemoryPressure.NoGrowth : MemoryPressure.None;
+    }
+
     /// <summary>Less than a quarter is free: no buffer grows.</summary>
     internal static bool IsLow(ChunkPool blocks) => blocks.FreeCount < blocks.Count / 4;
 

@@ -81,6 +81,9 @@ public sealed class TcpLayer
     /// <summary>The pool of the connections' send and receive blocks, whose memory never moves.</summary>
     public ChunkPool Blocks => _x.Blocks;
 
+    /// <summary>How few blocks are left. May be read from any thread.</summary>
+    public MemoryPressure MemoryPressure => BlockPressure.LevelOf(_x.Blocks);
+
     /// <summary>Whether connections have something to send.</summary>
     public bool HasOutput => !_x.Ready.IsEmpty;
 
