@@ -4,6 +4,7 @@ using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp;
+using Peregrine.Core.Tcp.AccurateEcn;
 using Peregrine.Core.Tcp.Congestion.Bbr;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
@@ -55,6 +56,7 @@ public sealed class MemoryPlan
                 new("connection timers", (long)TimerWheel.BytesFor(options.ConnectionCountMax), options.ConnectionCountMax, 0),
                 new("transmission records", (long)LossRecovery.BytesFor(options.TransmissionRecordCount), options.TransmissionRecordCount, 0),
                 new("BBR models", (long)BbrPool.BytesFor(options.BbrConnectionCountMax), options.BbrConnectionCountMax, 0),
+                new("Accurate ECN states", (long)AccurateEcnTable.BytesFor(options.AccurateEcnConnectionCountMax), options.AccurateEcnConnectionCountMax, 0),
                 new("TIME-WAIT records", (long)TimeWaitTable.BytesFor(options.TimeWaitCountMax), options.TimeWaitCountMax, 0),
                 new("SYN backlog", (long)SynBacklog.BytesFor(options.SynBacklogCountMax, options.ListenerCountMax), options.SynBacklogCountMax, 0),
                 new("IP tables", (long)IpLayer.BytesFor(options.Ip), 0, 0),
@@ -73,7 +75,7 @@ public sealed class MemoryPlan
         long[] inUse =
         [
             stack.Frames.Chunks.Count - stack.Frames.Chunks.FreeCount, x.Blocks.Count - x.Blocks.FreeCount, x.Tcbs.Count, x.Demux.Count, x.Wheel.Count,
-            stack.Options.TransmissionRecordCount - x.Recovery.FreeRecords, x.Recovery.Controls.ModelsInUse, x.TimeWaits.Count, x.SynBacklog.Count, 0, 0,
+            stack.Options.TransmissionRecordCount - x.Recovery.FreeRecords, x.Recovery.Controls.ModelsInUse, x.AccurateEcn.Count, x.TimeWaits.Count, x.SynBacklog.Count, 0, 0,
         ];
         var holders = new MemoryHolder[planned.Count];
         for (var i = 0; i < holders.Length; i++) holders[i] = planned[i] with { InUse = inUse[i] };

@@ -8,6 +8,7 @@ using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Tcp.Queues;
+using Peregrine.Core.Tcp.AccurateEcn;
 using Peregrine.Core.Tcp.Congestion.Bbr;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
@@ -218,6 +219,7 @@ public sealed class NetworkStack : IDisposable
         Generator = random,
         Blocks = blocks,
         Tcbs = new TcbTable(region, options.ConnectionCountMax),
+        AccurateEcn = new AccurateEcnTable(region, options.AccurateEcnConnectionCountMax),
         Demux = new DemuxTable(region, MemoryPlan.DemuxCapacity(options), secrets.DemuxKey),
         Wheel = new TimerWheel(region, options.ConnectionCountMax, now),
         Recovery = recovery,

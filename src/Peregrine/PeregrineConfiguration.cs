@@ -53,6 +53,7 @@ public static class PeregrineConfiguration
         ["BlockSizeBytes"] = static (o, s) => o with { BlockSizeBytes = Number(s) },
         ["TransmissionRecordCount"] = static (o, s) => o with { TransmissionRecordCount = Number(s) },
         ["BbrConnectionCountMax"] = static (o, s) => o with { BbrConnectionCountMax = Number(s) },
+        ["AccurateEcnConnectionCountMax"] = static (o, s) => o with { AccurateEcnConnectionCountMax = Number(s) },
         ["TimersPerTurnMax"] = static (o, s) => o with { TimersPerTurnMax = Number(s) },
         ["OutputConnectionsPerTurnMax"] = static (o, s) => o with { OutputConnectionsPerTurnMax = Number(s) },
         ["SynCookies"] = static (o, s) => o with { SynCookies = Flag(s) },

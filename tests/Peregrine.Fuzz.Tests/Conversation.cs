@@ -72,8 +72,18 @@ internal sealed class Conversation : IDisposable
         foreach (var host in _hosts) host.Dispose();
     }
 
+    private static (string Control, TcpEcnMode Ecn) PickCongestion(ulong seed) => (seed % 5) switch
+    {
+        0 => ("cubic", TcpEcnMode.Accept),
+        1 => ("newreno", TcpEcnMode.On),
+        2 => ("bbr", TcpEcnMode.Accurate),
+        3 => ("dctcp", TcpEcnMode.Accurate),
+        _ => ("cubic", TcpEcnMode.Accurate),
+    };
+
     private Host Make(string name, byte number, ulong seed)
     {
+        var (control, ecn) = PickCongestion(seed);
         var settings = new TcpSettings
         {
             NoDelay = _random.Chance(30),
@@ -82,7 +92,8 @@ internal sealed class Conversation : IDisposable
             Timestamps = _random.Chance(70),
             SelectiveAcknowledgments = _random.Chance(70),
             WindowScaling = _random.Chance(70),
-            CongestionControl = _random.Pick("cubic", "newreno", "bbr", "dctcp"),
+            CongestionControl = control,
+            Ecn = ecn,
             ReceiveBufferBytes = _random.Pick(2_048, 16_384, 65_536),
             ReceiveBufferBytesMax = 131_072,
             SendBufferBytes = _random.Pick(2_048, 16_384, 65_536),

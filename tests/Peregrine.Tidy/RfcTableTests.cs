@@ -42,6 +42,7 @@ public sealed class RfcTableTests
     [InlineData("docs/rfc/7765.md")]
     [InlineData("docs/rfc/8257.md")]
     [InlineData("docs/rfc/9406.md")]
+    [InlineData("docs/rfc/9768.md")]
     [InlineData("docs/rfc/9937.md")]
     [InlineData("docs/rfc/bbr.md")]
     public void RowsAreTrueToTheSources(string path)

@@ -251,7 +251,7 @@ internal static class SampleFrames
             new() { Seq = new(1), Ack = new(2), Flags = TcpFlags.Ack | TcpFlags.Fin | TcpFlags.Urg, Window = new(501), UrgentPointer = 3 }, Text,
             "Flags [F.U], seq 1:20, ack 2, win 501, urg 3, length 19");
         yield return Make("RST", new() { Seq = new(1), Flags = TcpFlags.Rst }, [], "Flags [R], seq 1, win 0, length 0");
-        yield return Make("No flags", new() { Seq = new(1), AccurateEcn = false }, [], "Flags [none], win 0, length 0");
+        yield return Make("No flags", new() { Seq = new(1) }, [], "Flags [none], win 0, length 0");
         byte[] six = MakeTcp(SixA, SixB, new() { Seq = new(1), Ack = new(3), Flags = TcpFlags.Ack, Window = new(9), Options = stamped }, Text);
         yield return new(
             "TCP over IPv6", OverIPv6(IpProtocol.Tcp, six),

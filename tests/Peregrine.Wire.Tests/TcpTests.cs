@@ -10,10 +10,22 @@ public class TcpTests
         return options;
     }
 
+    private static AccurateEcnOption RandomCounters(Random random)
+    {
+        var form = new AccurateEcnOption(random.Next(2), random.Next(4), 0, 0, 0);
+        return form with
+        {
+            Ect0Bytes = form.HasEct0 ? (uint)random.Next(1 << 24) : 0,
+            CeBytes = form.HasCe ? (uint)random.Next(1 << 24) : 0,
+            Ect1Bytes = form.HasEct1 ? (uint)random.Next(1 << 24) : 0,
+        };
+    }
+
     private static TcpOptions RandomOptions(Random random, bool isSyn)
     {
         TcpOptions options = default;
         if (random.Next(2) == 0) options.SetTimestamps((uint)random.NextInt64(), (uint)random.NextInt64());
+        if (random.Next(4) == 0) options.AccurateEcn = RandomCounters(random);
         if (random.Next(4) == 0) options.UserTimeoutField = (ushort)random.Next(65536);
         if (isSyn)
         {
@@ -41,14 +53,14 @@ public class TcpTests
         random.NextBytes(payload);
         for (int i = 0; i < 20_000; i++)
         {
-            var flags = (TcpFlags)random.Next(256);
+            var flags = (TcpFlags)random.Next(512);
             TcpOptions options = RandomOptions(random, (flags & TcpFlags.Syn) != 0);
             if (options.EncodedLength > TcpOptions.LengthMax) continue;
             byte[] cookie = new byte[options.FastOpenCookieLength];
             random.NextBytes(cookie);
             var segment = new TcpSegment
             {
-                Seq = new((uint)random.NextInt64()), Ack = new((uint)random.NextInt64()), Flags = flags, AccurateEcn = random.Next(2) == 0,
+                Seq = new((uint)random.NextInt64()), Ack = new((uint)random.NextInt64()), Flags = flags,
                 Window = new((ushort)random.Next(65536)), UrgentPointer = (ushort)random.Next(65536), PayloadLength = random.Next(100), Options = options,
             };
             bool six = random.Next(2) == 0;
@@ -288,5 +300,31 @@ public class TcpTests
 
         for (int i = 0; i < 100; i++) Once();
         Assert.Equal(0, Allocation.Of(Once));
+    }
+
+    [Theory]
+    // RFC 9768 §3.2.3, table 5 and the rule for other lengths: whole fields that fit, in either order.
+    [InlineData("AC 02", 0, 0, 0u, 0u, 0u, "accecn0")]
+    [InlineData("AC 05 000001", 0, 1, 1u, 0u, 0u, "accecn0 e0b 1")]
+    [InlineData("AC 08 000001 000002", 0, 2, 1u, 2u, 0u, "accecn0 e0b 1 ceb 2")]
+    [InlineData("AC 0B 000001 000002 FFFFFF", 0, 3, 1u, 2u, 0xFFFFFFu, "accecn0 e0b 1 ceb 2 e1b 16777215")]
+    [InlineData("AE 05 000001", 1, 1, 0u, 0u, 1u, "accecn1 e1b 1")]
+    [InlineData("AE 0B 000001 000002 000003", 1, 3, 3u, 2u, 1u, "accecn1 e0b 3 ceb 2 e1b 1")]
+    [InlineData("AC 07 000001 0000", 0, 1, 1u, 0u, 0u, "accecn0 e0b 1")]
+    [InlineData("AE 0E 000001 000002 000003 000004", 1, 3, 3u, 2u, 1u, "accecn1 e0b 3 ceb 2 e1b 1")]
+    public void AccurateEcnOptionsOfAllLengthsAreRead(string hex, int order, int count, uint ect0, uint ce, uint ect1, string printed)
+    {
+        byte[] bytes = Convert.FromHexString(hex.Replace(" ", "", StringComparison.Ordinal));
+        Assert.True(TcpOptions.Parse(bytes, isSyn: false, out TcpOptions options));
+        Assert.True(options.HasAccurateEcn);
+        Assert.Equal(new AccurateEcnOption(order, count, ect0, ce, ect1), options.AccurateEcn);
+        byte[] written = new byte[TcpOptions.LengthMax];
+        int length = options.WriteTo(written);
+        Assert.True(TcpOptions.Parse(written.AsSpan(0, length), isSyn: false, out TcpOptions again));
+        Assert.Equal(options, again);
+        var segment = new TcpSegment { Flags = TcpFlags.Ack | TcpFlags.Ae, Options = options };
+        string text = FramePrinter.Print(SampleFrames.OverIPv4(IpProtocol.Tcp, SampleFrames.MakeTcp(SampleFrames.FourA, SampleFrames.FourB, segment, [])));
+        Assert.Contains("Flags [.e]", text, StringComparison.Ordinal);
+        Assert.Contains(printed, text, StringComparison.Ordinal);
     }
 }

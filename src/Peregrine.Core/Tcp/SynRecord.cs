@@ -33,6 +33,9 @@ internal enum SynFlags : byte
 
     /// <summary>In the form of the experiment, as the SYN had it.</summary>
     FastOpenExperimental = 64,
+
+    /// <summary>Accurate ECN was asked for and granted.</summary>
+    AccurateEcn = 128,
 }
 
 /// <summary>A connection in SYN-RECEIVED from a passive open; 128 bytes.</summary>
@@ -102,11 +105,10 @@ internal struct SynRecord
     /// <summary>What was agreed on.</summary>
     internal SynFlags Flags;
 
-    /// <summary>The peer's shift, with <see cref="SynFlags.WindowScale"/>.</summary>
-    internal byte SndScale;
+    /// <summary>With <see cref="SynFlags.AccurateEcn"/>: the IP-ECN field of the latest SYN, and <see cref="NotCapable"/>.</summary>
+    internal byte SynField;
 
-    /// <summary>Ours.</summary>
-    internal byte RcvScale;
+    private byte _scales;
 
     /// <summary>SYN-ACKs sent after the first; 255 means that the record is free. Set by the backlog.</summary>
     internal byte Retries;
@@ -116,6 +118,23 @@ internal struct SynRecord
 
     /// <summary>RecvID of the key that the peer used.</summary>
     internal byte ReceiveKeyId;
+
+    /// <summary>In <see cref="SynField"/>: a SYN or a SYN-ACK asked for nothing, so that the client may be without ECN (RFC 9768 §3.1.5).</summary>
+    internal const byte NotCapable = 4;
+
+    /// <summary>The peer's shift, with <see cref="SynFlags.WindowScale"/>.</summary>
+    internal byte SndScale
+    {
+        readonly get => (byte)(_scales & 15);
+        set => _scales = (byte)((_scales & 0xF0) | value);
+    }
+
+    /// <summary>Ours.</summary>
+    internal byte RcvScale
+    {
+        readonly get => (byte)(_scales >> 4);
+        set => _scales = (byte)((_scales & 15) | (value << 4));
+    }
 
     /// <summary>Whether the record is this tuple's.</summary>
     internal readonly bool Matches(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort) =>

@@ -22,17 +22,21 @@ internal sealed class TcpAckInput(TcpContext context)
         // RFC 5681 §2: a duplicate ACK has no data, no SYN or FIN, the same ACK and the same window, and something is outstanding.
         var isDuplicate = outstanding && s.Ack == una && s.Length == 0 && c.Snd.Wnd == priorWindow;
         var wait = Duration.Zero;
+        var delivered = 0u;
         var isNews = s.Ack.IsAfter(una) || isDuplicate || s.Options.SackBlockCount > 0;
         if (isNews && !(s.Ack == c.Snd.Max && s.Options.SackBlockCount == 0 && _x.Recovery.LoneAck.TryTake(ref c, ref t.K, now)))
         {
             _x.Recovery.Phases.MtuProbe = _x.MtuProbing?.ProbeOf(t);
             _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now, out var sample);
-            wait = sample.ReorderingWait;
+            (wait, delivered) = (sample.ReorderingWait, sample.DeliveredBytes);
             _x.MtuProbing?.OnAck(t, _x.Recovery.Phases.TakeMtuProbeLoss(), now);
         }
+        else
+        {
+            delivered = (uint)(c.Snd.Una - una);
+        }
         if (c.Snd.Una != una) OnProgress(t, una, now);
-        if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0 && !s.IsSyn)
-            _x.Recovery.OnEcnFeedback(ref c, ref t.K, (uint)(c.Snd.Una - una), (s.Flags & TcpFlags.Ece) != 0, now);
+        if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0 && !s.IsSyn) TcpEcn.OnAck(_x, t, s, (uint)(c.Snd.Una - una), delivered, now);
         if (isNews) TcpLossTimer.OnAck(_x, t, wait, now);
         if ((c.Flags & TcbFlags.Persisting) != 0) OnPersistAnswer(t);
         if (WantsOutput(t)) _x.MarkReady(t);

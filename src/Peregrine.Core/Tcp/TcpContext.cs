@@ -6,6 +6,7 @@ using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp.FastOpen;
+using Peregrine.Core.Tcp.AccurateEcn;
 using Peregrine.Core.Tcp.Queues;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
@@ -17,6 +18,8 @@ namespace Peregrine.Core.Tcp;
 internal sealed class TcpContext
 {
     internal required TcbTable Tcbs { get; init; }
+
+    internal required AccurateEcnTable AccurateEcn { get; init; }
 
     internal required DemuxTable Demux { get; init; }
 
@@ -181,6 +184,7 @@ internal sealed class TcpContext
     {
         ref var c = ref t.C;
         Wheel.Cancel(Tcbs.IndexOf(t));
+        if ((t.K.Recovery.Flags & RecoveryFlags.AccurateEcn) != 0) AccurateEcn.Remove(Tcbs.IndexOf(t));
         Recovery.Release(ref c, ref t.K);
         // A reserved block is the application's to write until it commits or lets go.
         if (c.SendQueue.ReservedLength == 0) SendQueue.Release(ref c.SendQueue);

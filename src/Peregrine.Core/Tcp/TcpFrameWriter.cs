@@ -90,8 +90,8 @@ internal sealed unsafe class TcpFrameWriter(TcpContext context)
         header.DestinationPort = c.RemotePort;
         header.Seq = plan.Seq.Value;
         header.Ack = plan.Ack.Value;
-        header.DataOffsetAndReserved = (byte)(headerLength << 2);
-        header.Flags = plan.Flags;
+        header.DataOffsetAndReserved = (byte)((headerLength << 2) | ((int)plan.Flags >> 8));
+        header.ControlBits = (byte)plan.Flags;
         header.Window = plan.Window;
         header.UrgentPointer = plan.UrgentPointer;
         var words = ((ulong)c.LocalPort << 16 | c.RemotePort) + plan.Seq.Value + plan.Ack.Value

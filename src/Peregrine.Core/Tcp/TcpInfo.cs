@@ -29,6 +29,9 @@ public readonly record struct TcpInfo
     /// <summary>Whether data of the SYN were taken (RFC 7413), the peer's or ours.</summary>
     public bool FastOpened { get; init; }
 
+    /// <summary>Whether it is in use in its accurate form (RFC 9768).</summary>
+    public bool AccurateEcn { get; init; }
+
     /// <summary>Whether our segments are known to be reordered on their way (RFC 8985 §6.2).</summary>
     public bool ReorderingSeen { get; init; }
 

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Tcp.FastOpen;
+using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -45,6 +46,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             return;
         }
         if (t.C.State == TcpState.SynReceived && IsSynAgain(t, s, now)) return;
+        if (s.IsSyn && (t.K.Recovery.Flags & RecoveryFlags.AccurateEcn) != 0) TcpEcn.OnSynAckAgain(_x, t, s, packet);
         if (!CheckTimestamp(t, ref s, now)
             || !CheckSequence(t, ref s, now)
             || !CheckReset(t, ref s, now)
@@ -57,6 +59,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         }
         _x.Counters.SegmentsAccepted++;
         if ((t.C.Flags & TcbFlags.Finished) != 0) return;
+        if ((t.K.Recovery.Flags & RecoveryFlags.AccurateEcn) != 0) TcpEcn.OnSegment(_x, t, s, packet);
         CheckUrgent(t, ref s);
         if (s.PayloadLength > 0 && !_text.OnText(t, ref s, packet, now, _replies)) return;
         if (s.IsFin || (t.C.Flags & TcbFlags.FinWaiting) != 0) CheckFin(t, ref s, now);
@@ -371,7 +374,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             return;
         }
         TcpHandshake.TakeSyn(_x, t, s, now);
-        if (ackAcceptable) TcpEcn.OnSynAck(t, _x.SettingsOf(t), s);
+        TcpEcn.OnSynInSynSent(_x, t, s, packet, ackAcceptable);
         _x.Counters.SegmentsAccepted++;
         if (!ackAcceptable)
         {

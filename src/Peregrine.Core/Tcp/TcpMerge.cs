@@ -79,11 +79,14 @@ internal sealed unsafe class TcpMerge
         head.TrafficClass == tail.TrafficClass && (tail.TrafficClass & 3) != 3 && head.HopLimit == tail.HopLimit
         && head.Source == tail.Source && head.Destination == tail.Destination;
 
-    // Ports, acknowledgment, data offset with the reserved bits, window; ACK and nothing else but PSH, and none where more is to follow.
+    // Ports, acknowledgment, data offset with the reserved bits, window, the bits of ECN; ACK and nothing else but PSH, and none where more is
+    // to follow.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool HasSameFields(byte* first, byte* next) =>
         Read(first) == Read(next) && Read(first + 8) == Read(next + 8) && first[12] == next[12] && first[14] == next[14] && first[15] == next[15]
-        && first[13] == (byte)TcpFlags.Ack && (next[13] & ~(byte)TcpFlags.Psh) == (byte)TcpFlags.Ack;
+        && (first[13] & ~EcnBits) == (int)TcpFlags.Ack && (next[13] & ~(int)TcpFlags.Psh) == first[13];
+
+    private const int EcnBits = (int)(TcpFlags.Ece | TcpFlags.Cwr);
 
     private static bool HasSameTimestamps(byte* first, byte* next) =>
         System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(new ReadOnlySpan<byte>(first + TcpHeader.Length, 4)) == TimestampsInNetworkOrder

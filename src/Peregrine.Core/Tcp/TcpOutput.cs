@@ -57,6 +57,7 @@ internal sealed class TcpOutput(
         if (c.State is TcpState.SynSent or TcpState.Closed) return true;
         // RFC 7413 §4.2.2: who was opened by a SYN's data may answer before the handshake is complete.
         if (c.State is TcpState.SynReceived && (t.K.FastOpen & FastOpenFlags.Pending) == 0) return (c.Flags & TcbFlags.AckNow) == 0 || SendAck(t, now);
+        if (TcpEcn.OwesHandshakeAck(_x, t) && !SendAck(t, now)) return false;
         // RFC 9293 SHLD-16, MAY-7: retransmissions do not ask whether the window was shrunk meanwhile.
         if (!SendRetransmissions(t, now)) return false;
         for (var sent = 0u; NextNew(t, out var newLength, now) && TcpPacing.MaySend(_x, t, now); sent += newLength)
@@ -204,7 +205,9 @@ internal sealed class TcpOutput(
     {
         ref var c = ref t.C;
         // A signature is of one segment.
-        return (c.Flags & TcbFlags.UrgentToSend) != 0 || _x.Authenticator?.Of(t) is not null ? c.Mss : TcpPacing.Bound(_x, t, (uint)(_writer.SegmentCountMax(c) * c.Mss));
+        return (c.Flags & TcbFlags.UrgentToSend) != 0 || _x.Authenticator?.Of(t) is not null || TcpEcn.ForbidsSuperSegment(_x, t)
+            ? c.Mss
+            : TcpPacing.Bound(_x, t, (uint)(_writer.SegmentCountMax(c) * c.Mss));
     }
 
     private bool SendRange(TcbRef t, SeqNumber seq, uint length, bool isRetransmission, Instant now, bool isMtuProbe = false)
@@ -215,15 +218,16 @@ internal sealed class TcpOutput(
         Plan(t, seq, TcpFlags.Ack, now, out var plan);
         plan.IsWhole = isMtuProbe;
         var most = isRetransmission ? SuperSegment(t) : dataLength;
-        // SACK blocks take room from a full segment; in a super-segment they are dropped, for they would be in every part.
-        if (plan.Options.SackBlockCount > 0 && dataLength > 0) most = Math.Min(most, c.Mss - SackRoom(c, plan));
+        TcpEcn.OnDataPlan(_x, t, ref plan, isRetransmission);
+        // SACK blocks and the AccECN option take room from a full segment, and a super-segment would have them in every part.
+        if ((plan.Options.SackBlockCount > 0 || plan.Options.HasAccurateEcn) && dataLength > 0) most = Math.Min(most, c.Mss - OptionRoom(c, plan));
         var fin = end.IsAfter(c.Snd.QueueEnd) && dataLength <= most;
         dataLength = Math.Min(dataLength, most);
         if (fin) plan.Flags |= TcpFlags.Fin;
         // RFC 9293 MUST-60, MUST-61, SHLD-27: the last of what is queued is pushed, and nothing is held back for want of a PSH.
         if (dataLength > 0 && seq + dataLength == c.Snd.QueueEnd) plan.Flags |= TcpFlags.Psh;
         if ((c.Flags & TcbFlags.UrgentToSend) != 0) MarkUrgent(t, ref plan);
-        var isCapable = (t.K.Recovery.Flags & RecoveryFlags.EcnAgreed) != 0 && !isRetransmission && dataLength > 0;
+        var isCapable = !isRetransmission && dataLength > 0 && TcpEcn.IsCapable(_x, t);
         if (isCapable) TcpEcn.OnData(ref t.K, ref plan);
         if (!_writer.TrySend(t, plan, (uint)(seq - DataStart(c)), (int)dataLength, now))
         {
@@ -284,7 +288,7 @@ internal sealed class TcpOutput(
     /// <summary>The sequence number of the send queue's first byte: the SYN comes before it.</summary>
     private static SeqNumber DataStart(in Tcb c) => c.Snd.Una == c.Snd.Iss ? c.Snd.Iss + 1 : c.Snd.Una;
 
-    private static uint SackRoom(in Tcb c, in SegmentPlan plan) =>
+    private static uint OptionRoom(in Tcb c, in SegmentPlan plan) =>
         (uint)(plan.Options.EncodedLength - plan.Options.SignatureLength - ((c.Flags & TcbFlags.Timestamps) != 0 ? TcpOptions.TimestampsLength : 0));
 
     // RFC 9293 §3.8.5 with RFC 6093: the pointer names the byte after the urgent data.
@@ -311,6 +315,7 @@ internal sealed class TcpOutput(
         plan.Window = TcpWindow.Advertise(ref c);
         // RFC 3168 §6.1.3.
         if ((t.K.Recovery.Flags & RecoveryFlags.EcnEchoing) != 0) plan.Flags |= TcpFlags.Ece;
+        if ((t.K.Recovery.Flags & RecoveryFlags.AccurateEcn) != 0) plan.Flags |= TcpEcn.Count(_x, t);
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
         if (_x.Authenticator is { } authenticator) authenticator.Of(t)?.Reserve(ref plan.Options);
         if ((c.Flags & TcbFlags.Sack) != 0 && (t.K.OutOfOrder.HasIntervals || t.K.DsackStart != t.K.DsackEnd)) AddSackBlocks(t, ref plan);
@@ -345,7 +350,7 @@ internal sealed class TcpOutput(
             Flags = answer ? TcpFlags.Syn | TcpFlags.Ack : TcpFlags.Syn,
             Window = (ushort)Math.Min(c.ReceiveBuffer, ushort.MaxValue),
         };
-        if (!answer) plan.Flags |= TcpEcn.SynBits(settings, c.Backoff > 0);
+        plan.Flags |= answer ? TcpEcn.SynAckBits(_x, t) : TcpEcn.SynBits(settings, c.Backoff, _x.AccurateEcn.HasRoom);
         plan.Ecn = TcpEcn.SynEcn(settings, plan.Flags);
         plan.Options.IsPacked = settings.PackedSynOptions;
         // RFC 9293 SHLD-5, MAY-3, MUST-65: the MSS option goes on every SYN and on nothing else.
@@ -385,6 +390,7 @@ internal sealed class TcpOutput(
     {
         if (!_x.Ip.HasRoom(t.C.Path)) return false;
         Plan(t, t.C.Snd.Nxt, TcpFlags.Ack, now, out var plan);
+        TcpEcn.OnAckPlan(_x, t, ref plan);
         if (RepeatsFin(t)) (plan.Seq, plan.Flags) = (t.C.Snd.QueueEnd, TcpFlags.Fin | TcpFlags.Ack);
         if (!_writer.TrySend(t, plan, 0, 0, now)) return false;
         _x.Counters.AcksSent++;

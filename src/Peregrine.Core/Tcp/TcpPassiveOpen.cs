@@ -64,7 +64,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         };
         if (settings.Timestamps && s.Options.HasTimestamps) record.Flags |= SynFlags.Timestamps;
         if (settings.SelectiveAcknowledgments && s.Options.SackPermitted) record.Flags |= SynFlags.Sack;
-        if (TcpEcn.IsGranted(settings, s, packet)) record.Flags |= SynFlags.Ecn;
+        TcpEcn.Grant(_x, ref record, settings, s, packet);
         if (settings.WindowScaling && s.Options.HasWindowScale)
         {
             record.Flags |= SynFlags.WindowScale;
@@ -215,7 +215,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if (s.IsSyn && !s.IsAck && s.Seq == record.Irs && !s.IsRst)
         {
             _x.Counters.SynsAccepted++;
-            if (_replies.TryTake(now)) SendSynAck(ref record, now);
+            if (!TcpEcn.OnSynAgain(ref record, s, packet)) Abandon(index, now);
+            else if (_replies.TryTake(now)) SendSynAck(ref record, now);
             return;
         }
         if (!TcpInput.IsAcceptable(next, record.RcvWnd, s.Seq, s.Length))
@@ -292,6 +293,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     private void Open(uint tcb, in SynRecord record, TcpListenerEntry entry, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
         var t = MakeTcb(tcb, record, entry, now);
+        TcpEcn.OnFinalAck(_x, t, s);
         if ((record.Flags & SynFlags.Retransmitted) != 0) t.C.Backoff = 1;
         else t.K.RoundStart = Deadline.At(record.FirstSent);
         entry.Enqueue(_x.Tcbs.HandleOf(t));
@@ -319,7 +321,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if ((record.Flags & SynFlags.WindowScale) != 0) syn.Options.WindowScale = new WindowScale(record.SndScale);
         syn.Options.Mss = record.PeerMss;
         TcpHandshake.TakeSyn(_x, t, syn, now);
-        if ((record.Flags & SynFlags.Ecn) != 0) t.K.Recovery.Flags |= Recovery.RecoveryFlags.EcnAgreed;
+        TcpEcn.Begin(_x, t, record);
         _x.Counters.PassiveOpens++;
         return t;
     }
@@ -383,6 +385,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             Flags = SynFlags.Retransmitted,
         };
         RestoreOptions(ref record, s, _x.Settings[entry.Settings]);
+        TcpEcn.RestoreFromCookie(_x, ref record, _x.Settings[entry.Settings], s);
         var source = record.Local;
         record.Hash = _x.Demux.Hash(record.Local, record.LocalPort, record.Remote, record.RemotePort);
         if (_x.Ip.Resolve(record.Remote, ref source, ref record.Path, now) != SocketError.Success || !_x.Demux.TryAdd(record.Hash, DemuxKind.Tcb, tcb))
@@ -427,9 +430,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             Flags = TcpFlags.Syn | TcpFlags.Ack,
             Window = (ushort)Math.Min(settings.ReceiveBufferBytes, ushort.MaxValue),
         };
-        // RFC 3168 §6.1.1.
-        if ((record.Flags & SynFlags.Ecn) != 0) plan.Flags |= TcpFlags.Ece;
-        plan.Ecn = TcpEcn.SynEcn(settings, plan.Flags);
+        TcpEcn.OnSynAckPlan(ref record, settings, SignerOf(record) is not null, ref plan);
         plan.Options.IsPacked = settings.PackedSynOptions;
         plan.Options.Mss = TcpHandshake.AnnouncedMss(record.Local, record.Path, settings);
         if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(stamp, record.TsRecent);

@@ -31,6 +31,7 @@ internal static class TcpReport
             Timestamps = (c.Flags & TcbFlags.Timestamps) != 0,
             Sack = (c.Flags & TcbFlags.Sack) != 0,
             Ecn = (k.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0,
+            AccurateEcn = (k.Recovery.Flags & Recovery.RecoveryFlags.AccurateEcn) != 0,
             FastOpened = (k.FastOpen & FastOpen.FastOpenFlags.DataTaken) != 0,
             ReorderingSeen = (k.Recovery.Flags & Recovery.RecoveryFlags.ReorderingSeen) != 0,
             SendScale = c.SndScale,

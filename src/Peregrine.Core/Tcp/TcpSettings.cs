@@ -110,7 +110,7 @@ public sealed record TcpSettings
     /// <summary>RTO restart (RFC 7765): with few segments in flight the timer runs from when they were sent. Default false.</summary>
     public bool RtoRestart { get; init; }
 
-    /// <summary>tcp_ecn: explicit congestion notification (RFC 3168). Default <see cref="TcpEcnMode.Accept"/>.</summary>
+    /// <summary>tcp_ecn: explicit congestion notification, classic (RFC 3168) or accurate (RFC 9768). Default <see cref="TcpEcnMode.Accept"/>.</summary>
     public TcpEcnMode Ecn { get; init; } = TcpEcnMode.Accept;
 
     /// <summary>
@@ -212,7 +212,7 @@ public sealed record TcpSettings
         Range(nameof(FinWait2TimeoutMs), FinWait2TimeoutMs, 1_000, 120_000);
         Range(nameof(FastOpenQueueLength), FastOpenQueueLength, 0, 65_535);
         Range(nameof(SlowStartSegmentsPerAck), SlowStartSegmentsPerAck, 1, 65_535);
-        if (!Enum.IsDefined(Ecn)) throw new ArgumentOutOfRangeException(nameof(Ecn), Ecn, "Ecn must be one of: Off, On, Accept.");
+        if (!Enum.IsDefined(Ecn)) throw new ArgumentOutOfRangeException(nameof(Ecn), Ecn, "Ecn must be one of: Off, On, Accept, Accurate, AcceptAccurate.");
         if (!Enum.IsDefined(Pacing)) throw new ArgumentOutOfRangeException(nameof(Pacing), Pacing, "Pacing must be one of: Auto, Off, On.");
         if (PacingBytesPerSecondMax != 0 && PacingBytesPerSecondMax is < 1_000 or > 1_000_000_000_000)
         {

@@ -3,6 +3,7 @@
 using System.Net.Sockets;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Memory;
+using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -28,7 +29,7 @@ internal sealed class TcpTextInput(TcpContext context)
             _x.Finish(t, SocketError.ConnectionAborted);
             return false;
         }
-        if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0) TcpEcn.OnText(t, s, packet, ref _x.Recovery.Counters);
+        if ((t.K.Recovery.Flags & (RecoveryFlags.EcnAgreed | RecoveryFlags.AccurateEcn)) == RecoveryFlags.EcnAgreed) TcpEcn.OnText(t, s, packet, ref _x.Recovery.Counters);
         NoteSegmentSize(ref c, s.WireSize != 0 ? s.WireSize : s.PayloadLength);
         if (s.Seq == c.Rcv.Nxt) TakeInOrder(t, ref s, packet, now);
         else TakeOutOfOrder(t, ref s, packet);

@@ -81,8 +81,8 @@ internal static class Sysctls
                 return options with { Tcp = t with { CongestionControl = value } };
             case "tcp_slow_start_after_idle":
                 return options with { Tcp = t with { SlowStartAfterIdle = Number(value) != 0 } };
-            case "tcp_ecn" when Number(value) is 0 or 1 or 2:
-                return options with { Tcp = t with { Ecn = Number(value) switch { 0 => TcpEcnMode.Off, 1 => TcpEcnMode.On, _ => TcpEcnMode.Accept } } };
+            case "tcp_ecn" when Number(value) is 0 or 1 or 2 or 3 or 5:
+                return options with { Tcp = t with { Ecn = (TcpEcnMode)Number(value) } };
             case "tcp_early_retrans":
                 return options with { Tcp = t with { TailLossProbe = Number(value) != 0 } };
             case "tcp_recovery":

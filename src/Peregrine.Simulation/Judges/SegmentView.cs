@@ -26,7 +26,7 @@ internal readonly ref struct SegmentView
 
     public SeqNumber Ack => new(BinaryPrimitives.ReadUInt32BigEndian(Payload[8..]));
 
-    public TcpFlags Flags => (TcpFlags)Payload[13];
+    public TcpFlags Flags => (TcpFlags)(((Payload[12] & 1) << 8) | Payload[13]);
 
     public ushort Window => BinaryPrimitives.ReadUInt16BigEndian(Payload[14..]);
 

@@ -125,6 +125,7 @@ internal sealed class SwarmTopology
             Timestamps = _random.Percent(75),
             SelectiveAcknowledgments = _random.Percent(75),
             WindowScaling = _random.Percent(75),
+            Ecn = _random.Pick(TcpEcnMode.Accept, TcpEcnMode.On, TcpEcnMode.Accurate),
             CongestionControl = _random.Pick("cubic", "newreno", "bbr", "dctcp"),
             ReceiveBufferBytes = _random.Pick(2_048, 16_384, 65_536, 131_072),
             ReceiveBufferBytesMax = _random.Pick(131_072, 1 << 20),

@@ -16,7 +16,7 @@ internal static class TcpPrinter
 
         IpPrinter.AppendPortPair(ref text, upper, packet.SourcePort, packet.DestinationPort);
         text.Append("Flags [");
-        AppendFlags(ref text, packet.Flags, packet.AccurateEcn);
+        AppendFlags(ref text, packet.Flags);
         text.Append(']');
         AppendNumbers(ref text, packet);
         if (!packet.Options.IsEmpty) AppendOptions(ref text, packet.Options);
@@ -26,16 +26,14 @@ internal static class TcpPrinter
         if (check && !packet.HasValidChecksum(upper.Source, upper.Destination)) text.Append(", bad tcp cksum");
     }
 
-    private static void AppendFlags(ref TextSpan text, TcpFlags flags, bool accurateEcn)
+    private static void AppendFlags(ref TextSpan text, TcpFlags flags)
     {
-        const string Letters = "FSRP.UEW";
-        if (flags == 0 && !accurateEcn) text.Append("none");
-        for (int bit = 0; bit < 8; bit++)
+        const string Letters = "FSRP.UEWe";
+        if (flags == 0) text.Append("none");
+        for (int bit = 0; bit < Letters.Length; bit++)
         {
             if (((int)flags >> bit & 1) != 0) text.Append(Letters[bit]);
         }
-
-        if (accurateEcn) text.Append('e');
     }
 
     private static void AppendNumbers(ref TextSpan text, TcpPacket packet)
@@ -126,6 +124,9 @@ internal static class TcpPrinter
                 text.Append(field & 0x7FFF);
                 text.Append((field & 0x8000) != 0 ? " min" : " s");
                 break;
+            case TcpOptionKind.AccurateEcn0 or TcpOptionKind.AccurateEcn1:
+                AppendAccurateEcn(ref text, kind, content);
+                break;
             case TcpOptionKind.FastOpen when content.IsEmpty:
                 text.Append("tfo  cookiereq");
                 break;
@@ -136,6 +137,21 @@ internal static class TcpPrinter
             default:
                 AppendNamedOrUnknown(ref text, kind, content);
                 break;
+        }
+    }
+
+    private static void AppendAccurateEcn(ref TextSpan text, byte kind, ReadOnlySpan<byte> content)
+    {
+        var option = AccurateEcnOption.Read(kind, content);
+        text.Append(kind == TcpOptionKind.AccurateEcn0 ? "accecn0" : "accecn1");
+        if (option.HasEct0) AppendCounter(ref text, " e0b ", option.Ect0Bytes);
+        if (option.HasCe) AppendCounter(ref text, " ceb ", option.CeBytes);
+        if (option.HasEct1) AppendCounter(ref text, " e1b ", option.Ect1Bytes);
+
+        static void AppendCounter(ref TextSpan text, string name, uint value)
+        {
+            text.Append(name);
+            text.Append(value);
         }
     }
 

@@ -13,6 +13,7 @@ internal static class PackedTcpOptions
         if (options.SackPermitted) at += 2;
         if (options.HasTimestamps) at = StampStart(at) + 10;
         at += options.FastOpenLength;
+        if (options.HasAccurateEcn) at = ((at + 3) & ~3) + options.AccurateEcn.Length;
         return (at + 3) & ~3;
     }
 
@@ -38,7 +39,11 @@ internal static class PackedTcpOptions
         }
 
         if (options.HasTimestamps) at = WriteStamps(options, destination, at);
-        if (options.HasFastOpen) TcpOptionsWriter.WriteFastOpen(options, destination[at..], fastOpenCookie);
+        if (options.HasFastOpen) at += TcpOptionsWriter.WriteFastOpen(options, destination[at..], fastOpenCookie);
+        // A word of its own: its NOPs stand before it.
+        if (!options.HasAccurateEcn) return destination.Length;
+        destination[at..((at + 3) & ~3)].Fill(TcpOptionKind.NoOperation);
+        options.AccurateEcn.Write(destination[((at + 3) & ~3)..]);
         return destination.Length;
     }
 

@@ -3,7 +3,7 @@ namespace Peregrine.Wire;
 
 /// <summary>TCP control bits (RFC 9293 §3.1, RFC 3168 §6.1).</summary>
 [Flags]
-public enum TcpFlags : byte
+public enum TcpFlags : ushort
 {
     /// <summary>No bit.</summary>
     None = 0,
@@ -31,4 +31,7 @@ public enum TcpFlags : byte
 
     /// <summary>Congestion window reduced.</summary>
     Cwr = 128,
+
+    /// <summary>Accurate ECN (RFC 9768), once the nonce sum: the bit beside the reserved ones.</summary>
+    Ae = 256,
 }

@@ -33,8 +33,8 @@ public struct TcpHeader
     /// <summary>Data offset (upper four bits, in words of 32 bits), reserved bits, and AE (lowest bit).</summary>
     public byte DataOffsetAndReserved;
 
-    /// <summary>The control bits.</summary>
-    public TcpFlags Flags;
+    /// <summary>The control bits but AE.</summary>
+    public byte ControlBits;
 
     /// <summary>Window, not scaled.</summary>
     public BigEndian16 Window;
@@ -44,6 +44,13 @@ public struct TcpHeader
 
     /// <summary>Urgent pointer.</summary>
     public BigEndian16 UrgentPointer;
+
+    /// <summary>The control bits.</summary>
+    public readonly TcpFlags Flags
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (TcpFlags)(((DataOffsetAndReserved & 1) << 8) | ControlBits);
+    }
 
     /// <summary>Length of the header in bytes as the data offset says: 0 to 60.</summary>
     public readonly int DataOffset
@@ -66,11 +73,9 @@ public struct TcpHeader
     public static int Write(
         Span<byte> destination, ushort sourcePort, ushort destinationPort, in TcpSegment segment, ReadOnlySpan<byte> fastOpenCookie = default)
     {
-        int length = Write(
+        return Write(
             destination, sourcePort, destinationPort, segment.Seq, segment.Ack, segment.Flags, segment.Window, segment.UrgentPointer, segment.OptionsRef, out _,
             fastOpenCookie);
-        if (segment.AccurateEcn) Overlay.OnWritable<TcpHeader>(destination).DataOffsetAndReserved |= 1;
-        return length;
     }
 
     /// <summary>
@@ -97,8 +102,8 @@ public struct TcpHeader
         header.DestinationPort = destinationPort;
         header.Seq = seq.Value;
         header.Ack = ack.Value;
-        header.DataOffsetAndReserved = (byte)(length << 2);
-        header.Flags = flags;
+        header.DataOffsetAndReserved = (byte)((length << 2) | ((int)flags >> 8));
+        header.ControlBits = (byte)flags;
         header.Window = window.Value;
         header.Checksum = default;
         header.UrgentPointer = urgentPointer;
@@ -185,9 +190,6 @@ public readonly ref struct TcpPacket
     /// <summary>The control bits.</summary>
     public TcpFlags Flags => Header.Flags;
 
-    /// <summary>The bit beside the reserved ones: accurate ECN, once the nonce sum.</summary>
-    public bool AccurateEcn => (Header.DataOffsetAndReserved & 1) != 0;
-
     /// <summary>Window, not scaled.</summary>
     public UnscaledWindow Window => new(Header.Window);
 
@@ -228,7 +230,6 @@ public readonly ref struct TcpPacket
             Seq = new SeqNumber(header.Seq),
             Ack = new SeqNumber(header.Ack),
             Flags = header.Flags,
-            AccurateEcn = AccurateEcn,
             Window = new UnscaledWindow(header.Window),
             UrgentPointer = header.UrgentPointer,
             PayloadLength = _bytes.Length - _headerLength,

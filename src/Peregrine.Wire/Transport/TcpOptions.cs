@@ -6,49 +6,6 @@ using System.Runtime.InteropServices;
 
 namespace Peregrine.Wire;
 
-/// <summary>Kind numbers of TCP options (IANA).</summary>
-public static class TcpOptionKind
-{
-    /// <summary>End of option list (RFC 9293 §3.2).</summary>
-    public const byte EndOfList = 0;
-
-    /// <summary>No-operation (RFC 9293 §3.2).</summary>
-    public const byte NoOperation = 1;
-
-    /// <summary>Maximum segment size (RFC 9293 §3.2).</summary>
-    public const byte Mss = 2;
-
-    /// <summary>Window scale (RFC 7323 §2.2).</summary>
-    public const byte WindowScale = 3;
-
-    /// <summary>SACK permitted (RFC 2018 §2).</summary>
-    public const byte SackPermitted = 4;
-
-    /// <summary>SACK (RFC 2018 §3).</summary>
-    public const byte Sack = 5;
-
-    /// <summary>Timestamps (RFC 7323 §3.2).</summary>
-    public const byte Timestamps = 8;
-
-    /// <summary>MD5 signature (RFC 2385).</summary>
-    public const byte Md5 = 19;
-
-    /// <summary>User time-out (RFC 5482).</summary>
-    public const byte UserTimeout = 28;
-
-    /// <summary>TCP authentication option (RFC 5925 §2.2).</summary>
-    public const byte Authentication = 29;
-
-    /// <summary>Multipath TCP (RFC 8684 §3).</summary>
-    public const byte Mptcp = 30;
-
-    /// <summary>Fast open cookie (RFC 7413 §4.1.1).</summary>
-    public const byte FastOpen = 34;
-
-    /// <summary>Shared by experiments, which say by two more bytes which one they are (RFC 6994 §3).</summary>
-    public const byte Experimental = 254;
-}
-
 /// <summary>Which options are present.</summary>
 [Flags]
 public enum TcpOptionFlags : ushort
@@ -88,6 +45,9 @@ public enum TcpOptionFlags : ushort
 
     /// <summary>The fast open option has the form that it had as an experiment (RFC 7413 appendix A.1 tells of it): kind 254 with 0xF989.</summary>
     FastOpenExperimental = 1024,
+
+    /// <summary><see cref="TcpOptions.AccurateEcn"/> is set.</summary>
+    AccurateEcn = 2048,
 }
 
 /// <summary>A block of received data: <see cref="Left"/> is its first number, <see cref="Right"/> the one after its last (RFC 2018 §3).</summary>
@@ -134,17 +94,47 @@ public struct TcpOptions : IEquatable<TcpOptions>
     private TcpOptionFlags _flags;
     private ushort _mss;
     private ushort _userTimeout;
-    private WindowScale _windowScale;
-    private byte _sackBlockCount;
+    private ushort _ect0Low;
+    private ushort _ceLow;
+    private ushort _ect1Low;
+    private byte _scaleAndBlocks;
     private byte _fastOpenOffset;
-    private byte _fastOpenLength;
+    private byte _cookieAndForm;
     private byte _authenticationOffset;
     private byte _authenticationLength;
     private byte _mptcpOffset;
     private byte _mptcpLength;
     private byte _keyId;
     private byte _nextKeyId;
+    private byte _ect0High;
+    private byte _ceHigh;
+    private byte _ect1High;
     private SackBlocks _sack;
+
+    // Several in a byte: with the blocks the options fill one cache line.
+    private WindowScale Scale
+    {
+        readonly get => new((byte)(_scaleAndBlocks & 15));
+        set => _scaleAndBlocks = (byte)((_scaleAndBlocks & 0xF0) | value.Shift);
+    }
+
+    private byte BlockCount
+    {
+        readonly get => (byte)(_scaleAndBlocks >> 4);
+        set => _scaleAndBlocks = (byte)((_scaleAndBlocks & 15) | (value << 4));
+    }
+
+    private byte CookieLength
+    {
+        readonly get => (byte)(_cookieAndForm & 31);
+        set => _cookieAndForm = (byte)((_cookieAndForm & ~31) | value);
+    }
+
+    private byte CounterForm
+    {
+        readonly get => (byte)(_cookieAndForm >> 5);
+        set => _cookieAndForm = (byte)((_cookieAndForm & 31) | (value << 5));
+    }
 
     /// <summary>Which options are present.</summary>
     public readonly TcpOptionFlags Flags => _flags;
@@ -196,8 +186,8 @@ public struct TcpOptions : IEquatable<TcpOptions>
     /// <summary>Window scale, at most 14. Setting it makes it present.</summary>
     public WindowScale WindowScale
     {
-        readonly get => _windowScale;
-        set => (_windowScale, _flags) = (value, _flags | TcpOptionFlags.WindowScale);
+        readonly get => Scale;
+        set => (Scale, _flags) = (value, _flags | TcpOptionFlags.WindowScale);
     }
 
     /// <summary>Whether SACK is permitted (on a SYN).</summary>
@@ -223,18 +213,36 @@ public struct TcpOptions : IEquatable<TcpOptions>
     /// <summary>The user time-out in seconds; 0 when absent.</summary>
     public readonly int UserTimeoutSeconds => (_userTimeout & 0x8000) != 0 ? (_userTimeout & 0x7FFF) * 60 : _userTimeout;
 
+    /// <summary>Whether there is an AccECN option (RFC 9768).</summary>
+    public readonly bool HasAccurateEcn => (_flags & TcpOptionFlags.AccurateEcn) != 0;
+
+    /// <summary>The AccECN option; without meaning when absent. Setting it makes it present.</summary>
+    public AccurateEcnOption AccurateEcn
+    {
+        readonly get => new(
+            CounterForm >> 2, CounterForm & 3, ((uint)_ect0High << 16) | _ect0Low, ((uint)_ceHigh << 16) | _ceLow, ((uint)_ect1High << 16) | _ect1Low);
+        set
+        {
+            CounterForm = (byte)((value.Order << 2) | value.FieldCount);
+            // In pieces, so that the whole of the options stays within a cache line.
+            (_ect0Low, _ceLow, _ect1Low) = ((ushort)value.Ect0Bytes, (ushort)value.CeBytes, (ushort)value.Ect1Bytes);
+            (_ect0High, _ceHigh, _ect1High) = ((byte)(value.Ect0Bytes >> 16), (byte)(value.CeBytes >> 16), (byte)(value.Ect1Bytes >> 16));
+            _flags |= TcpOptionFlags.AccurateEcn;
+        }
+    }
+
     /// <summary>How many SACK blocks there are: 0 to 4.</summary>
-    public readonly int SackBlockCount => _sackBlockCount;
+    public readonly int SackBlockCount => BlockCount;
 
     /// <summary>The SACK blocks, in the order of the wire. They are not checked against anything.</summary>
     [System.Diagnostics.CodeAnalysis.UnscopedRef]
-    public readonly ReadOnlySpan<SackBlock> SackBlocks => ((ReadOnlySpan<SackBlock>)_sack)[.._sackBlockCount];
+    public readonly ReadOnlySpan<SackBlock> SackBlocks => ((ReadOnlySpan<SackBlock>)_sack)[..BlockCount];
 
     /// <summary>Where the cookie begins, from the start of the options.</summary>
     public readonly int FastOpenCookieOffset => _fastOpenOffset;
 
     /// <summary>Bytes of the cookie: 0 (a request) or 4 to 16.</summary>
-    public readonly int FastOpenCookieLength => _fastOpenLength;
+    public readonly int FastOpenCookieLength => CookieLength;
 
     /// <summary>Where the MD5 or authentication option begins, from the start of the options (its kind byte).</summary>
     public readonly int AuthenticationOffset => _authenticationOffset;
@@ -282,8 +290,8 @@ public struct TcpOptions : IEquatable<TcpOptions>
     /// <summary>Adds a SACK block; false when four are there already.</summary>
     public bool TryAddSackBlock(SackBlock block)
     {
-        if (_sackBlockCount == SackBlockCountMax) return false;
-        _sack[_sackBlockCount++] = block;
+        if (BlockCount == SackBlockCountMax) return false;
+        _sack[BlockCount++] = block;
         return true;
     }
 
@@ -294,7 +302,7 @@ public struct TcpOptions : IEquatable<TcpOptions>
     public void SetFastOpen(int cookieLength, bool isExperimental = false)
     {
         if (!IsFastOpenCookieLength(cookieLength)) throw new ArgumentOutOfRangeException(nameof(cookieLength));
-        _fastOpenLength = (byte)cookieLength;
+        CookieLength = (byte)cookieLength;
         _flags = (_flags & ~TcpOptionFlags.FastOpenExperimental) | TcpOptionFlags.FastOpen;
         if (isExperimental) _flags |= TcpOptionFlags.FastOpenExperimental;
     }
@@ -394,6 +402,9 @@ public struct TcpOptions : IEquatable<TcpOptions>
             case TcpOptionKind.UserTimeout when option.Length == 4:
                 UserTimeoutField = BinaryPrimitives.ReadUInt16BigEndian(option[2..]);
                 break;
+            case TcpOptionKind.AccurateEcn0 or TcpOptionKind.AccurateEcn1:
+                AccurateEcn = AccurateEcnOption.Read(kind, option[2..]);
+                break;
             case TcpOptionKind.Md5 when option.Length == 18:
                 (_authenticationOffset, _authenticationLength) = ((byte)at, (byte)option.Length);
                 _flags |= TcpOptionFlags.Md5;
@@ -425,8 +436,9 @@ public struct TcpOptions : IEquatable<TcpOptions>
 
     /// <inheritdoc/>
     public readonly bool Equals(TcpOptions other) =>
-        _flags == other._flags && _tsVal == other._tsVal && _tsEcr == other._tsEcr && _mss == other._mss && _windowScale == other._windowScale
-        && _userTimeout == other._userTimeout && _fastOpenLength == other._fastOpenLength && _keyId == other._keyId && _nextKeyId == other._nextKeyId && SackBlocks.SequenceEqual(other.SackBlocks);
+        _flags == other._flags && _tsVal == other._tsVal && _tsEcr == other._tsEcr && _mss == other._mss && Scale == other.Scale
+        && _userTimeout == other._userTimeout && CookieLength == other.CookieLength && _keyId == other._keyId && _nextKeyId == other._nextKeyId
+        && (!HasAccurateEcn || AccurateEcn == other.AccurateEcn) && SackBlocks.SequenceEqual(other.SackBlocks);
 
     /// <inheritdoc/>
     public override readonly bool Equals(object? obj) => obj is TcpOptions other && Equals(other);
@@ -442,7 +454,7 @@ public struct TcpOptions : IEquatable<TcpOptions>
 
     /// <summary>Bytes of the fast open option without padding; 0 without one.</summary>
     internal readonly int FastOpenLength =>
-        !HasFastOpen ? 0 : (IsFastOpenExperimental ? FastOpenExperimentalLength : 2) + _fastOpenLength;
+        !HasFastOpen ? 0 : (IsFastOpenExperimental ? FastOpenExperimentalLength : 2) + CookieLength;
 
     /// <summary>Bytes that <see cref="WriteTo"/> writes: a multiple of 4, at most 40 for what fits.</summary>
     public readonly int EncodedLength => TcpOptionsWriter.LengthOf(this);

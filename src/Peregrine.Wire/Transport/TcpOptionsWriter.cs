@@ -18,6 +18,7 @@ internal static class TcpOptionsWriter
         if (options.HasWindowScale) length += 4;
         if (options.HasUserTimeout) length += 4;
         length += (options.FastOpenLength + 3) & ~3;
+        if (options.HasAccurateEcn) length += (options.AccurateEcn.Length + 3) & ~3;
         int blocks = FittingSackBlocks(options, length);
         return blocks == 0 ? length : length + 4 + 8 * blocks;
     }
@@ -61,6 +62,7 @@ internal static class TcpOptionsWriter
             destination[end..at].Fill(TcpOptionKind.NoOperation);
         }
 
+        if (options.HasAccurateEcn) at += options.AccurateEcn.Write(destination[at..]);
         int blocks = FittingSackBlocks(options, at);
         return blocks == 0 ? at : at + WriteSack(options.SackBlocks[..blocks], destination[at..]);
     }

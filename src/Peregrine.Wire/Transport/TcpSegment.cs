@@ -28,9 +28,6 @@ public readonly struct TcpSegment : IEquatable<TcpSegment>
     /// <summary>The control bits.</summary>
     public TcpFlags Flags { get; init; }
 
-    /// <summary>The bit beside the reserved ones: accurate ECN, once the nonce sum.</summary>
-    public bool AccurateEcn { get; init; }
-
     /// <summary>The options.</summary>
     [System.Diagnostics.CodeAnalysis.UnscopedRef]
     public ref readonly TcpOptions OptionsRef => ref _options;
@@ -59,7 +56,7 @@ public readonly struct TcpSegment : IEquatable<TcpSegment>
     /// <inheritdoc/>
     public bool Equals(TcpSegment other) =>
         Seq == other.Seq && Ack == other.Ack && PayloadLength == other.PayloadLength && Window == other.Window
-        && UrgentPointer == other.UrgentPointer && Flags == other.Flags && AccurateEcn == other.AccurateEcn && _options.Equals(other._options);
+        && UrgentPointer == other.UrgentPointer && Flags == other.Flags && _options.Equals(other._options);
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => obj is TcpSegment other && Equals(other);

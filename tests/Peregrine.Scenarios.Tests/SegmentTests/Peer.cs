@@ -24,6 +24,8 @@ public sealed record Answer(Instant At, TcpSegment Segment, byte[] Payload, usho
     /// <summary>The ECN bits of the IP header.</summary>
     public int Ecn { get; init; }
 
+    public AccurateEcnOption? AccurateEcn => Segment.OptionsRef.HasAccurateEcn ? Segment.OptionsRef.AccurateEcn : null;
+
     public SackBlock[] Sacks => Segment.OptionsRef.SackBlocks.ToArray();
 }
 
@@ -255,7 +257,7 @@ public sealed class Peer : IDisposable
     {
         Assert.Equal(SocketError.Success, Tcp.Connect(new TcpConnectOptions(new Endpoint(Address, Port), default, settings), Now, out var connection));
         syn = Take();
-        Assert.Equal(Syn, syn.Flags & ~(TcpFlags.Ece | TcpFlags.Cwr));
+        Assert.Equal(Syn, syn.Flags & ~(TcpFlags.Ece | TcpFlags.Cwr | TcpFlags.Ae));
         (HostPortOf, HostIss, HostNext, Next) = (syn.From, syn.Seq, syn.Seq + 1, Iss);
         return connection;
     }

@@ -128,7 +128,7 @@ public sealed class Host : IDisposable
         Assert.Equal(FreeFramesAtStart, Stack.Frames.Chunks.FreeCount);
         Assert.Equal(FreeBlocksAtStart, Stack.Tcp.Blocks.FreeCount);
         Assert.Equal(FreeRecordsAtStart, Stack.Tcp.Context.Recovery.FreeRecords);
-        Assert.Equal(0, Stack.Tcp.Context.Recovery.Controls.ModelsInUse);
+        Assert.Equal((0, 0), (Stack.Tcp.Context.Recovery.Controls.ModelsInUse, Stack.Tcp.Context.AccurateEcn.Count));
         Assert.Equal(0, Stack.Tcp.ConnectionCount);
     }
 

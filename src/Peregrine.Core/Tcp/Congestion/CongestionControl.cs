@@ -85,8 +85,8 @@ internal abstract class CongestionControl
     /// <summary>The retransmission timer expired for the first time for this data: sets Ssthresh, leaves Cwnd to loss recovery.</summary>
     internal abstract void OnTimeout(ref Tcb c, ref TcbCold k, uint flightSize);
 
-    /// <summary>An ACK of a connection that agreed on ECN: how much it acknowledged, and whether it echoes marks.</summary>
-    internal virtual void OnEcnFeedback(ref Tcb c, ref TcbCold k, uint acked, bool isMarked)
+    /// <summary>An ACK of a connection that agreed on ECN: how much it acknowledged, and how much of that was marked.</summary>
+    internal virtual void OnEcnFeedback(ref Tcb c, ref TcbCold k, uint acked, uint marked)
     {
     }
 

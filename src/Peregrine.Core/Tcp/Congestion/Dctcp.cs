@@ -36,18 +36,18 @@ internal sealed class Dctcp : CongestionControl
 
     internal override void OnRestart(ref Tcb c, ref TcbCold k) => s_reno.OnRestart(ref c, ref k);
 
-    internal override void OnEcnFeedback(ref Tcb c, ref TcbCold k, uint acked, bool isMarked)
+    internal override void OnEcnFeedback(ref Tcb c, ref TcbCold k, uint acked, uint marked)
     {
         ref var s = ref k.Congestion;
         // RFC 8257 §3.3: DCTCP.WindowEnd begins at SND.UNA.
         if (s.WindowEnd == 0) s.WindowEnd = (c.Snd.Una - acked).Value;
         s.WindowAcked += acked;
-        if (isMarked) s.WindowMarked += acked;
+        s.WindowMarked += Math.Min(marked, acked);
         if (s.WindowAcked == 0 || c.Snd.Una.IsBeforeOrEqual(new(s.WindowEnd))) return;
         // RFC 8257 §4.2: steps 5 and 6 of §3.3 in integers; what the shift would leave over for ever becomes zero.
-        var marked = (uint)((ulong)s.WindowMarked * One / s.WindowAcked);
+        var share = (uint)((ulong)s.WindowMarked * One / s.WindowAcked);
         if (s.MarkedShare >> GainShift == 0) s.MarkedShare = 0;
-        s.MarkedShare = Math.Min(s.MarkedShare + (marked >> GainShift) - (s.MarkedShare >> GainShift), One);
+        s.MarkedShare = Math.Min(s.MarkedShare + (share >> GainShift) - (s.MarkedShare >> GainShift), One);
         s.WindowEnd = c.Snd.Nxt.Value;
         (s.WindowAcked, s.WindowMarked) = (0, 0);
     }

@@ -92,7 +92,7 @@ internal sealed class LossRecovery
     internal void OnEstablished(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm, Duration rtt, bool synRetransmitted, Instant now)
     {
         ref var r = ref k.Recovery;
-        r.Flags = (r.Flags & RecoveryFlags.EcnAgreed) | RecoveryFlags.Established;
+        r.Flags = (r.Flags & (RecoveryFlags.EcnAgreed | RecoveryFlags.AccurateEcn)) | RecoveryFlags.Established;
         k.PacedUntil = TimeStamp32.Of(now);
         r.Phase = RecoveryPhase.Open;
         r.Backoff = 0;
@@ -278,20 +278,6 @@ internal sealed class LossRecovery
     /// <summary>RACK's reordering window has passed without an ACK: looks for losses again.</summary>
     /// <returns>When to ask once more; zero for never.</returns>
     internal Duration OnReorderingTimeout(ref Tcb c, ref TcbCold k, Instant now) => Phases.OnReorderingTimeout(ref c, ref k, now);
-
-    /// <summary>An ACK of a connection that agreed on ECN. RFC 3168 §6.1.2: an echo reduces the window, once a round trip, not within a recovery.</summary>
-    internal void OnEcnFeedback(ref Tcb c, ref TcbCold k, uint acked, bool isEcho, Instant now)
-    {
-        ref var r = ref k.Recovery;
-        var control = Controls.Of(k);
-        control.OnEcnFeedback(ref c, ref k, acked, isEcho);
-        if (!isEcho || r.Phase >= RecoveryPhase.Recovery || r.Head == RecordPool.None) return;
-        if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
-        control.OnEcnEcho(ref c, ref k, FlightAtLoss(c), now);
-        r.RecoveryPoint = c.Snd.Max;
-        r.Flags |= RecoveryFlags.EcnResponded | RecoveryFlags.EcnReduced;
-        Counters.TCPEcnReductions++;
-    }
 
     /// <summary>RFC 7765 §4: the time-out to restart the timer with: with few segments in flight and nothing to send, less what has passed.</summary>
     internal Duration RtoAtRestart(in Tcb c, in TcbCold k, Instant now)

@@ -99,6 +99,9 @@ internal enum RecoveryFlags : uint
     /// <summary>RFC 3168: both sides agreed on ECN.</summary>
     EcnAgreed = 0x100_0000,
 
+    /// <summary>RFC 9768: and on its accurate form: <see cref="TcpContext.AccurateEcn"/> has the connection's state.</summary>
+    AccurateEcn = 0x8000_0000,
+
     /// <summary>A mark came and the sender has not said CWR yet: our ACKs echo it.</summary>
     EcnEchoing = 0x200_0000,
 

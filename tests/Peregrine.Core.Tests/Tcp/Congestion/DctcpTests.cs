@@ -28,7 +28,7 @@ public sealed class DctcpTests
         {
             _c.Snd.Una += 1000;
             _c.Snd.Nxt += 1000;
-            s_dctcp.OnEcnFeedback(ref _c, ref _k, 1000, i < marked);
+            s_dctcp.OnEcnFeedback(ref _c, ref _k, 1000, i < marked ? 1000u : 0);
         }
     }
 
