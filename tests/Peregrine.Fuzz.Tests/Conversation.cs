@@ -72,18 +72,8 @@ internal sealed class Conversation : IDisposable
         foreach (var host in _hosts) host.Dispose();
     }
 
-    private static (string Control, TcpEcnMode Ecn) PickCongestion(ulong seed) => (seed % 5) switch
-    {
-        0 => ("cubic", TcpEcnMode.Accept),
-        1 => ("newreno", TcpEcnMode.On),
-        2 => ("bbr", TcpEcnMode.Accurate),
-        3 => ("dctcp", TcpEcnMode.Accurate),
-        _ => ("cubic", TcpEcnMode.Accurate),
-    };
-
     private Host Make(string name, byte number, ulong seed)
     {
-        var (control, ecn) = PickCongestion(seed);
         var settings = new TcpSettings
         {
             NoDelay = _random.Chance(30),
@@ -92,8 +82,8 @@ internal sealed class Conversation : IDisposable
             Timestamps = _random.Chance(70),
             SelectiveAcknowledgments = _random.Chance(70),
             WindowScaling = _random.Chance(70),
-            CongestionControl = control,
-            Ecn = ecn,
+            CongestionControl = _random.Pick("cubic", "newreno", "bbr", "dctcp"),
+            Ecn = (seed % 3) switch { 0 => TcpEcnMode.Accept, 1 => TcpEcnMode.On, _ => TcpEcnMode.Accurate },
             ReceiveBufferBytes = _random.Pick(2_048, 16_384, 65_536),
             ReceiveBufferBytesMax = 131_072,
             SendBufferBytes = _random.Pick(2_048, 16_384, 65_536),
