@@ -52,6 +52,7 @@ public sealed class MemoryPlan
                 new("frames", (long)ChunkPool.BytesFor(options.FrameSizeBytes, options.FrameCount), options.FrameCount, 0),
                 new("blocks of send and receive queues", (long)ChunkPool.BytesFor(options.BlockSizeBytes, options.BlockCount), options.BlockCount, 0),
                 new("connections", (long)TcbTable.BytesFor(options.ConnectionCountMax), options.ConnectionCountMax, 0),
+                new("details of connections", options.ConnectionDetails ? (long)TcpDetailsTable.BytesFor(options.ConnectionCountMax) : 0, options.ConnectionDetails ? options.ConnectionCountMax : 0, 0),
                 new("demux slots", (long)DemuxTable.BytesFor(demuxed), demuxed, 0),
                 new("connection timers", (long)TimerWheel.BytesFor(options.ConnectionCountMax), options.ConnectionCountMax, 0),
                 new("transmission records", (long)LossRecovery.BytesFor(options.TransmissionRecordCount), options.TransmissionRecordCount, 0),

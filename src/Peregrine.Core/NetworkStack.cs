@@ -220,6 +220,7 @@ public sealed class NetworkStack : IDisposable
         Blocks = blocks,
         Tcbs = new TcbTable(region, options.ConnectionCountMax),
         AccurateEcn = new AccurateEcnTable(region, options.AccurateEcnConnectionCountMax),
+        Details = options.ConnectionDetails ? new TcpDetailsTable(region, options.ConnectionCountMax) : null,
         Demux = new DemuxTable(region, MemoryPlan.DemuxCapacity(options), secrets.DemuxKey),
         Wheel = new TimerWheel(region, options.ConnectionCountMax, now),
         Recovery = recovery,
@@ -240,8 +241,9 @@ public sealed class NetworkStack : IDisposable
         for (var i = 0; i < frames.Length; i++)
         {
             if (!Ip.TryParse(ref frames[i], interfaceIndex, now, out _staged[count])) continue;
+            if (Ip.Errors.TunnelPort != 0) Tcp.Context.Encapsulation.Unwrap(ref _staged[count]);
             _hashes[count] = _staged[count].Protocol == IpProtocol.Tcp ? Tcp.Receiver.Hash(_staged[count]) : 0;
-            if (count > 0 && Options.MergeReceived && _merge.TryMerge(_staged.AsSpan(0, count), _hashes, ref _staged[count], _hashes[count])) continue;
+            if (count > 0 && Options.MergeReceived && Ip.Errors.TunnelPort == 0 && _merge.TryMerge(_staged.AsSpan(0, count), _hashes, ref _staged[count], _hashes[count])) continue;
             count++;
         }
         for (var i = 0; i < count; i++) _candidates[i] = Tcp.Receiver.Candidate(_hashes[i]);

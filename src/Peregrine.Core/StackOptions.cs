@@ -96,14 +96,26 @@ public sealed record StackOptions
     /// <summary>A segment with both SYN and FIN is dropped unseen in every state. Default false.</summary>
     public bool DropSynFin { get; init; }
 
-    /// <summary>Added to the doubled time-out of a SYN that is repeated, in milliseconds, 0 to 1,000 (FreeBSD's rexmit_slop). Default 0.</summary>
-    public int SynTimeoutSlackMs { get; init; }
+    /// <summary>Added to every time-out but a first SYN's, in milliseconds, 0 to 1,000 (FreeBSD's rexmit_slop). Default 0.</summary>
+    public int RtoSlackMs { get; init; }
 
     /// <summary>
     /// TIME-WAIT as FreeBSD has it: a SYN opens a new connection when it is beyond what was received and is dropped otherwise, and any
     /// segment but an exact duplicate ACK is answered. Default false: RFC 6191, and silence in the window.
     /// </summary>
     public bool PlainTimeWait { get; init; }
+
+    /// <summary>Every SYN is answered by a cookie (RFC 4987 §3.6), and the backlog is not used. Default false.</summary>
+    public bool SynCookiesOnly { get; init; }
+
+    /// <summary>
+    /// Details of every connection are kept for tools: <see cref="Peregrine.Core.Tcp.TcpInfo.Details"/>, about 100 bytes a connection of
+    /// <see cref="ConnectionCountMax"/>. Default false.
+    /// </summary>
+    public bool ConnectionDetails { get; init; }
+
+    /// <summary>RTO is the smoothed round trip and at least this more, in milliseconds, 0 to 1,000 (200 in Linux, as its tcp_rto_min). Default 0.</summary>
+    public int RtoVarianceMsMin { get; init; }
 
     /// <summary>Servers whose TCP Fast Open cookies are remembered (RFC 7413 §4.1.3), 4 to 65,536. Default 1,024.</summary>
     public int FastOpenCacheCountMax { get; init; } = 1_024;
@@ -146,7 +158,8 @@ public sealed record StackOptions
         Range(nameof(ChallengeAckIntervalMs), ChallengeAckIntervalMs, 0, 10_000);
         Range(nameof(TcpRepliesPerSecond), TcpRepliesPerSecond, 1, 1_000_000);
         Range(nameof(TcpReplyBurst), TcpReplyBurst, 1, 1_000_000);
-        Range(nameof(SynTimeoutSlackMs), SynTimeoutSlackMs, 0, 1_000);
+        Range(nameof(RtoSlackMs), RtoSlackMs, 0, 1_000);
+        Range(nameof(RtoVarianceMsMin), RtoVarianceMsMin, 0, 1_000);
         Range(nameof(RtoMsMin), RtoMsMin, 1, 60_000);
         Range(nameof(RtoMsMax), RtoMsMax, 60_000, 240_000);
         Range(nameof(FastOpenCacheCountMax), FastOpenCacheCountMax, 4, 65_536);

@@ -11,7 +11,9 @@ internal static class PosixOptions
     private static readonly HashSet<string> s_kept =
     [
         "SO_REUSEADDR", "SO_REUSEPORT", "SO_MARK", "SO_PRIORITY", "SO_DEBUG", "SO_DONTROUTE", "SO_BROADCAST", "SO_OOBINLINE", "IP_FREEBIND", "IPV6_V6ONLY",
-        "IP_BIND_ADDRESS_NO_PORT", "TCP_QUICKACK", "IP_RECVERR", "IPV6_RECVERR", "IPV6_USE_MIN_MTU", "TCP_FASTOPEN", "TCP_FASTOPEN_CONNECT", "TCP_FASTOPEN_NO_COOKIE",
+        "IP_BIND_ADDRESS_NO_PORT", "IP_RECVERR", "IPV6_RECVERR", "TCP_FASTOPEN", "TCP_FASTOPEN_CONNECT", "TCP_FASTOPEN_NO_COOKIE",
+        "TCP_INQ", "SO_ZEROCOPY", "SO_TIMESTAMPING", "SO_TIMESTAMP", "SO_TIMESTAMPNS", "SO_BUSY_POLL", "SO_INCOMING_CPU",
+        "TCP_THIN_LINEAR_TIMEOUTS", "TCP_THIN_DUPACK", "TCP_SAVE_SYN", "TCP_TX_DELAY", "IP_MTU_DISCOVER", "IPV6_MTU_DISCOVER", "SO_RCVTIMEO", "SO_SNDTIMEO",
     ];
 
     /// <summary>Sets an option; null when it is not known.</summary>
@@ -21,9 +23,16 @@ internal static class PosixOptions
         if (s_kept.Contains(name))
         {
             s.Kept[name] = value;
+            if (name == "SO_TIMESTAMPING") s.StampOrigin = UnacknowledgedStart(x, s, now);
             return s.Phase == PosixPhase.Listening ? ApplyToListener(x, s) : PosixResult.Success;
         }
-        if (Change(x.Manners, s, name, value) is not { } settings) return name is "TCP_CONGESTION" ? PosixResult.Fail("ENOENT") : null;
+        if (name == "TCP_QUICKACK")
+        {
+            s.Kept[name] = value;
+            x.Stack.Tcp.SetQuickAck(s.Connection, value != 0);
+            return PosixResult.Success;
+        }
+        if (Change(x, s, name, value) is not { } settings) return name is "TCP_CONGESTION" ? PosixResult.Fail("ENOENT") : null;
         try
         {
             settings.Validate();
@@ -37,12 +46,16 @@ internal static class PosixOptions
         return s.Connection.IsValid ? PosixResult.Of(x.Stack.Tcp.SetSettings(s.Connection, settings, now)) : PosixResult.Success;
     }
 
+    // Keys count from the first byte that was not acknowledged when the option was set.
+    private static long UnacknowledgedStart(PosixSockets x, PosixSocket s, Instant now) =>
+        x.Stack.Tcp.TryGetInfo(s.Connection, now, out var info) ? (long)info.BytesAcknowledged : 0;
+
     private static PosixResult ApplyToListener(PosixSockets x, PosixSocket s) =>
         PosixResult.Of(x.Stack.Tcp.SetSettings(s.Listener, PosixFastOpen.ListenerSettings(x, s, s.Backlog)));
 
-    private static TcpSettings? Change(PosixManners manners, PosixSocket s, string name, long value)
+    private static TcpSettings? Change(PosixSockets x, PosixSocket s, string name, long value)
     {
-        var t = s.Settings;
+        var (t, manners) = (s.Settings, x.Manners);
         var number = (int)Math.Clamp(value, int.MinValue, int.MaxValue);
         switch (name)
         {
@@ -68,6 +81,32 @@ internal static class PosixOptions
                 return t with { SynRetryCount = number };
             case "TCP_USER_TIMEOUT":
                 return t with { UserTimeoutMs = number == 0 ? TcpSettings.Default.UserTimeoutMs : number };
+            case "IPV6_USE_MIN_MTU":
+                return t with { MinimumMtu = value == 1 };
+            case "TCP_REMOTE_UDP_ENCAPS_PORT":
+                // Before the connection is made only, and not without a tunnel.
+                var isRefused = s.Phase != PosixPhase.Fresh || value is < 0 or > 65_535 || (value != 0 && x.Stack.Tcp.UdpTunnelPort == 0);
+                return t with { UdpEncapsulationPort = isRefused ? -1 : number };
+            case "TCP_DEFER_ACCEPT":
+                return t with { DeferAcceptSeconds = number };
+            case "TCP_WINDOW_CLAMP":
+                var clamp = Math.Clamp(number, 2_048, 1 << 30);
+                return t with { ReceiveBufferBytes = Math.Min(t.ReceiveBufferBytes, clamp), ReceiveBufferBytesMax = clamp };
+            case "SO_RCVLOWAT":
+                return t with { ReceiveLowBytes = Math.Max(1, number) };
+            case "IPV6_FLOWLABEL":
+                return t with { FlowLabel = number };
+            case "TCP_CORK":
+                return t with { Cork = value != 0 };
+            case "TCP_NOTSENT_LOWAT":
+                s.Kept[name] = value;
+                return t with { UnsentBytesMax = value is < 0 or >= int.MaxValue ? 0 : number };
+            case "SO_MAX_PACING_RATE":
+                return t with { PacingBytesPerSecondMax = value is < 0 or >= uint.MaxValue ? 0 : value };
+            case "TCP_KEEPINIT":
+                return t with { ConnectTimeoutMs = number * 1000 };
+            case "TCP_NOOPT":
+                return t with { NoOptions = value != 0 };
             case "TCP_LINGER2":
                 return t with { FinWait2TimeoutMs = number * 1000 };
             case "IP_TOS" or "IPV6_TCLASS":
@@ -117,6 +156,20 @@ internal static class PosixOptions
             "TCP_SYNCNT" => t.SynRetryCount,
             "TCP_USER_TIMEOUT" => t.UserTimeoutMs == TcpSettings.Default.UserTimeoutMs ? 0 : t.UserTimeoutMs,
             "TCP_LINGER2" => t.FinWait2TimeoutMs / 1000,
+            "TCP_QUICKACK" => s.Kept.GetValueOrDefault(name, 1),
+            "TCP_CORK" => t.Cork ? 1 : 0,
+            "TCP_NOTSENT_LOWAT" => s.Kept.GetValueOrDefault(name),
+            "SO_MAX_PACING_RATE" => t.PacingBytesPerSecondMax == 0 ? -1 : t.PacingBytesPerSecondMax,
+            "SO_RCVLOWAT" => t.ReceiveLowBytes,
+            "TCP_DEFER_ACCEPT" => t.DeferAcceptSeconds,
+            "TCP_WINDOW_CLAMP" => t.ReceiveBufferBytesMax,
+            "SO_SNDLOWAT" => 1,
+            "SO_DOMAIN" => s.IsV6 ? 10 : 2,
+            "SO_PROTOCOL" => s.Kind == PosixKind.Udp ? 17 : 6,
+            "TCP_KEEPINIT" => t.ConnectTimeoutMs / 1000,
+            "TCP_NOOPT" => t.NoOptions ? 1 : 0,
+            "IPV6_USE_MIN_MTU" => t.MinimumMtu ? 1 : 0,
+            "TCP_REMOTE_UDP_ENCAPS_PORT" => s.Connection.IsValid ? x.Stack.Tcp.UdpEncapsulationPortOf(s.Connection) : t.UdpEncapsulationPort,
             "IP_TOS" or "IPV6_TCLASS" => t.TrafficClass,
             "IP_TTL" or "IPV6_UNICAST_HOPS" => t.HopLimit,
             "SIOCINQ" or "FIONREAD" => x.Stack.Tcp.GetStatus(s.Connection).ReadableBytes,

@@ -22,14 +22,14 @@ internal static class PosixPolling
         if (status.State is TcpState.SynSent or TcpState.SynReceived) return PosixEvents.None;
         var ready = PosixEvents.None;
         var ended = status.State is TcpState.Closed or TcpState.TimeWait;
-        if (status.ReadableBytes > 0 || status.PeerClosed || s.ReadShut || ended) ready |= PosixEvents.In;
+        if (status.ReadableBytes >= s.Settings.ReceiveLowBytes || status.PeerClosed || s.ReadShut || ended) ready |= PosixEvents.In;
         if (status.PeerClosed || s.ReadShut || ended) ready |= PosixEvents.ReadHangUp;
         if (status.UrgentBytes > 0) ready |= PosixEvents.Priority;
         // Writable when a third of the buffer is free, so that a writer is not woken for crumbs.
-        if (status.WritableBytes > 0 && status.WritableBytes >= status.UnacknowledgedBytes / 2) ready |= PosixEvents.Out;
+        if (status.WritableBytes > 0 && status.WritableBytes >= status.UnacknowledgedBytes / 2 && status.IsBelowUnsentLimit) ready |= PosixEvents.Out;
         if (s.WriteShut || ended) ready |= PosixEvents.Out;
         if (ended || ((status.PeerClosed || s.ReadShut) && s.WriteShut)) ready |= PosixEvents.HangUp;
-        if (status.Error != SocketError.Success && !s.ErrorTaken) ready |= PosixEvents.Error;
+        if ((status.Error != SocketError.Success && !s.ErrorTaken) || s.Notices.HasNotices) ready |= PosixEvents.Error;
         return ready;
     }
 

@@ -10,6 +10,9 @@ internal enum PosixKind
     Tcp,
     Udp,
     Epoll,
+    PipeIn,
+    PipeOut,
+    File,
 }
 
 /// <summary>Where a TCP socket stands.</summary>
@@ -63,6 +66,22 @@ internal sealed class PosixSocket
     internal TcpListenerHandle Listener { get; set; }
 
     internal UdpHandle Datagrams { get; set; }
+
+    /// <summary>For an end of a pipe: the pipe.</summary>
+    internal PosixPipe? Pipe { get; init; }
+
+    /// <summary>For a file: its length, and where the next read begins.</summary>
+    internal long FileLength { get; init; }
+
+    internal long FileOffset { get; set; }
+
+    internal PosixErrorQueue Notices { get; } = new();
+
+    /// <summary>Bytes that were given to be sent so far.</summary>
+    internal long BytesWritten { get; set; }
+
+    /// <summary>Position from which SO_TIMESTAMPING counts keys.</summary>
+    internal long StampOrigin { get; set; }
 
     /// <summary>Options that are kept and reported, but decide nothing here, by their names.</summary>
     internal Dictionary<string, long> Kept { get; } = [];

@@ -30,12 +30,15 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
     /// <summary>Descriptors in use, with what they name.</summary>
     internal IEnumerable<PosixSocket> All => _table.OfType<PosixSocket>();
 
-    internal PosixResult Open(PosixKind kind, bool v6, TcpSettings settings)
+    internal PosixResult Open(PosixKind kind, bool v6, TcpSettings settings) => Place(new PosixSocket { Kind = kind, IsV6 = v6, Settings = settings });
+
+    /// <summary>Gives something the lowest free descriptor.</summary>
+    internal PosixResult Place(PosixSocket s)
     {
         for (var fd = FirstDescriptor; fd < DescriptorCountMax; fd++)
         {
             if (_table[fd] is not null) continue;
-            _table[fd] = new PosixSocket { Kind = kind, IsV6 = v6, Settings = settings };
+            _table[fd] = s;
             return new PosixResult(fd);
         }
         return PosixResult.Fail("EMFILE");
@@ -226,6 +229,16 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
             if ((e.Events & TcpEvents.Connected) != 0) s.Phase = PosixPhase.Connected;
         }
         while (Stack.Udp.TryNextEvent(out _)) { }
+    }
+
+    /// <summary>Tells sockets with notices pending how far their data have come.</summary>
+    internal void NoteProgress(Instant now, long nowMicroseconds)
+    {
+        foreach (var s in _connections.Values)
+        {
+            if (s.BytesWritten == 0 || !Stack.Tcp.TryGetInfo(s.Connection, now, out var info)) continue;
+            s.Notices.OnProgress(s.BytesWritten - info.UnsentBytes, (long)info.BytesAcknowledged, nowMicroseconds);
+        }
     }
 }
 

@@ -9,9 +9,10 @@ namespace Peregrine.Posix;
 internal static class PosixTransfer
 {
     /// <summary>Writes; a blocking socket's call that is not finished says how much has gone in <paramref name="done"/> and blocks.</summary>
-    internal static PosixResult Write(PosixSockets x, long fd, ReadOnlySpan<byte> data, bool dontWait, ref int done, Instant now)
+    internal static PosixResult Write(PosixSockets x, long fd, ReadOnlySpan<byte> data, bool dontWait, ref int done, Instant now, bool more = false)
     {
         if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        if (s.Kind == PosixKind.PipeIn) return WritePipe(s.Pipe!, data.Length);
         if (s.Kind == PosixKind.Udp) return WriteUdp(x, s, data, default, now);
         if (s.Kind != PosixKind.Tcp) return PosixResult.Fail("EINVAL");
         var patient = !s.NonBlocking && !dontWait;
@@ -25,12 +26,52 @@ internal static class PosixTransfer
         if (!s.Connection.IsValid) return PosixResult.Fail(x.Manners.IsFreeBsd ? "ENOTCONN" : "EPIPE");
         if (TakeError(x, s) is { } error) return done > 0 ? new PosixResult(done) : PosixResult.Fail(error);
         if (s.WriteShut) return PosixResult.Fail("EPIPE");
-        var taken = x.Stack.Tcp.Send(s.Connection, data[done..], now);
+        var taken = more ? x.Stack.Tcp.SendMore(s.Connection, data[done..], now) : x.Stack.Tcp.Send(s.Connection, data[done..], now);
         if (taken < 0) return done > 0 ? new PosixResult(done) : PosixResult.Fail("EPIPE");
         done += taken;
+        s.BytesWritten += taken;
         if (done == data.Length) return new PosixResult(done);
         if (patient) return PosixResult.Waits;
         return done > 0 ? new PosixResult(done) : PosixResult.Fail("EAGAIN");
+    }
+
+    private static PosixResult WritePipe(PosixPipe pipe, int count)
+    {
+        var n = Math.Min(count, pipe.Room);
+        pipe.Length += n;
+        return n > 0 || count == 0 ? new PosixResult(n) : PosixResult.Fail("EAGAIN");
+    }
+
+    /// <summary>Moves bytes from a socket or file to a pipe or socket, at most so many (splice, sendfile).</summary>
+    internal static PosixResult Move(PosixSockets x, long from, long to, long count, bool patient, Instant now)
+    {
+        if (x.Get(from) is not { } source || x.Get(to) is not { } target) return PosixResult.Fail("EBADF");
+        var most = (int)Math.Min(count, target.Kind == PosixKind.PipeIn ? target.Pipe!.Room : 1 << 20);
+        var got = Take(x, source, from, most, patient, now);
+        if (got.Blocks || got.Errno is not null || got.Value <= 0) return got;
+        var done = 0;
+        return Write(x, to, new byte[got.Value], dontWait: true, ref done, now);
+    }
+
+    private static PosixResult Take(PosixSockets x, PosixSocket source, long fd, int most, bool patient, Instant now)
+    {
+        switch (source.Kind)
+        {
+            case PosixKind.PipeOut:
+                var n = Math.Min(most, source.Pipe!.Length);
+                source.Pipe.Length -= n;
+                return new PosixResult(n);
+            case PosixKind.File:
+                var left = (int)Math.Min(most, Math.Max(0, source.FileLength - source.FileOffset));
+                source.FileOffset += left;
+                return new PosixResult(left);
+            default:
+                // Urgent data are no part of what is spliced: it stops before them.
+                var urgent = x.Stack.Tcp.GetStatus(source.Connection).UrgentBytes;
+                if (urgent == 1) return new PosixResult(0);
+                if (urgent > 0) most = Math.Min(most, urgent - 1);
+                return Read(x, fd, new byte[most], peek: false, dontWait: !patient, waitAll: false, now);
+        }
     }
 
     private static bool Connecting(PosixSockets x, PosixSocket s) =>
@@ -57,6 +98,7 @@ internal static class PosixTransfer
     internal static PosixResult Read(PosixSockets x, long fd, Span<byte> into, bool peek, bool dontWait, bool waitAll, Instant now)
     {
         if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        if (s.Kind is PosixKind.PipeOut or PosixKind.File) return Take(x, s, fd, into.Length, patient: false, now);
         if (s.Kind == PosixKind.Udp) return ReadUdp(x, s, into, dontWait);
         if (s.Kind != PosixKind.Tcp) return PosixResult.Fail("EINVAL");
         if (s.Phase == PosixPhase.Deferred) return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;

@@ -93,6 +93,9 @@ internal struct ReceivedPacket
     /// <summary>It came in fragments.</summary>
     public bool WasFragmented;
 
+    /// <summary>The peer's UDP port where the segment came in a datagram; else 0.</summary>
+    public ushort EncapsulationPort;
+
     /// <summary>TCP segments that were merged into this one.</summary>
     public ushort MergedCount;
 

@@ -57,6 +57,9 @@ internal struct IcmpError
     /// <summary>Destination of the quoted packet.</summary>
     public Endpoint Remote;
 
+    /// <summary>The peer's UDP port where the quoted segment went in a datagram; else 0.</summary>
+    public ushort EncapsulationPort;
+
     /// <summary>Sequence number of a quoted TCP segment.</summary>
     public SeqNumber Seq;
 

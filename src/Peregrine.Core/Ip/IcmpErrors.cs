@@ -1,5 +1,6 @@
 // ICMP errors that we send, of both families: whether one may be sent at all, the limiter, and the message.
 // Also the reading of quoted packets, for errors that we receive or find ourselves.
+using System.Buffers.Binary;
 using Peregrine.Core.Memory;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
@@ -12,6 +13,9 @@ internal sealed class IcmpErrors(IpLayer ip)
     // RFC 1812 §4.3.2.3: at most 576 bytes; RFC 4443 §2.4 c: at most the least IPv6 MTU.
     private const int QuoteMaxIPv4 = 576 - IPv4Header.Length - IcmpHeader.Length;
     private const int QuoteMaxIPv6 = IPv6Header.MtuMin - IPv6Header.Length - IcmpHeader.Length;
+
+    /// <summary>Our UDP port whose datagrams hold TCP segments; 0 for none.</summary>
+    internal ushort TunnelPort { get; set; }
 
     /// <summary>Nobody listens on the port of a datagram (RFC 1122 §3.2.2.1).</summary>
     public void SendPortUnreachable(in ReceivedPacket packet, Instant now)
@@ -164,13 +168,19 @@ internal sealed class IcmpErrors(IpLayer ip)
         }
 
         if (transport.Length < 8 || !ip.IsLocalAddress(local)) return false;
+        if (error.Protocol == IpProtocol.Udp && TunnelPort != 0 && BinaryPrimitives.ReadUInt16BigEndian(transport) == TunnelPort && transport.Length >= UdpHeader.Length + 8)
+        {
+            (error.Protocol, error.EncapsulationPort) = (IpProtocol.Tcp, BinaryPrimitives.ReadUInt16BigEndian(transport[2..]));
+            transport = transport[UdpHeader.Length..];
+        }
+
         bool hasPorts = error.Protocol is IpProtocol.Tcp or IpProtocol.Udp;
         // An echo's identifier and sequence take the places of the ports.
         ReadOnlySpan<byte> ports = hasPorts ? transport : transport[4..];
-        error.Local = new Endpoint(local, System.Buffers.Binary.BinaryPrimitives.ReadUInt16BigEndian(ports));
-        error.Remote = new Endpoint(remote, System.Buffers.Binary.BinaryPrimitives.ReadUInt16BigEndian(ports[2..]));
+        error.Local = new Endpoint(local, BinaryPrimitives.ReadUInt16BigEndian(ports));
+        error.Remote = new Endpoint(remote, BinaryPrimitives.ReadUInt16BigEndian(ports[2..]));
         error.HasSeq = error.Protocol == IpProtocol.Tcp;
-        if (error.HasSeq) error.Seq = new SeqNumber(System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(transport[4..]));
+        if (error.HasSeq) error.Seq = new SeqNumber(BinaryPrimitives.ReadUInt32BigEndian(transport[4..]));
         return true;
     }
 }

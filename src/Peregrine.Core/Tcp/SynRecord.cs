@@ -105,7 +105,7 @@ internal struct SynRecord
     /// <summary>What was agreed on.</summary>
     internal SynFlags Flags;
 
-    /// <summary>With <see cref="SynFlags.AccurateEcn"/>: the IP-ECN field of the latest SYN, and <see cref="NotCapable"/>.</summary>
+    /// <summary>With <see cref="SynFlags.AccurateEcn"/>: the IP-ECN field of the latest SYN, and <see cref="NotCapable"/>; of any, <see cref="Acknowledged"/>.</summary>
     internal byte SynField;
 
     private byte _scales;
@@ -121,6 +121,9 @@ internal struct SynRecord
 
     /// <summary>In <see cref="SynField"/>: a SYN or a SYN-ACK asked for nothing, so that the client may be without ECN (RFC 9768 §3.1.5).</summary>
     internal const byte NotCapable = 4;
+
+    /// <summary>In <see cref="SynField"/>: the handshake is complete, and its connection waits for data (TCP_DEFER_ACCEPT).</summary>
+    internal const byte Acknowledged = 8;
 
     /// <summary>The peer's shift, with <see cref="SynFlags.WindowScale"/>.</summary>
     internal byte SndScale

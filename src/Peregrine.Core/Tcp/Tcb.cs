@@ -151,6 +151,48 @@ internal enum TcbFlags : uint
     WaitsForBlocks = 0x80000000,
 }
 
+/// <summary>How ACKs are given: a byte.</summary>
+internal struct AckManner
+{
+    private const byte CountMask = 0x3F, Heard = 0x40, Interactive = 0x80;
+
+    private byte _bits;
+
+    /// <summary>Segments that are still to be acknowledged at once, 0 to 63.</summary>
+    internal byte Quick
+    {
+        readonly get => (byte)(_bits & CountMask);
+        set => _bits = (byte)((_bits & ~CountMask) | value);
+    }
+
+    /// <summary>Data have come since we last sent some.</summary>
+    internal bool HasHeard
+    {
+        readonly get => (_bits & Heard) != 0;
+        set => _bits = (byte)(value ? _bits | Heard : _bits & ~Heard);
+    }
+
+    /// <summary>The application answers what it gets, so that an ACK need not be quick.</summary>
+    internal bool IsInteractive
+    {
+        readonly get => (_bits & Interactive) != 0;
+        set => _bits = (byte)(value ? _bits | Interactive : _bits & ~Interactive);
+    }
+}
+
+/// <summary>MSG_MORE: more follows what was queued.</summary>
+[Flags]
+internal enum MoreHints : byte
+{
+    None = 0,
+
+    /// <summary>The last of the queue is no end of a message: it is not pushed.</summary>
+    Unpushed = 4,
+
+    /// <summary>A partial segment waits until an acknowledgment or more data come.</summary>
+    Held = 8,
+}
+
 /// <summary>What every segment of a connection touches.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct Tcb
@@ -182,7 +224,7 @@ internal struct Tcb
     internal TcpState State;
     internal byte SndScale;
     internal byte RcvScale;
-    internal byte QuickAcks;
+    internal AckManner Acks;
     internal byte DupAcks;
     internal byte Backoff;
     internal TcpEvents PendingEvents;
@@ -258,17 +300,24 @@ internal struct TcbCold
     internal byte ProbesSent;
     private byte _softErrorAndFastOpen;
 
-    /// <summary>What ICMP reported: <see cref="TcpErrors"/>, below 16.</summary>
+    /// <summary>What ICMP reported: <see cref="TcpErrors"/>, below 4.</summary>
     internal byte SoftError
     {
-        readonly get => (byte)(_softErrorAndFastOpen & 15);
-        set => _softErrorAndFastOpen = (byte)((_softErrorAndFastOpen & 0xF0) | value);
+        readonly get => (byte)(_softErrorAndFastOpen & 3);
+        set => _softErrorAndFastOpen = (byte)((_softErrorAndFastOpen & 0xFC) | value);
+    }
+
+    /// <summary>What the application has said of data to come.</summary>
+    internal MoreHints More
+    {
+        readonly get => (MoreHints)(_softErrorAndFastOpen & 12);
+        set => _softErrorAndFastOpen = (byte)((_softErrorAndFastOpen & 0xF3) | (byte)value);
     }
 
     internal FastOpenFlags FastOpen
     {
         readonly get => (FastOpenFlags)(_softErrorAndFastOpen >> 4);
-        set => _softErrorAndFastOpen = (byte)((_softErrorAndFastOpen & 15) | ((byte)value << 4));
+        set => _softErrorAndFastOpen = (byte)((_softErrorAndFastOpen & 0x0F) | ((byte)value << 4));
     }
 
     /// <summary>With <see cref="FastOpenFlags.Pending"/>: whose queue it counts in, 16 bits of the generation. No FIN can have come by then.</summary>

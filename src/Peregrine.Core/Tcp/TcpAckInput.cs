@@ -24,22 +24,24 @@ internal sealed class TcpAckInput(TcpContext context)
         var wait = Duration.Zero;
         var delivered = 0u;
         var isNews = s.Ack.IsAfter(una) || isDuplicate || s.Options.SackBlockCount > 0;
-        if (isNews && !(s.Ack == c.Snd.Max && s.Options.SackBlockCount == 0 && _x.Recovery.LoneAck.TryTake(ref c, ref t.K, now)))
+        if (isNews && !(s.Ack == c.Snd.Max && s.Options.SackBlockCount == 0 && _x.Details is null && _x.Recovery.LoneAck.TryTake(ref c, ref t.K, now)))
         {
             _x.Recovery.Phases.MtuProbe = _x.MtuProbing?.ProbeOf(t);
             _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now, out var sample);
             (wait, delivered) = (sample.ReorderingWait, sample.DeliveredBytes);
             _x.MtuProbing?.OnAck(t, _x.Recovery.Phases.TakeMtuProbeLoss(), now);
+            _x.Details?.OnAck(_x.Tcbs.IndexOf(t), sample.DeliveredBytes, c.Mss, sample.DuplicateBytes > 0, now);
         }
         else
         {
             delivered = (uint)(c.Snd.Una - una);
         }
         if (c.Snd.Una != una) OnProgress(t, una, now);
+        t.K.More &= ~MoreHints.Held;
         if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0 && !s.IsSyn) TcpEcn.OnAck(_x, t, s, (uint)(c.Snd.Una - una), delivered, now);
         if (isNews) TcpLossTimer.OnAck(_x, t, wait, now);
         if ((c.Flags & TcbFlags.Persisting) != 0) OnPersistAnswer(t);
-        if (WantsOutput(t)) _x.MarkReady(t);
+        if (WantsOutput(t) || _x.Details is not null) _x.MarkReady(t);
     }
 
     /// <summary>The SYN-ACK has acknowledged bytes that went with our SYN (RFC 7413 §4.2.2).</summary>
@@ -130,6 +132,7 @@ internal sealed class TcpAckInput(TcpContext context)
     {
         ref var c = ref t.C;
         if ((c.Flags & TcbFlags.WantWritable) == 0) return;
+        if (_x.SettingsOf(t).UnsentBytesMax is > 0 and var most && c.Snd.QueueEnd - c.Snd.Nxt >= most / 2) return;
         if (t.K.SendBuffer - Math.Min(t.K.SendBuffer, c.SendQueue.Length) < t.K.SendBuffer / 3) return;
         c.Flags &= ~TcbFlags.WantWritable;
         _x.Raise(t, TcpEvents.Writable);

@@ -54,6 +54,7 @@ internal sealed class TcpActiveOpen
             _x.Tcbs.Free(index);
             return SocketError.NoBufferSpaceAvailable;
         }
+        _x.Encapsulation.Note(hash, _x.Ip.Errors.TunnelPort == 0 ? (ushort)0 : (ushort)settings.UdpEncapsulationPort, local, port, remote.Address, remote.Port);
         var t = _x.Tcbs.Get(index);
         ref var c = ref t.C;
         t.K.Settings = number;
@@ -68,6 +69,8 @@ internal sealed class TcpActiveOpen
         // A signature leaves no room for a cookie.
         if (keys is null && _fastOpen.MayTry(remote.Address, settings, now)) t.K.FastOpen = FastOpenFlags.Client;
         t.K.LastReceived = Deadline.At(now);
+        if (settings.ConnectTimeoutMs != 0) t.K.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(settings.ConnectTimeoutMs));
+        _x.Arm(t, t.K.UserTimeout);
         _x.Counters.ActiveOpens++;
         _x.MarkReady(t);
         connection = _x.Tcbs.HandleOf(t);

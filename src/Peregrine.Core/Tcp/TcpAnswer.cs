@@ -22,6 +22,7 @@ internal static class TcpAnswer
         length = c.Snd.QueueEnd.Value - c.Snd.Nxt.Value;
         if (c.State != TcpState.Established || (c.Flags & Unusual) != 0 || c.Snd.Nxt != c.Snd.Una || c.Snd.Max != c.Snd.Una) return false;
         if (length - 1 >= c.Mss || length > c.Snd.Wnd || k.DsackStart != k.DsackEnd || k.OutOfOrder.HasIntervals) return false;
+        if (k.More != MoreHints.None || x.Details is not null || x.SettingsOf(t).Cork) return false;
         ref var r = ref k.Recovery;
         if (r.Head != RecordPool.None || r.Episode != RecordPool.None || r.Phase != RecoveryPhase.Open || (r.Flags & UnusualRecovery) != 0) return false;
         if (x.Recovery.FreeRecords == 0 || !x.Ip.HasRoom(c.Path)) return false;

@@ -21,6 +21,9 @@ internal sealed class TcpContext
 
     internal required AccurateEcnTable AccurateEcn { get; init; }
 
+    /// <summary>What tools ask for, where it is kept.</summary>
+    internal required TcpDetailsTable? Details { get; init; }
+
     internal required DemuxTable Demux { get; init; }
 
     internal required TimerWheel Wheel { get; init; }
@@ -50,6 +53,10 @@ internal sealed class TcpContext
     internal required StackRandom Generator { get; init; }
 
     internal required StackOptions Options { get; init; }
+
+    private UdpEncapsulation? _encapsulation;
+
+    internal UdpEncapsulation Encapsulation => _encapsulation ??= new UdpEncapsulation(Demux, Frames, new TcpDemuxKeys(Tcbs, TimeWaits, SynBacklog));
 
     internal TcpReadyList Ready { get; } = new();
 
@@ -144,6 +151,7 @@ internal sealed class TcpContext
             RcvNxt = c.Rcv.Nxt,
             RcvWnd = SettingsOf(t).WindowIsBuffer ? c.ReceiveBuffer : (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt),
             RcvScale = c.RcvScale,
+            Marks = SegmentMarks.Of(SettingsOf(t)),
             Timestamps = (c.Flags & TcbFlags.Timestamps) != 0,
             TsRecent = c.TsRecent,
             TsRecentAge = Deadline.At(now),

@@ -44,7 +44,7 @@ internal static class TcpEcn
     internal static TcpFlags SynBits(TcpSettings settings, int repeats, bool hasRoom)
     {
         if (AsksAccurate(settings)) return hasRoom && repeats < AccurateEcnHandshake.AskingSynCountMax ? AccurateEcnHandshake.Bits : TcpFlags.None;
-        return Asks(settings) && repeats == 0 ? Setup : TcpFlags.None;
+        return Asks(settings) && repeats <= settings.EcnSynRetryCount ? Setup : TcpFlags.None;
     }
 
     /// <summary>RFC 8257 §3.6: SYNs of DCTCP are ECN-capable themselves, or a switch that marks early would drop them.</summary>
@@ -84,7 +84,7 @@ internal static class TcpEcn
         if ((record.Flags & SynFlags.AccurateEcn) == 0) return true;
         var bits = syn.Flags & AccurateEcnHandshake.Bits;
         if (bits == Setup) return false;
-        record.SynField = (byte)((record.SynField & SynRecord.NotCapable) | FieldOf(packet));
+        record.SynField = (byte)((record.SynField & ~Mask) | FieldOf(packet));
         if (bits == TcpFlags.None) record.SynField |= SynRecord.NotCapable;
         return true;
     }
@@ -148,7 +148,7 @@ internal static class TcpEcn
             return;
         }
         // The SYN-ACK grants it by ECE alone; both bits are an echo by something that knows no ECN.
-        if (isSynAck && Asks(settings) && t.C.Backoff == 0 && (s.Flags & Setup) == TcpFlags.Ece) t.K.Recovery.Flags |= RecoveryFlags.EcnAgreed;
+        if (isSynAck && Asks(settings) && t.C.Backoff <= settings.EcnSynRetryCount && (s.Flags & Setup) == TcpFlags.Ece) t.K.Recovery.Flags |= RecoveryFlags.EcnAgreed;
     }
 
     /// <summary>RFC 9768 §3.2.2.1: a SYN-ACK for a connection in the accurate form: it comes again, for our final ACK was lost, which tells how it arrived.</summary>

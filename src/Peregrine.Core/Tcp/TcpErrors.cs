@@ -10,5 +10,12 @@ internal static class TcpErrors
 
     internal static byte ToSoft(IcmpErrorKind kind) => kind == IcmpErrorKind.NetUnreachable ? NetworkUnreachable : HostUnreachable;
 
+    internal static SocketError OfConnect(IcmpErrorKind kind) => kind switch
+    {
+        IcmpErrorKind.NetUnreachable => SocketError.NetworkUnreachable,
+        IcmpErrorKind.HostUnreachable or IcmpErrorKind.TimeExceeded => SocketError.HostUnreachable,
+        _ => SocketError.ConnectionRefused,
+    };
+
     internal static SocketError FromSoft(byte soft) => soft == NetworkUnreachable ? SocketError.NetworkUnreachable : SocketError.HostUnreachable;
 }

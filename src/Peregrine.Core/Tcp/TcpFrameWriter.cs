@@ -23,7 +23,7 @@ internal sealed unsafe class TcpFrameWriter(TcpContext context)
     internal bool TrySend(TcbRef t, in SegmentPlan plan, uint queueOffset, int payloadLength, Instant now)
     {
         ref var c = ref t.C;
-        if (_x.Log is not null || plan.Options.SackBlockCount != 0 || (plan.Options.Flags & ~TcpOptionFlags.Timestamps) != 0) return false;
+        if (_x.Log is not null || _x.Ip.Errors.TunnelPort != 0 || plan.Options.SackBlockCount != 0 || (plan.Options.Flags & ~TcpOptionFlags.Timestamps) != 0) return false;
         var link = _x.Ip.Interface(c.Path.InterfaceIndex);
         var headerLength = TcpHeader.Length + (plan.Options.HasTimestamps ? TcpOptions.TimestampsLength : 0);
         var length = headerLength + payloadLength;

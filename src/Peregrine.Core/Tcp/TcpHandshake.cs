@@ -17,21 +17,26 @@ internal static class TcpHandshake
     /// <summary>RFC 9293 MUST-15: what a peer that says nothing accepts.</summary>
     internal static ushort DefaultMss(in IpAddress address) => (ushort)(address.IsIPv4 ? 536 : 1220);
 
+    // RFC 8200 §5: every IPv6 path carries 1,280 bytes.
+    private static int MtuOf(in IpAddress local, in FlowPath path, TcpSettings settings) =>
+        settings.MinimumMtu && !local.IsIPv4 ? Math.Min((int)path.Mtu, IPv6Header.MtuMin) : path.Mtu;
+
     /// <summary>The MSS option's value for this path (RFC 9293 MUST-67, SHLD-6: from the MTU of the path that is in force, without options).</summary>
-    internal static ushort AnnouncedMss(in IpAddress local, in FlowPath path, TcpSettings settings)
+    internal static ushort AnnouncedMss(in IpAddress local, in FlowPath path, TcpSettings settings, int overhead = 0)
     {
-        var mss = Math.Min(path.Mtu, (ushort)65_535) - IpHeaderLength(local) - TcpHeader.Length;
+        var mss = MtuOf(local, path, settings) - IpHeaderLength(local) - TcpHeader.Length - overhead;
         if (settings.MaximumSegmentSize != 0) mss = Math.Min(mss, settings.MaximumSegmentSize);
         return (ushort)Math.Max(mss, 64);
     }
 
     /// <summary>RFC 9293 MUST-16: Eff.snd.MSS from the peer's MSS, the path's MTU and the options that every segment carries.</summary>
-    private static ushort EffectiveMss(TcpContext x, TcbRef t)
+    internal static ushort EffectiveMss(TcpContext x, TcbRef t)
     {
         ref var c = ref t.C;
         var settings = x.SettingsOf(t);
         // RFC 9293 MUST-16: the peer's MSS does not count options, so they come off the result.
-        var mss = Math.Min(t.K.PeerMss, (x.MtuProbing?.Limit(t, c.Path.Mtu) ?? c.Path.Mtu) - IpHeaderLength(c.Local) - TcpHeader.Length);
+        var mtu = MtuOf(c.Local, c.Path, settings);
+        var mss = Math.Min(t.K.PeerMss, (x.MtuProbing?.Limit(t, mtu) ?? mtu) - IpHeaderLength(c.Local) - TcpHeader.Length - x.Encapsulation.OverheadOf(c));
         if (settings.MaximumSegmentSize != 0) mss = Math.Min(mss, settings.MaximumSegmentSize);
         mss -= OptionLength(x, t);
         // A hostile MSS of 1 would make a segment of every byte: 48 is what the smallest IPv4 datagram of 68 bytes leaves with options.
@@ -60,15 +65,17 @@ internal static class TcpHandshake
         c.Snd.Iss = c.Snd.Una = c.Snd.Nxt = c.Snd.Max = iss;
         c.Snd.QueueEnd = iss + 1;
         c.TsOffset = tsOffset;
-        c.ReceiveBuffer = (uint)settings.ReceiveBufferBytes;
+        x.Details?.OnOpened(x.Tcbs.IndexOf(t), now);
+        c.ReceiveBuffer = (uint)Math.Min(settings.ReceiveBufferBytes, settings.WindowSlowStart ? ushort.MaxValue : int.MaxValue);
         c.RcvScale = settings.WindowScaling ? TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax) : (byte)0;
-        c.QuickAcks = (byte)settings.QuickAckCount;
+        c.Acks.Quick = (byte)settings.QuickAckCount;
+        c.Acks.HasHeard = true;
         if (settings.NoDelay) c.Flags |= TcbFlags.NoDelay;
         if (settings.WindowIsBuffer) c.Flags |= TcbFlags.WindowIsBuffer;
         if (settings.KeepAlive) c.Flags |= TcbFlags.Keepalive;
-        if (settings.Timestamps) c.Flags |= TcbFlags.Timestamps;
-        if (settings.SelectiveAcknowledgments) c.Flags |= TcbFlags.Sack;
-        if (settings.WindowScaling) c.Flags |= TcbFlags.WindowScaling;
+        if (settings.Timestamps && !settings.NoOptions) c.Flags |= TcbFlags.Timestamps;
+        if (settings.SelectiveAcknowledgments && !settings.NoOptions) c.Flags |= TcbFlags.Sack;
+        if (settings.WindowScaling && !settings.NoOptions) c.Flags |= TcbFlags.WindowScaling;
         k.SendBuffer = (uint)settings.SendBufferBytes;
         k.PeerMss = DefaultMss(c.Local);
         c.RcvMss = 536;
@@ -119,6 +126,7 @@ internal static class TcpHandshake
         ref var k = ref t.K;
         TcpStates.Move(ref c.State, TcpState.Established);
         c.Flags |= TcbFlags.WasEstablished;
+        x.Details?.OnOpened(x.Tcbs.IndexOf(t), now);
         c.Flags &= ~TcbFlags.SynPending;
         c.Snd.Una = c.Snd.Iss + 1;
         var wasOpen = (k.FastOpen & FastOpenFlags.Pending) != 0;

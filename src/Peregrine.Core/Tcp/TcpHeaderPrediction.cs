@@ -30,7 +30,8 @@ internal sealed unsafe class TcpHeaderPrediction(TcpContext context, TcpInput in
     /// <param name="now">The time.</param>
     internal bool TryTake(in ReceivedPacket packet, uint candidate, Instant now)
     {
-        if (candidate == TcbTable.None || _x.Log is not null || _x.Authenticator is not null || packet.TransportOffset + HeaderLengthMax > packet.Frame.HeadLength) return false;
+        if (candidate == TcbTable.None || _x.Log is not null || _x.Authenticator is not null || _x.Details is not null) return false;
+        if (packet.TransportOffset + HeaderLengthMax > packet.Frame.HeadLength) return false;
         var at = _x.Frames.Address(packet.Frame) + packet.TransportOffset;
         ref readonly var header = ref Unsafe.AsRef<TcpHeader>(at);
         if ((header.Flags & ~TcpFlags.Psh) != TcpFlags.Ack) return false;

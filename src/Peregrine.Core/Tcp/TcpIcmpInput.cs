@@ -20,7 +20,7 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
         var remote = error.Remote.Address;
         var hash = _x.Demux.Hash(local, error.Local.Port, remote, error.Remote.Port);
         if (!_x.Demux.TryFind(hash, local, error.Local.Port, remote, error.Remote.Port, ref _keys, out var kind, out var index)
-            || kind != DemuxKind.Tcb || !IsInFlight(_x.Tcbs.Get(index), error))
+            || kind != DemuxKind.Tcb || error.EncapsulationPort != _x.Encapsulation.PortOf(hash) || !IsInFlight(_x.Tcbs.Get(index), error))
         {
             _x.Counters.IcmpErrorsIgnored++;
             return;
@@ -32,9 +32,9 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
             case IcmpErrorKind.PacketTooBig:
                 OnPacketTooBig(t, error, now);
                 break;
-            case IcmpErrorKind.PortUnreachable or IcmpErrorKind.ProtocolUnreachable or IcmpErrorKind.AdminProhibited when t.C.State == TcpState.SynSent:
-                // RFC 9293 SHLD-26 for an attempt only: RFC 5927 §5.2 treats hard errors of synchronised connections as soft.
-                _x.Finish(t, SocketError.ConnectionRefused);
+            // RFC 9293 SHLD-26 for an attempt only: RFC 5927 §5.2 treats hard errors of synchronised connections as soft.
+            case var what when t.C.State == TcpState.SynSent && Ends(what, _x.SettingsOf(t).ConnectErrors):
+                _x.Finish(t, TcpErrors.OfConnect(what));
                 break;
             default:
                 // RFC 9293 SHLD-25, MUST-56, RFC 5925 §7.8: never a reason to abort; told if the connection fails for want of answers.
@@ -42,6 +42,13 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
                 break;
         }
     }
+
+    private static bool Ends(IcmpErrorKind kind, TcpConnectErrors errors) => kind switch
+    {
+        IcmpErrorKind.PortUnreachable or IcmpErrorKind.ProtocolUnreachable or IcmpErrorKind.AdminProhibited => errors != TcpConnectErrors.None,
+        IcmpErrorKind.TimeExceeded => errors >= TcpConnectErrors.HardAndExpired,
+        _ => errors == TcpConnectErrors.All,
+    };
 
     // RFC 5927 §4.1: the quoted sequence number must be of data sent and not acknowledged.
     private static bool IsInFlight(TcbRef t, in IcmpError error)

@@ -113,6 +113,72 @@ public readonly record struct TcpInfo
     /// <summary>The rate at which segments leave, bytes a second; 0 when the connection is not paced.</summary>
     public ulong PacingBytesPerSecond { get; init; }
 
+    /// <summary>What the sender thinks of the data in flight.</summary>
+    public TcpSenderState SenderState { get; init; }
+
+    /// <summary>Segments in flight.</summary>
+    public uint SegmentsInFlight { get; init; }
+
+    /// <summary>Bytes in flight that the peer has acknowledged selectively.</summary>
+    public uint SackedBytes { get; init; }
+
+    /// <summary>Bytes in flight that are thought lost.</summary>
+    public uint LostBytes { get; init; }
+
+    /// <summary>Bytes of retransmissions in flight.</summary>
+    public uint RetransmittedBytes { get; init; }
+
+    /// <summary>Unanswered probes of keepalive or of a closed window.</summary>
+    public int Probes { get; init; }
+
+    /// <summary>Round-trip time as the receiver sees it; zero before the first sample.</summary>
+    public Duration ReceiveRtt { get; init; }
+
+    /// <summary>MSS that we announce, payload bytes without options.</summary>
+    public int AnnouncedMss { get; init; }
+
+    /// <summary>Path MTU, bytes.</summary>
+    public int PathMtu { get; init; }
+
+    /// <summary>What else tools ask for; null unless <see cref="StackOptions.ConnectionDetails"/> is on.</summary>
+    public TcpInfoDetails? Details { get; init; }
+
     /// <summary>The congestion control's name.</summary>
     public string CongestionControl { get; init; }
 }
+
+/// <summary>Where a sender stands by RFC 5681 and its kin; the numbers are those of Linux's tcpi_ca_state.</summary>
+public enum TcpSenderState
+{
+    /// <summary>Nothing looks lost.</summary>
+    Open,
+
+    /// <summary>Duplicate ACKs or SACKs, not enough to call anything lost.</summary>
+    Disorder,
+
+    /// <summary>The window was reduced for a congestion mark.</summary>
+    WindowReduced,
+
+    /// <summary>Fast recovery.</summary>
+    Recovery,
+
+    /// <summary>After a retransmission time-out.</summary>
+    Loss,
+}
+
+/// <summary>What is kept of a connection for tools alone.</summary>
+/// <param name="SinceDataReceived">Time since data came last, or since the connection began.</param>
+/// <param name="SinceDataSent">Time since data went last.</param>
+/// <param name="SinceAckReceived">Time since an acknowledgment of something came last.</param>
+/// <param name="BusyTime">Time with data queued or in flight.</param>
+/// <param name="ReceiveWindowLimited">Of that, time in which the peer's window stopped the sender.</param>
+/// <param name="SendBufferLimited">Of that, time in which the application waited for room and nothing was left to send.</param>
+/// <param name="BytesSent">Payload bytes sent, retransmissions included.</param>
+/// <param name="BytesRetransmitted">Payload bytes sent again.</param>
+/// <param name="DataSegmentsReceived">Segments with data received.</param>
+/// <param name="DataSegmentsSent">Segments with data sent.</param>
+/// <param name="DeliveredSegments">Segments delivered to the peer, SYN included.</param>
+/// <param name="DuplicatesReported">D-SACK blocks received.</param>
+public readonly record struct TcpInfoDetails(
+    Duration SinceDataReceived, Duration SinceDataSent, Duration SinceAckReceived, Duration BusyTime, Duration ReceiveWindowLimited, Duration SendBufferLimited,
+    ulong BytesSent, ulong BytesRetransmitted, uint DataSegmentsReceived, uint DataSegmentsSent, uint DeliveredSegments, uint DuplicatesReported);

@@ -138,7 +138,11 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
     {
         ref var c = ref t.C;
         // Simultaneous open: the peer's SYN-ACK carries the SYN that we have already (RFC 9293 §3.5 figure 8).
-        if (c.State == TcpState.SynReceived && s.IsSyn && s.IsAck && s.Seq + 1 == c.Rcv.Nxt) s.TrimFront(1);
+        if (c.State == TcpState.SynReceived && s.IsSyn && s.IsAck && s.Seq + 1 == c.Rcv.Nxt)
+        {
+            NoteDuplicate(t, s.Seq, c.Rcv.Nxt);
+            s.TrimFront(1);
+        }
         var window = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt);
         if (!IsAcceptable(c.Rcv.Nxt, window, s.Seq, s.Length) && !IsInBuffer(t, s))
         {
@@ -261,7 +265,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             if (!s.Ack.IsAfter(c.Snd.Iss) || s.Ack.IsAfter(c.Snd.Max))
             {
                 _x.Counters.DroppedUnacceptableAck++;
-                _replies.ResetFor(packet, s, now);
+                _replies.ResetFor(packet, s, now, SegmentMarks.Of(_x.SettingsOf(t)));
                 return false;
             }
             OnHandshakeDone(t, ref s, now);
@@ -346,15 +350,24 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         }
     }
 
+    // A SYN-ACK that echoes what no SYN of ours said is of another connection.
+    private bool IsOurEcho(TcbRef t, in SegmentArrival s, Instant now)
+    {
+        if (!s.Options.HasTimestamps || s.Options.TsEcr == 0 || s.IsRst || !_x.SettingsOf(t).ChecksSynAckEcho) return true;
+        var age = TcpContext.TimestampNow(t.C, now) - s.Options.TsEcr;
+        var sinceSyn = Duration.Max(now - t.K.RoundStart.ToInstant(now), Duration.Zero);
+        return age <= sinceSyn.Nanoseconds / 1_000_000 + 1;
+    }
+
     // RFC 9293 §3.10.7.3: SYN-SENT.
     private void OnSynSent(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
         ref var c = ref t.C;
-        var ackAcceptable = s.IsAck && s.Ack.IsAfter(c.Snd.Una) && s.Ack.IsBeforeOrEqual(c.Snd.Max);
+        var ackAcceptable = s.IsAck && s.Ack.IsAfter(c.Snd.Una) && s.Ack.IsBeforeOrEqual(c.Snd.Max) && IsOurEcho(t, s, now);
         if (s.IsAck && !ackAcceptable)
         {
             _x.Counters.DroppedUnacceptableAck++;
-            if (!s.IsRst) _replies.ResetFor(packet, s, now);
+            if (!s.IsRst) _replies.ResetFor(packet, s, now, SegmentMarks.Of(_x.SettingsOf(t)));
             return;
         }
         if (s.IsRst)
@@ -380,6 +393,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         {
             // RFC 9293 MUST-10: simultaneous open: our SYN again, now with an ACK.
             TcpStates.Move(ref c.State, TcpState.SynReceived);
+            if (TcpEcn.IsGranted(_x.SettingsOf(t), s, packet)) t.K.Recovery.Flags |= Recovery.RecoveryFlags.EcnAgreed;
             c.Flags |= TcbFlags.SynPending;
             _x.MarkReady(t);
             return;
@@ -412,6 +426,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         _x.Counters.DuplicateBytes += end - start;
         // Not delayed: the sender may be repeating because our ACK was lost.
         t.C.Flags |= TcbFlags.AckNow;
+        t.C.Acks.IsInteractive = false;
         if ((t.C.Flags & TcbFlags.Sack) == 0) return;
         t.K.DsackStart = start;
         t.K.DsackEnd = end;

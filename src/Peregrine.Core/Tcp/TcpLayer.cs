@@ -217,13 +217,35 @@ public sealed class TcpLayer
         return SocketError.Success;
     }
 
+    /// <summary>
+    /// TCP in UDP datagrams (FreeBSD's net.inet.tcp.udp_tunneling_port): our UDP port, or 0 for none. Segments that come in datagrams to it are
+    /// answered in datagrams; connections are opened so with <see cref="TcpSettings.UdpEncapsulationPort"/>. Default 0.
+    /// </summary>
+    public int UdpTunnelPort
+    {
+        get => _x.Ip.Errors.TunnelPort;
+        set => _x.Ip.Errors.TunnelPort = _x.Encapsulation.LocalPort = checked((ushort)value);
+    }
+
+    /// <summary>The UDP port of a connection's peer, where its segments go in datagrams; else 0.</summary>
+    public int UdpEncapsulationPortOf(TcpHandle connection) => _x.Tcbs.IsLive(connection) ? _x.Encapsulation.PortOf(_x.Tcbs.Get(connection.Index).C) : 0;
+
     /// <summary>Queues bytes to be sent.</summary>
     /// <returns>Bytes taken; fewer than given when the buffer is full (Writable comes later); -1 when the connection cannot send.</returns>
-    public int Send(TcpHandle connection, ReadOnlySpan<byte> data, Instant now)
+    public int Send(TcpHandle connection, ReadOnlySpan<byte> data, Instant now) => Enqueue(connection, data, more: false);
+
+    /// <summary>Queues bytes to be sent, of which the last, unless a whole segment, wait for more (MSG_MORE) or an acknowledgment.</summary>
+    /// <returns>As <see cref="Send"/>.</returns>
+    public int SendMore(TcpHandle connection, ReadOnlySpan<byte> data, Instant now) => Enqueue(connection, data, more: true);
+
+    private int Enqueue(TcpHandle connection, ReadOnlySpan<byte> data, bool more)
     {
         if (!CanSend(connection)) return -1;
         var t = _x.Tcbs.Get(connection.Index);
-        var taken = _x.SendQueue.Write(ref t.C.SendQueue, data, (int)t.K.SendBuffer);
+        t.K.More = more ? MoreHints.Unpushed | MoreHints.Held : MoreHints.None;
+        var lowat = _x.SettingsOf(t).UnsentBytesMax;
+        var limit = lowat == 0 ? (int)t.K.SendBuffer : (int)Math.Min(t.K.SendBuffer, t.C.SendQueue.Length + _output.RoomBelow(t, lowat, data.Length));
+        var taken = _x.SendQueue.Write(ref t.C.SendQueue, data, limit);
         Queued(t, taken, taken < data.Length);
         return taken;
     }
@@ -318,6 +340,17 @@ public sealed class TcpLayer
         if (_x.Tcbs.IsLive(connection)) _x.Tcbs.Retire(connection.Index);
     }
 
+    /// <summary>TCP_QUICKACK: from now on ACKs go at once, an owed one too; or may wait for answers to ride on. It wears off, as in Linux.</summary>
+    public void SetQuickAck(TcpHandle connection, bool quick)
+    {
+        if (!_x.Tcbs.IsLive(connection)) return;
+        var t = _x.Tcbs.Get(connection.Index);
+        t.C.Acks.IsInteractive = !quick;
+        if (!quick || (t.C.Flags & TcbFlags.AckDelayed) == 0) return;
+        t.C.Flags |= TcbFlags.AckNow;
+        _x.MarkReady(t);
+    }
+
     /// <summary>Resets the connection (RFC 9293 §3.10.5). The handle stays live until <see cref="Close"/>.</summary>
     public void Abort(TcpHandle connection, Instant now)
     {
@@ -358,7 +391,7 @@ public sealed class TcpLayer
     {
         info = default;
         if (!_x.Tcbs.IsLive(connection)) return false;
-        info = TcpReport.Info(_x, _x.Tcbs.Get(connection.Index));
+        info = TcpReport.Info(_x, _x.Tcbs.Get(connection.Index), now);
         return true;
     }
 

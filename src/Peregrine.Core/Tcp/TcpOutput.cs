@@ -75,6 +75,7 @@ internal sealed class TcpOutput(
         if (c.Snd.Nxt == c.Snd.QueueEnd) _x.Recovery.OnAppLimited(ref c, ref t.K);
         if ((c.Flags & (TcbFlags.ProbeNow | TcbFlags.KeepaliveNow)) != 0 && !SendProbes(t, now)) return false;
         if ((c.Flags & TcbFlags.AckNow) != 0 && !SendAck(t, now)) return false;
+        _x.Details?.Watch(_x.Tcbs.IndexOf(t), BusyKind(c, t.K), now);
         ArmTimers(t, now);
         return true;
     }
@@ -101,6 +102,15 @@ internal sealed class TcpOutput(
         if (!_x.Ip.HasRoom(t.C.Path) || !SendRange(t, t.C.Snd.Nxt, length, isRetransmission: false, now, isMtuProbe: true)) return false;
         _x.MtuProbing!.OnProbeSent(t, length);
         return true;
+    }
+
+    private TcpBusyKind BusyKind(in Tcb c, in TcbCold k)
+    {
+        if (c.SendQueue.Length == 0) return TcpBusyKind.Idle;
+        var unsent = c.Snd.QueueEnd - c.Snd.Nxt;
+        if (unsent <= 0) return (c.Flags & TcbFlags.WantWritable) != 0 ? TcpBusyKind.SendBuffer : TcpBusyKind.Busy;
+        var usable = c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt;
+        return usable < Math.Min(unsent, c.Mss) && _x.Recovery.SendAllowance(c, k) >= (uint)Math.Min(unsent, c.Mss) ? TcpBusyKind.ReceiveWindow : TcpBusyKind.Busy;
     }
 
     private bool SendRetransmissions(TcbRef t, Instant now)
@@ -155,9 +165,9 @@ internal sealed class TcpOutput(
         var unsent = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt);
         var fin = (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued;
         if (unsent == 0 && !fin) return false;
-        if (c.Snd.Nxt == c.Snd.Una) _x.Recovery.OnIdle(ref c, ref t.K, now);
         // RFC 9293 MUST-34, SHLD-15: a peer that shrinks its window makes this negative: nothing new goes; MUST-35: ArmTimers probes.
         var usable = (uint)Math.Max(0, c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt);
+        if (c.Snd.Nxt == c.Snd.Una && usable > 0) _x.Recovery.OnIdle(ref c, ref t.K, now);
         var allowance = _x.Recovery.SendAllowance(c, t.K);
         if (_x.Recovery.FreeRecords == 0)
         {
@@ -173,7 +183,7 @@ internal sealed class TcpOutput(
             if (length < unsent || !fin)
             {
                 // Whole segments only, unless the rest is all there is and may go.
-                if (length % mss != 0 && !(length == unsent && MaySendSmall(c, unsent % mss))) length -= length % mss;
+                if (length % mss != 0 && !(length == unsent && MaySendSmall(t, unsent % mss))) length -= length % mss;
             }
         }
         else if (most < unsent)
@@ -183,7 +193,7 @@ internal sealed class TcpOutput(
             if (most > 0 && c.Snd.Nxt == c.Snd.Una && (most == allowance || most >= c.Snd.WndMax / 2)) length = most;
             else return false;
         }
-        else if (unsent > 0 && !fin && !MaySendSmall(c, unsent))
+        else if (unsent > 0 && !fin && !MaySendSmall(t, unsent))
         {
             return false;
         }
@@ -197,17 +207,37 @@ internal sealed class TcpOutput(
     }
 
     // RFC 9293 SHLD-7, MUST-17: Nagle, which the application can turn off; in Minshall's form: a small segment waits only for a small one.
-    private static bool MaySendSmall(in Tcb c, uint length) =>
-        (c.Flags & TcbFlags.NoDelay) != 0 || (c.Flags & TcbFlags.SmallInFlight) == 0 || c.Snd.Nxt == c.Snd.Una || length >= c.Mss;
+    private bool MaySendSmall(TcbRef t, uint length)
+    {
+        ref var c = ref t.C;
+        if (length >= c.Mss) return true;
+        // TCP_CORK, MSG_MORE: the application says that there will be more.
+        if ((t.K.More & MoreHints.Held) != 0 || _x.SettingsOf(t).Cork) return false;
+        return (c.Flags & TcbFlags.NoDelay) != 0 || (c.Flags & TcbFlags.SmallInFlight) == 0 || c.Snd.Nxt == c.Snd.Una;
+    }
+
+    /// <summary>
+    /// TCP_NOTSENT_LOWAT: how many of the bytes given may be queued so that no more than the limit waits unsent, what the windows let go at
+    /// once not counted; in whole steps of what one segment could be made of at most, as Linux counts.
+    /// </summary>
+    internal uint RoomBelow(TcbRef t, int limit, int wanted)
+    {
+        ref var c = ref t.C;
+        var step = Math.Max(c.Mss, Math.Min(65_536 - c.Mss, c.Snd.WndMax / 2) / c.Mss * c.Mss);
+        var unsent = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt);
+        var sendable = Math.Min(_x.Recovery.SendAllowance(c, t.K), (uint)Math.Max(0, c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt));
+        var most = sendable + (((ulong)(uint)limit + (ulong)step - 1) / (ulong)step * (ulong)step);
+        return unsent >= sendable + limit ? 0 : (uint)Math.Min((ulong)wanted, most - Math.Min(most, unsent));
+    }
+
 
     /// <summary>The most bytes of one transmission: whole segments, one where each says something of its own.</summary>
     private uint SuperSegment(TcbRef t)
     {
         ref var c = ref t.C;
-        // A signature is of one segment.
-        return (c.Flags & TcbFlags.UrgentToSend) != 0 || _x.Authenticator?.Of(t) is not null || TcpEcn.ForbidsSuperSegment(_x, t)
-            ? c.Mss
-            : TcpPacing.Bound(_x, t, (uint)(_writer.SegmentCountMax(c) * c.Mss));
+        // A signature is of one segment; so is a datagram.
+        var isSingle = (c.Flags & TcbFlags.UrgentToSend) != 0 || _x.Ip.Errors.TunnelPort != 0 || _x.Authenticator?.Of(t) is not null;
+        return isSingle || TcpEcn.ForbidsSuperSegment(_x, t) ? c.Mss : TcpPacing.Bound(_x, t, (uint)(_writer.SegmentCountMax(c) * c.Mss));
     }
 
     private bool SendRange(TcbRef t, SeqNumber seq, uint length, bool isRetransmission, Instant now, bool isMtuProbe = false)
@@ -225,7 +255,7 @@ internal sealed class TcpOutput(
         dataLength = Math.Min(dataLength, most);
         if (fin) plan.Flags |= TcpFlags.Fin;
         // RFC 9293 MUST-60, MUST-61, SHLD-27: the last of what is queued is pushed, and nothing is held back for want of a PSH.
-        if (dataLength > 0 && seq + dataLength == c.Snd.QueueEnd) plan.Flags |= TcpFlags.Psh;
+        if (dataLength > 0 && seq + dataLength == c.Snd.QueueEnd && (t.K.More & MoreHints.Unpushed) == 0) plan.Flags |= TcpFlags.Psh;
         if ((c.Flags & TcbFlags.UrgentToSend) != 0) MarkUrgent(t, ref plan);
         var isCapable = !isRetransmission && dataLength > 0 && TcpEcn.IsCapable(_x, t);
         if (isCapable) TcpEcn.OnData(ref t.K, ref plan);
@@ -242,10 +272,22 @@ internal sealed class TcpOutput(
         return true;
     }
 
+    // Who answers what came within an ACK's delay will do so again: ACKs can ride on answers, and need not be quick.
+    private void NoteAnswer(TcbRef t, Instant now)
+    {
+        ref var acks = ref t.C.Acks;
+        if (!acks.HasHeard) return;
+        acks.HasHeard = false;
+        var settings = _x.SettingsOf(t);
+        if (settings.InteractiveAcks && now - t.K.LastReceived.ToInstant(now) < Duration.FromMilliseconds(settings.DelayedAckMs)) acks.IsInteractive = true;
+    }
+
     private void OnSent(TcbRef t, SeqNumber seq, uint sent, uint dataLength, bool fin, bool isRetransmission, Instant now)
     {
         ref var c = ref t.C;
         if (fin) c.Flags |= TcbFlags.FinSent;
+        if (dataLength > 0 && !isRetransmission) NoteAnswer(t, now);
+        _x.Details?.OnSent(_x.Tcbs.IndexOf(t), dataLength, c.Mss, isRetransmission, now);
         AckIsSent(ref c, ref t.K);
         if (isRetransmission)
         {
@@ -354,7 +396,7 @@ internal sealed class TcpOutput(
         plan.Ecn = TcpEcn.SynEcn(settings, plan.Flags);
         plan.Options.IsPacked = settings.PackedSynOptions;
         // RFC 9293 SHLD-5, MAY-3, MUST-65: the MSS option goes on every SYN and on nothing else.
-        plan.Options.Mss = TcpHandshake.AnnouncedMss(c.Local, c.Path, settings);
+        if (!settings.NoOptions) plan.Options.Mss = TcpHandshake.AnnouncedMss(c.Local, c.Path, settings, _x.Encapsulation.OverheadOf(c));
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);
         if (_x.Authenticator is { } authenticator) authenticator.Of(t)?.Reserve(ref plan.Options);
         if ((c.Flags & TcbFlags.Sack) != 0) plan.Options.SackPermitted = true;
@@ -417,14 +459,15 @@ internal sealed class TcpOutput(
         {
             // RFC 9293 §3.8.6.2.1 (4): the override: the window is open a little, and waited for in vain: what fits goes.
             c.Flags &= ~TcbFlags.ProbeNow;
+            t.K.More = MoreHints.None;
             if (!SendRange(t, c.Snd.Nxt, (uint)Math.Min(usable, c.Mss), isRetransmission: false, now)) return false;
         }
         if ((c.Flags & TcbFlags.ProbeNow) != 0)
         {
             // RFC 9293 MUST-35, MUST-36: one byte of new data into the closed window. It is not recorded as sent: if it is taken, the ACK says so.
-            var hasData = c.Snd.QueueEnd.IsAfter(c.Snd.Nxt);
-            Plan(t, c.Snd.Nxt, TcpFlags.Ack, now, out var plan);
-            if (!_writer.TrySend(t, plan, (uint)(c.Snd.Nxt - DataStart(c)), hasData ? 1 : 0, now)) return false;
+            var hasData = c.Snd.QueueEnd.IsAfter(c.Snd.Nxt) && _x.SettingsOf(t).WindowProbeData;
+            Plan(t, hasData ? c.Snd.Nxt : c.Snd.Una - 1, TcpFlags.Ack, now, out var plan);
+            if (!_writer.TrySend(t, plan, hasData ? (uint)(c.Snd.Nxt - DataStart(c)) : 0, hasData ? 1 : 0, now)) return false;
             if (hasData) c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Nxt + 1);
             _x.Counters.WindowProbesSent++;
             c.Flags &= ~TcbFlags.ProbeNow;

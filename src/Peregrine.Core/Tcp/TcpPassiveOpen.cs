@@ -83,12 +83,13 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if (issFloor is { } old) record.Iss = TimeWaitJudge.IssAfter(old, record.Iss);
         record.Hash = _x.Demux.Hash(record.Local, record.LocalPort, record.Remote, record.RemotePort);
         _x.Authenticator?.OnSyn(s, entry, ref record);
+        _x.Encapsulation.Note(record.Hash, packet.EncapsulationPort, record.Local, record.LocalPort, record.Remote, record.RemotePort);
         var verdict = s.Options.HasSignature ? FastOpenVerdict.None : _fastOpen.Judge(s, packet, entry, settings, now);
         if (verdict is FastOpenVerdict.Grant or FastOpenVerdict.AcceptAndGrant)
             record.Flags |= SynFlags.FastOpen | (s.Options.IsFastOpenExperimental ? SynFlags.FastOpenExperimental : SynFlags.None);
         if (verdict >= FastOpenVerdict.Accept && TryOpenFast(record, entry, ref s, packet, now)) return;
         // The bound of this queue is the larger of the backlog and what a burst of honest clients needs.
-        if (entry.IsFull || !_x.SynBacklog.TryAdd(record, Math.Max(entry.Backlog, 128), now, out var index))
+        if (entry.IsFull || _x.Options.SynCookiesOnly || !_x.SynBacklog.TryAdd(record, Math.Max(entry.Backlog, 128), now, out var index))
         {
             OnBacklogFull(ref record, settings, entry.IsFull, now);
             return;
@@ -173,8 +174,10 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             }
             else
             {
-                _x.Counters.SegmentsRetransmitted++;
                 ref var record = ref _x.SynBacklog.Get(index);
+                // It has been acknowledged, and data are awaited: a while longer, and any ACK will do.
+                if ((record.SynField & SynRecord.Acknowledged) != 0 && IsDeferred(record, now)) continue;
+                _x.Counters.SegmentsRetransmitted++;
                 // RFC 7413 §4.2.1: without the option, in case that it is what gets lost.
                 record.Flags &= ~SynFlags.FastOpen;
                 SendSynAck(ref record, now);
@@ -192,7 +195,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     {
         var record = _x.SynBacklog.Get(index);
         var plan = new SegmentPlan { Seq = record.Iss + 1, Ack = record.Irs + 1, Flags = TcpFlags.Rst | TcpFlags.Ack };
-        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, signer: SignerOf(record))) _x.Counters.ResetsSent++;
+        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, signer: SignerOf(record), marks: SegmentMarks.Of(SettingsOf(record)))) _x.Counters.ResetsSent++;
         Remove(index);
     }
 
@@ -273,6 +276,11 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             Remove(index);
             return;
         }
+        if (s.PayloadLength == 0 && !s.IsFin && IsDeferred(record, now))
+        {
+            _x.SynBacklog.Get(index).SynField |= SynRecord.Acknowledged;
+            return;
+        }
         // The record stays: the SYN-ACK comes again, and with it the ACK, when there may be room.
         if (entry.IsFull)
         {
@@ -288,6 +296,9 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         _x.SynBacklog.Remove(index);
         Open(tcb, record, entry, ref s, packet, now);
     }
+
+    private bool IsDeferred(in SynRecord record, Instant now) =>
+        SettingsOf(record).DeferAcceptSeconds is > 0 and var seconds && now - record.FirstSent < Duration.FromSeconds(seconds);
 
     // RFC 9293 MUST-42: the listener goes on while its connections run.
     private void Open(uint tcb, in SynRecord record, TcpListenerEntry entry, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
@@ -388,6 +399,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         TcpEcn.RestoreFromCookie(_x, ref record, _x.Settings[entry.Settings], s);
         var source = record.Local;
         record.Hash = _x.Demux.Hash(record.Local, record.LocalPort, record.Remote, record.RemotePort);
+        _x.Encapsulation.Note(record.Hash, packet.EncapsulationPort, record.Local, record.LocalPort, record.Remote, record.RemotePort);
         if (_x.Ip.Resolve(record.Remote, ref source, ref record.Path, now) != SocketError.Success || !_x.Demux.TryAdd(record.Hash, DemuxKind.Tcb, tcb))
         {
             _x.Tcbs.Retire(tcb);
@@ -432,7 +444,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         };
         TcpEcn.OnSynAckPlan(ref record, settings, SignerOf(record) is not null, ref plan);
         plan.Options.IsPacked = settings.PackedSynOptions;
-        plan.Options.Mss = TcpHandshake.AnnouncedMss(record.Local, record.Path, settings);
+        plan.Options.Mss = TcpHandshake.AnnouncedMss(
+            record.Local, record.Path, settings, _x.Encapsulation.PortOf(record.Local, record.LocalPort, record.Remote, record.RemotePort) != 0 ? UdpHeader.Length : 0);
         if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(stamp, record.TsRecent);
         if ((record.Flags & SynFlags.Sack) != 0) plan.Options.SackPermitted = true;
         if ((record.Flags & SynFlags.WindowScale) != 0) plan.Options.WindowScale = new WindowScale(TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax));
@@ -442,7 +455,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             cookie = _fastOpen.KeysOf(_x.Listeners.Get(record.Listener)).Make(record.Remote, record.Local);
             plan.Options.SetFastOpen(cookie.Length, (record.Flags & SynFlags.FastOpenExperimental) != 0);
         }
-        _writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, cookie, SignerOf(record));
+        _writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, cookie, signer: SignerOf(record), marks: SegmentMarks.Of(settings));
     }
 
     private void SendAck(in SynRecord record, Instant now)
@@ -456,7 +469,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         };
         if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps((uint)(now.Nanoseconds / 1_000_000) + record.TsOffset, record.TsRecent);
         var path = record.Path;
-        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: SignerOf(record))) _x.Counters.ChallengeAcksSent++;
+        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: SignerOf(record), marks: SegmentMarks.Of(SettingsOf(record)))) _x.Counters.ChallengeAcksSent++;
     }
 
     private TcpAuthentication? SignerOf(in SynRecord record) => _x.Authenticator?.OfHalfOpen(record);

@@ -82,6 +82,17 @@ internal sealed unsafe class TcpReceiver
             _passive.OnSegment(ref s, packet, now);
             return;
         }
+        if (_x.Ip.Errors.TunnelPort != 0 && packet.EncapsulationPort != _x.Encapsulation.PortOf(hash) && !_timeWaits.IsReopenedBy(kind, index, s, now))
+        {
+            _x.Counters.DroppedNoConnection++;
+            _replies.ResetFor(packet, s, now, kind switch
+            {
+                DemuxKind.Tcb => SegmentMarks.Of(_x.SettingsOf(_x.Tcbs.Get(index))),
+                DemuxKind.TimeWait => _x.TimeWaits.Get(index).Marks,
+                _ => null,
+            });
+            return;
+        }
         switch (kind)
         {
             case DemuxKind.Tcb:

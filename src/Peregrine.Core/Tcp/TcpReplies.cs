@@ -15,7 +15,7 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
     private long _tokens = context.Options.TcpReplyBurst;
 
     /// <summary>RFC 9293 §3.10.7.1: the reset that answers a segment which belongs nowhere. Never to a reset.</summary>
-    internal void ResetFor(in ReceivedPacket packet, in SegmentArrival s, Instant now)
+    internal void ResetFor(in ReceivedPacket packet, in SegmentArrival s, Instant now, SegmentMarks? marks = null)
     {
         if (s.IsRst || !TryTake(now)) return;
         var signer = default(TcpAuthentication);
@@ -24,7 +24,8 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
             ? new SegmentPlan { Seq = s.Ack, Flags = TcpFlags.Rst }
             : new SegmentPlan { Seq = default, Ack = s.End, Flags = TcpFlags.Rst | TcpFlags.Ack };
         var path = default(FlowPath);
-        if (_writer.TrySendBare(packet.Destination, s.LocalPort, packet.Source, s.RemotePort, plan, ref path, now, signer: signer)) _x.Counters.ResetsSent++;
+        // Back the way that it came, whatever the connection's is.
+        if (_writer.TrySendBare(packet.Destination, s.LocalPort, packet.Source, s.RemotePort, plan, ref path, now, tunnelOf: packet.EncapsulationPort, signer: signer, marks: marks)) _x.Counters.ResetsSent++;
     }
 
     /// <summary>A reset of a connection of ours, exactly in place: SND.NXT, so that it survives RFC 5961 at the peer.</summary>
@@ -32,7 +33,9 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
     {
         ref var c = ref t.C;
         var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = c.Rcv.Nxt, Flags = TcpFlags.Rst | TcpFlags.Ack };
-        if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now, signer: _x.Authenticator?.Of(t))) return;
+        // RFC 7323 §3.2: a reset may have timestamps, and need not.
+        if ((c.Flags & TcbFlags.Timestamps) != 0 && _x.SettingsOf(t).ResetTimestamps) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
+        if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now, signer: _x.Authenticator?.Of(t), marks: SegmentMarks.Of(_x.SettingsOf(t)))) return;
         _x.Counters.ResetsSent++;
         _x.Log?.OnSent(t, plan, 0, now);
     }
@@ -43,7 +46,7 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
         ref var c = ref t.C;
         var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = c.Rcv.Nxt, Flags = TcpFlags.Ack, Window = TcpWindow.Advertise(ref c) };
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
-        if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now, signer: _x.Authenticator?.Of(t))) return;
+        if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now, signer: _x.Authenticator?.Of(t), marks: SegmentMarks.Of(_x.SettingsOf(t)))) return;
         _x.Counters.AcksSent++;
         _x.Log?.OnSent(t, plan, 0, now);
     }
@@ -61,7 +64,7 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
         };
         if (record.Timestamps) plan.Options.SetTimestamps((uint)(now.Nanoseconds / 1_000_000) + record.TsOffset, record.TsRecent);
         var path = default(FlowPath);
-        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: signer)) _x.Counters.AcksSent++;
+        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: signer, marks: record.Marks)) _x.Counters.AcksSent++;
     }
 
     /// <summary>One token of the limiter for replies to strangers.</summary>

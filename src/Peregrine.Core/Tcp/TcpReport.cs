@@ -16,10 +16,13 @@ internal static class TcpReport
         // RFC 9293 MUST-33: how much urgent data is left is known to who asks.
         var urgent = (c.Flags & TcbFlags.UrgentPending) != 0 ? Math.Max(0, c.Rcv.Up - (c.Rcv.Nxt - c.ReceiveQueue.Length)) : 0;
         return new TcpStatus(
-            true, c.State, (int)c.ReceiveQueue.Length, (int)writable, (int)queued, urgent, (c.Flags & TcbFlags.FinReceived) != 0, (SocketError)t.K.Error);
+            true, c.State, (int)c.ReceiveQueue.Length, (int)writable, (int)queued, urgent, (c.Flags & TcbFlags.FinReceived) != 0, (SocketError)t.K.Error)
+        {
+            IsBelowUnsentLimit = x.SettingsOf(t).UnsentBytesMax is not (> 0 and var most) || c.Snd.QueueEnd - c.Snd.Nxt < most / 2,
+        };
     }
 
-    internal static TcpInfo Info(TcpContext x, TcbRef t)
+    internal static TcpInfo Info(TcpContext x, TcbRef t, Instant now)
     {
         ref var c = ref t.C;
         ref var k = ref t.K;
@@ -62,7 +65,36 @@ internal static class TcpReport
             Backoff = c.Backoff,
             PacingBytesPerSecond = (k.Recovery.Flags & Recovery.RecoveryFlags.Paced) != 0 ? x.Recovery.PacingRate(c, k) : 0,
             CongestionControl = (c.Flags & TcbFlags.WasEstablished) != 0 ? x.Recovery.Controls.Of(k).Name : x.SettingsOf(t).CongestionControl,
+            SenderState = SenderStateOf(c, k),
+            SegmentsInFlight = x.Recovery.SegmentsInFlight(c, k),
+            SackedBytes = k.Recovery.SackedBytes,
+            LostBytes = k.Recovery.LostBytes,
+            RetransmittedBytes = k.Recovery.RetransmittedBytes,
+            Probes = k.ProbesSent,
+            ReceiveRtt = Duration.FromMicroseconds(k.RcvRttUs),
+            AnnouncedMss = TcpHandshake.AnnouncedMss(c.Local, c.Path, x.SettingsOf(t), x.Encapsulation.OverheadOf(c)),
+            PathMtu = c.Path.Mtu,
+            Details = x.Details is null ? null : DetailsOf(ref x.Details.Of(x.Tcbs.IndexOf(t)), c, now),
         };
+    }
+
+    private static TcpSenderState SenderStateOf(in Tcb c, in TcbCold k) => k.Recovery.Phase switch
+    {
+        Recovery.RecoveryPhase.Recovery => TcpSenderState.Recovery,
+        Recovery.RecoveryPhase.Loss => TcpSenderState.Loss,
+        _ when (k.Recovery.Flags & Recovery.RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(k.Recovery.RecoveryPoint) => TcpSenderState.WindowReduced,
+        Recovery.RecoveryPhase.Disorder => TcpSenderState.Disorder,
+        _ => TcpSenderState.Open,
+    };
+
+    private static TcpInfoDetails DetailsOf(ref TcpDetails d, in Tcb c, Instant now)
+    {
+        TcpDetailsTable.Account(ref d, now);
+        // The SYN is a segment that was delivered, and in no scoreboard.
+        var syn = (c.Flags & TcbFlags.WasEstablished) != 0 ? 1u : 0;
+        return new TcpInfoDetails(
+            now - d.LastDataReceived, now - d.LastDataSent, now - d.LastAckReceived, d.BusyTime, d.ReceiveWindowLimited, d.SendBufferLimited, d.BytesSent,
+            d.BytesRetransmitted, d.DataSegmentsIn, d.DataSegmentsOut, d.DeliveredSegments + syn, d.DuplicatesReported);
     }
 
     /// <summary>What of changed settings takes effect at once; the rest is read where it is used.</summary>

@@ -3,6 +3,7 @@
 // each: one plan, one record, one look at windows and timers for all of them. Decides nothing about what to send.
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
@@ -27,6 +28,13 @@ internal struct SegmentPlan
     /// <summary>One segment, also above the MSS: a probe of the path's MTU.</summary>
     internal bool IsWhole;
     internal TcpOptions Options;
+}
+
+/// <summary>What the IP header of a segment says that belongs to no connection any more, or not yet.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+internal readonly record struct SegmentMarks(byte TrafficClass, byte HopLimit, uint FlowLabel)
+{
+    internal static SegmentMarks Of(TcpSettings settings) => new((byte)settings.TrafficClass, (byte)settings.HopLimit, (uint)settings.FlowLabel);
 }
 
 internal sealed class TcpSegmentWriter(TcpContext context)
@@ -86,7 +94,8 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         var headerLength = TcpHeader.Length + plan.Options.EncodedLength;
         var room = Math.Min(_x.Frames.Chunks.ChunkSize - frame.Offset - headerLength, payloadLength) & ~1;
         if (payloadLength <= _x.Frames.Chunks.ChunkSize - frame.Offset - headerLength) room = payloadLength;
-        var offload = (_x.Ip.Offloads(c.Path) & LinkOffloads.TransmitChecksum) != 0;
+        var tunnel = _x.Encapsulation.PortOf(c.Local, c.LocalPort, c.Remote, c.RemotePort);
+        var offload = tunnel == 0 && (_x.Ip.Offloads(c.Path) & LinkOffloads.TransmitChecksum) != 0;
         frame.HeadLength = (ushort)(headerLength + room);
         frame.Length = frame.HeadLength;
         var head = _x.Frames.Head(frame);
@@ -119,30 +128,34 @@ internal sealed class TcpSegmentWriter(TcpContext context)
             frame.HeaderLength = (byte)headerLength;
         }
         _x.Log?.OnSent(t, plan, payloadLength, now);
+        if (tunnel != 0 && !TryWrap(ref frame, c.Local, c.Remote, tunnel)) return false;
         t.K.SegmentsOut++;
         _x.Counters.SegmentsSent++;
         var settings = _x.SettingsOf(t);
         Describe(c.Local, c.Remote, settings.TrafficClass | plan.Ecn, settings.HopLimit, out var how);
+        how.FlowLabel = (uint)settings.FlowLabel;
+        if (tunnel != 0) how.Protocol = IpProtocol.Udp;
         _x.Ip.Output(ref frame, how, c.Path, now);
         return true;
     }
 
     /// <summary>Writes and sends a segment without payload that belongs to no TCB; false when no frame was free or no route leads there.</summary>
     internal bool TrySendBare(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, in SegmentPlan plan, ref FlowPath path, Instant now,
-        in FastOpenCookie cookie = default, TcpAuthentication? signer = null)
+        in FastOpenCookie cookie = default, TcpAuthentication? signer = null, ushort? tunnelOf = null, SegmentMarks? marks = null)
     {
         if (signer is not null)
         {
             var signed = plan;
             signer.Reserve(ref signed.Options);
-            return TrySendPlanned(local, localPort, remote, remotePort, signed, ref path, now, cookie, signer);
+            return TrySendPlanned(local, localPort, remote, remotePort, signed, ref path, now, cookie, signer, tunnelOf, marks);
         }
-        return TrySendPlanned(local, localPort, remote, remotePort, plan, ref path, now, cookie, null);
+        return TrySendPlanned(local, localPort, remote, remotePort, plan, ref path, now, cookie, null, tunnelOf, marks);
     }
 
     private bool TrySendPlanned(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, in SegmentPlan plan, ref FlowPath path, Instant now,
-        in FastOpenCookie cookie, TcpAuthentication? signer)
+        in FastOpenCookie cookie, TcpAuthentication? signer, ushort? tunnelOf, SegmentMarks? marks)
     {
+        var tunnel = tunnelOf ?? _x.Encapsulation.PortOf(local, localPort, remote, remotePort);
         var source = local;
         if (!_x.Ip.IsCurrent(path) && _x.Ip.Resolve(remote, ref source, ref path, now) != System.Net.Sockets.SocketError.Success) return false;
         if (!_x.Ip.HasRoom(path) || !_x.Frames.TryRent(out var frame)) return false;
@@ -153,9 +166,12 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         var sum = WriteHeader(head, plan, localPort, remotePort, cookie);
         if (signer is not null) sum = Sign(signer, frame, headerLength, plan, sum);
         TcpHeader.WriteChecksum(head, local, remote, sum, 0);
+        if (tunnel != 0 && !TryWrap(ref frame, local, remote, tunnel)) return false;
         _x.Counters.SegmentsSent++;
-        var defaults = _x.Options.Tcp;
-        Describe(local, remote, defaults.TrafficClass | plan.Ecn, defaults.HopLimit, out var how);
+        var say = marks ?? SegmentMarks.Of(_x.Options.Tcp);
+        Describe(local, remote, say.TrafficClass | plan.Ecn, say.HopLimit, out var how);
+        how.FlowLabel = say.FlowLabel;
+        if (tunnel != 0) how.Protocol = IpProtocol.Udp;
         _x.Ip.Output(ref frame, how, path, now);
         return true;
     }
@@ -166,6 +182,13 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         var padding = plan.Options.HasMd5 ? 2 : 0;
         var segment = new SegmentBytes(_x.Frames, frame, 0, frame.Length, headerLength, TcpHeader.Length + padding, plan.Options.SignatureLength - padding);
         return InternetChecksum.Combine(headerSum, InternetChecksum.Sum(signer.Sign(segment, plan.Flags, plan.Seq)), false);
+    }
+
+    private bool TryWrap(ref Frame frame, in IpAddress local, in IpAddress remote, ushort port)
+    {
+        if (_x.Encapsulation.TryWrap(ref frame, local, remote, port)) return true;
+        _x.Frames.Return(frame);
+        return false;
     }
 
     // Field by field into its place: a struct that is returned is copied in wide loads right behind the narrow stores, and waits for them.

@@ -13,6 +13,21 @@ public sealed record TcpSettings
     /// <summary>TCP_NODELAY: sends small segments at once (Nagle's algorithm off, RFC 9293 §3.7.4). Default false.</summary>
     public bool NoDelay { get; init; }
 
+    /// <summary>TCP_CORK: partial segments wait for more data, or for the time-out. Default false.</summary>
+    public bool Cork { get; init; }
+
+    /// <summary>TCP_NOTSENT_LOWAT: the send buffer takes no more than about so many unsent bytes, 1 to 1 GiB, or 0 for no limit. Default 0.</summary>
+    public int UnsentBytesMax { get; init; }
+
+    /// <summary>A closed window is probed with a byte of data (RFC 9293 §3.8.6.1); else by a segment without any before the window. Default true.</summary>
+    public bool WindowProbeData { get; init; } = true;
+
+    /// <summary>Resets of a connection with timestamps carry them (RFC 7323 §3.2). Default false.</summary>
+    public bool ResetTimestamps { get; init; }
+
+    /// <summary>A SYN-ACK that echoes a timestamp which our SYNs did not have is answered by a reset and not taken. Default false.</summary>
+    public bool ChecksSynAckEcho { get; init; }
+
     /// <summary>Receive buffer at the start, in bytes, 2,048 to 1 GiB. Default 128 KiB. It grows to <see cref="ReceiveBufferBytesMax"/> as the path needs.</summary>
     public int ReceiveBufferBytes { get; init; } = 128 * 1024;
 
@@ -31,14 +46,38 @@ public sealed record TcpSettings
     /// <summary>How long an ACK may wait for company, in milliseconds, 0 to 499 (RFC 9293 MUST-40). Default 40.</summary>
     public int DelayedAckMs { get; init; } = 40;
 
-    /// <summary>How many first segments are acknowledged at once, 0 to 255. Default 16.</summary>
+    /// <summary>How many first segments are acknowledged at once, 0 to 63. Default 16.</summary>
     public int QuickAckCount { get; init; } = 16;
+
+    /// <summary>An application that answers what it gets within the delay of an ACK gets no quick ACKs, until one had to go alone. Default false.</summary>
+    public bool InteractiveAcks { get; init; }
+
+    /// <summary>An ACK goes as soon as more than a full-sized segment is unacknowledged; else with two of them (RFC 9293 SHLD-19). Default false.</summary>
+    public bool AckPastSegment { get; init; }
+
+    /// <summary>The window starts at 64 KiB at most and opens by two segments for each that comes, up to the receive buffer. Default false.</summary>
+    public bool WindowSlowStart { get; init; }
+
+    /// <summary>A loss reduces from the congestion window; else from the data in flight (RFC 5681 §3.1), which may be less. Default false.</summary>
+    public bool ReducesFromWindow { get; init; }
 
     /// <summary>How often a SYN is repeated before the open fails, 0 to 15. Default 7: with doubling from 1 s, more than the 3 minutes of RFC 9293 MUST-23.</summary>
     public int SynRetryCount { get; init; } = 7;
 
     /// <summary>How often a SYN-ACK is repeated, 0 to 15. Default 5.</summary>
     public int SynAckRetryCount { get; init; } = 5;
+
+    /// <summary>TCP_KEEPINIT: an open that is not answered fails after this, in milliseconds, 1,000 to 86,400,000, or 0 for by retries only. Default 0.</summary>
+    public int ConnectTimeoutMs { get; init; }
+
+    /// <summary>A SYN that was repeated so often goes on without window scale, timestamps and SACK, 1 to 15, or 0 for never. Default 0.</summary>
+    public int SynOptionsRetryCount { get; init; }
+
+    /// <summary>TCP_NOOPT: our SYNs have no options, not even the MSS that RFC 9293 SHLD-5 wants. Default false.</summary>
+    public bool NoOptions { get; init; }
+
+    /// <summary>What ICMP errors end an attempt to connect. Default <see cref="TcpConnectErrors.Hard"/>.</summary>
+    public TcpConnectErrors ConnectErrors { get; init; } = TcpConnectErrors.Hard;
 
     /// <summary>
     /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the connection fails, in milliseconds, 1,000 to 86,400,000.
@@ -131,6 +170,9 @@ public sealed record TcpSettings
     /// <summary>A request for a cookie that was not answered is made once in the option's experimental form (kind 254). Default false.</summary>
     public bool FastOpenExperimental { get; init; }
 
+    /// <summary>How often a SYN that asks for ECN is repeated so, 0 to 15; further ones ask for nothing (RFC 3168 §6.1.1.1). Default 0.</summary>
+    public int EcnSynRetryCount { get; init; }
+
     /// <summary>RFC 7323 timestamps are offered and accepted. Default true.</summary>
     public bool Timestamps { get; init; } = true;
 
@@ -145,6 +187,15 @@ public sealed record TcpSettings
 
     /// <summary>A connection that was reset while it waited to be accepted is given out all the same, with what it had received. Default false.</summary>
     public bool AcceptsResetConnections { get; init; }
+
+    /// <summary>
+    /// TCP_REMOTE_UDP_ENCAPS_PORT: connections are opened in UDP datagrams to this port, 1 to 65,535, or 0 for none. Needs
+    /// <see cref="TcpLayer.UdpTunnelPort"/>. Default 0.
+    /// </summary>
+    public int UdpEncapsulationPort { get; init; }
+
+    /// <summary>IPV6_USE_MIN_MTU: packets of 1,280 bytes at most, which every IPv6 path carries (RFC 8200 §5). Default false.</summary>
+    public bool MinimumMtu { get; init; }
 
     /// <summary>A SYN's options go in FreeBSD's order and close together, not in Linux's and aligned (<see cref="Wire.TcpOptions.IsPacked"/>). Default false.</summary>
     public bool PackedSynOptions { get; init; }
@@ -186,6 +237,18 @@ public sealed record TcpSettings
     /// <summary>What happens to the connection is told to the stack's log, where there is one (<see cref="TcpLayer.EventSink"/>). Default false.</summary>
     public bool EventLog { get; init; }
 
+    /// <summary>
+    /// TCP_DEFER_ACCEPT: a listener gives a connection out when data have come, or its SYN-ACK has waited for so long, in seconds, 0 to 3,600; 0 for
+    /// at once. Default 0.
+    /// </summary>
+    public int DeferAcceptSeconds { get; init; }
+
+    /// <summary>SO_RCVLOWAT: the application hears of received bytes when there are so many, 1 to 1 GiB, or the stream ends. Default 1.</summary>
+    public int ReceiveLowBytes { get; init; } = 1;
+
+    /// <summary>IPv6 flow label, 0 to 0xFFFFF (RFC 6437); 0 for none. Default 0.</summary>
+    public int FlowLabel { get; init; }
+
     /// <summary>IP_TTL and IPV6_UNICAST_HOPS, 1 to 255. Default 64 (RFC 9293 MUST-49).</summary>
     public int HopLimit { get; init; } = 64;
 
@@ -202,7 +265,7 @@ public sealed record TcpSettings
         Range(nameof(SendBufferBytesMax), SendBufferBytesMax, SendBufferBytes, 1 << 30);
         if (MaximumSegmentSize != 0) Range(nameof(MaximumSegmentSize), MaximumSegmentSize, 64, 65_495);
         Range(nameof(DelayedAckMs), DelayedAckMs, 0, 499);
-        Range(nameof(QuickAckCount), QuickAckCount, 0, 255);
+        Range(nameof(QuickAckCount), QuickAckCount, 0, 63);
         Range(nameof(SynRetryCount), SynRetryCount, 0, 15);
         Range(nameof(SynAckRetryCount), SynAckRetryCount, 0, 15);
         Range(nameof(UserTimeoutMs), UserTimeoutMs, 1_000, 86_400_000);
@@ -210,6 +273,12 @@ public sealed record TcpSettings
         Range(nameof(KeepAliveIntervalSeconds), KeepAliveIntervalSeconds, 1, 32_767);
         Range(nameof(KeepAliveRetryCount), KeepAliveRetryCount, 1, 127);
         Range(nameof(FinWait2TimeoutMs), FinWait2TimeoutMs, 1_000, 120_000);
+        if (ConnectTimeoutMs != 0) Range(nameof(ConnectTimeoutMs), ConnectTimeoutMs, 1_000, 86_400_000);
+        Range(nameof(SynOptionsRetryCount), SynOptionsRetryCount, 0, 15);
+        Range(nameof(EcnSynRetryCount), EcnSynRetryCount, 0, 15);
+        if (!Enum.IsDefined(ConnectErrors)) throw new ArgumentOutOfRangeException(nameof(ConnectErrors), ConnectErrors, "ConnectErrors must be one of: None, Hard, HardAndExpired, All.");
+        Range(nameof(UdpEncapsulationPort), UdpEncapsulationPort, 0, 65_535);
+        Range(nameof(UnsentBytesMax), UnsentBytesMax, 0, 1 << 30);
         Range(nameof(FastOpenQueueLength), FastOpenQueueLength, 0, 65_535);
         Range(nameof(SlowStartSegmentsPerAck), SlowStartSegmentsPerAck, 1, 65_535);
         if (!Enum.IsDefined(Ecn)) throw new ArgumentOutOfRangeException(nameof(Ecn), Ecn, "Ecn must be one of: Off, On, Accept, Accurate, AcceptAccurate.");
@@ -225,6 +294,9 @@ public sealed record TcpSettings
         Range(nameof(MtuProbeFloorMss), MtuProbeFloorMss, 48, 65_495);
         Range(nameof(MtuProbeThresholdBytes), MtuProbeThresholdBytes, 1, 65_535);
         Range(nameof(MtuProbeIntervalSeconds), MtuProbeIntervalSeconds, 1, 86_400);
+        Range(nameof(DeferAcceptSeconds), DeferAcceptSeconds, 0, 3_600);
+        Range(nameof(ReceiveLowBytes), ReceiveLowBytes, 1, 1 << 30);
+        Range(nameof(FlowLabel), FlowLabel, 0, 0xFFFFF);
         Range(nameof(HopLimit), HopLimit, 1, 255);
         Range(nameof(TrafficClass), TrafficClass, 0, 252);
         if ((TrafficClass & 3) != 0)

@@ -25,11 +25,12 @@ internal sealed class TcpTextInput(TcpContext context)
             // RFC 9293 SHLD-3: the application has closed and cannot have these data: the peer must know that they are lost.
             _x.Counters.DroppedReceiverGone++;
             _x.Counters.SegmentsAccepted--;
-            replies.ResetOf(t, now);
+            replies.ResetFor(packet, s, now, SegmentMarks.Of(_x.SettingsOf(t)));
             _x.Finish(t, SocketError.ConnectionAborted);
             return false;
         }
         if ((t.K.Recovery.Flags & (RecoveryFlags.EcnAgreed | RecoveryFlags.AccurateEcn)) == RecoveryFlags.EcnAgreed) TcpEcn.OnText(t, s, packet, ref _x.Recovery.Counters);
+        _x.Details?.OnText(_x.Tcbs.IndexOf(t), s.SegmentCount, now);
         NoteSegmentSize(ref c, s.WireSize != 0 ? s.WireSize : s.PayloadLength);
         if (s.Seq == c.Rcv.Nxt) TakeInOrder(t, ref s, packet, now);
         else TakeOutOfOrder(t, ref s, packet);
@@ -90,9 +91,12 @@ internal sealed class TcpTextInput(TcpContext context)
     // So many bytes have come into order.
     private void OnTaken(TcbRef t, int count, int segmentCount)
     {
+        var settings = _x.SettingsOf(t);
         t.K.BytesReceived += (uint)count;
+        t.C.Acks.HasHeard = true;
+        if (t.C.State != TcpState.SynReceived) TcpWindow.GrowReceive(ref t.C, settings, count);
         _x.Counters.BytesReceived += count;
-        _x.Raise(t, TcpEvents.Readable);
+        if (t.C.ReceiveQueue.Length >= (uint)settings.ReceiveLowBytes) _x.Raise(t, TcpEvents.Readable);
         DecideAck(ref t.C, _x, t, segmentCount);
     }
 
@@ -107,12 +111,12 @@ internal sealed class TcpTextInput(TcpContext context)
     // RFC 9293 MUST-58, SHLD-18, SHLD-19, RFC 1122 §4.2.3.2: every second full-sized segment at once at least, others after a delay.
     private static void DecideAck(ref Tcb c, TcpContext x, TcbRef t, int segmentCount)
     {
-        if (c.QuickAcks > 0)
+        if (c.Acks is { Quick: > 0, IsInteractive: false })
         {
-            c.QuickAcks -= (byte)Math.Min(c.QuickAcks, segmentCount);
+            c.Acks.Quick -= (byte)Math.Min(c.Acks.Quick, segmentCount);
             c.Flags |= TcbFlags.AckNow;
         }
-        else if ((uint)(c.Rcv.Nxt - c.LastAckSent) >= 2u * c.RcvMss)
+        else if ((uint)(c.Rcv.Nxt - c.LastAckSent) >= (x.SettingsOf(t).AckPastSegment ? c.RcvMss + 1u : 2u * c.RcvMss))
         {
             c.Flags |= TcbFlags.AckNow;
         }
@@ -130,7 +134,9 @@ internal sealed class TcpTextInput(TcpContext context)
     private void TakeOutOfOrder(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet)
     {
         ref var c = ref t.C;
+        c.Acks.HasHeard = true;
         c.Flags |= TcbFlags.AckNow;
+        c.Acks.IsInteractive = false;
         if (!BlockPressure.LeavesReceiveReserve(_x.Blocks))
         {
             _x.Counters.PrunedBytes += _x.OutOfOrder.PruneTo(ref t.K.OutOfOrder, 0);

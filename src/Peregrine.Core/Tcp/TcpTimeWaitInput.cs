@@ -15,8 +15,7 @@ internal sealed class TcpTimeWaitInput(TcpContext context, TcpReplies replies, T
     internal void OnSegment(uint index, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
         ref var record = ref _x.TimeWaits.Get(index);
-        var segment = new TcpSegment { Seq = s.Seq, Ack = s.Ack, Flags = s.Flags, PayloadLength = s.PayloadLength, Options = s.Options };
-        var verdict = _x.Options.PlainTimeWait ? TimeWaitJudge.JudgePlainly(record, segment) : TimeWaitJudge.Judge(record, segment, now);
+        var verdict = Judge(record, s, now);
         if (verdict == TimeWaitVerdict.AcceptSyn && _x.Listeners.TryFind(packet.Destination, s.LocalPort, out var listener))
         {
             // RFC 9293 MAY-2, SHLD-4 with RFC 6191: the old connection is certainly over.
@@ -31,6 +30,16 @@ internal sealed class TcpTimeWaitInput(TcpContext context, TcpReplies replies, T
         _replies.AckOf(record, _x.Authenticator?.OfTimeWait(index), now);
         if (verdict == TimeWaitVerdict.AckAndRestart) _x.TimeWaits.Restart(index, now);
     }
+
+    private TimeWaitVerdict Judge(in TimeWaitRecord record, in SegmentArrival s, Instant now)
+    {
+        var segment = new TcpSegment { Seq = s.Seq, Ack = s.Ack, Flags = s.Flags, PayloadLength = s.PayloadLength, Options = s.Options };
+        return _x.Options.PlainTimeWait ? TimeWaitJudge.JudgePlainly(record, segment) : TimeWaitJudge.Judge(record, segment, now);
+    }
+
+    /// <summary>Whether a segment opens a connection anew that waits here.</summary>
+    internal bool IsReopenedBy(DemuxKind kind, uint index, in SegmentArrival s, Instant now) =>
+        kind == DemuxKind.TimeWait && Judge(_x.TimeWaits.Get(index), s, now) == TimeWaitVerdict.AcceptSyn;
 
     /// <summary>Removes records whose time is over: a turn's share.</summary>
     internal void FireTimers(Instant now)

@@ -59,6 +59,8 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         t.K.DelayedAck = Deadline.None;
         if ((t.C.Flags & TcbFlags.AckDelayed) == 0) return;
         t.C.Flags |= TcbFlags.AckNow;
+        // No answer came that it could have ridden on.
+        t.C.Acks.IsInteractive = false;
         _x.Counters.DelayedAcks++;
         _x.MarkReady(t);
     }
@@ -68,6 +70,11 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
     {
         ref var c = ref t.C;
         t.K.UserTimeout = Deadline.None;
+        if (c.State == TcpState.SynSent)
+        {
+            _x.Finish(t, t.K.SoftError != 0 ? TcpErrors.FromSoft(t.K.SoftError) : SocketError.TimedOut);
+            return true;
+        }
         if (!TcpContext.HasOutstanding(c)) return false;
         // RFC 9293 SHLD-17: data that a window which closed or shrank shuts out are no reason to give up while the peer answers.
         // A FIN is no data: right behind a window that the data fill it would keep a connection for ever whose peer answers nonsense.
@@ -128,10 +135,11 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
             return true;
         }
         c.Backoff++;
+        if (c.Backoff == settings.SynOptionsRetryCount) c.Flags &= ~(TcbFlags.Timestamps | TcbFlags.Sack | TcbFlags.WindowScaling);
         c.Flags |= TcbFlags.SynPending;
         c.Path.Generation = 0;
         _x.MarkReady(t);
-        var timeout = Duration.FromSeconds(1L << Math.Min((int)c.Backoff, 7)) + Duration.FromMilliseconds(_x.Options.SynTimeoutSlackMs);
+        var timeout = Duration.FromSeconds(1L << Math.Min((int)c.Backoff, 7)) + Duration.FromMilliseconds(_x.Options.RtoSlackMs);
         k.Retransmission = Deadline.At(now + Duration.Min(timeout, _x.Recovery.Settings.RtoMax));
         return false;
     }

@@ -75,7 +75,27 @@ public readonly record struct TcpEvent(TcpHandle Connection, TcpListenerHandle L
 /// <param name="PeerClosed">Whether the peer has finished sending.</param>
 /// <param name="Error">Why the connection ended, or Success.</param>
 public readonly record struct TcpStatus(
-    bool IsAlive, TcpState State, int ReadableBytes, int WritableBytes, int UnacknowledgedBytes, int UrgentBytes, bool PeerClosed, SocketError Error);
+    bool IsAlive, TcpState State, int ReadableBytes, int WritableBytes, int UnacknowledgedBytes, int UrgentBytes, bool PeerClosed, SocketError Error)
+{
+    /// <summary>Whether fewer than half of <see cref="TcpSettings.UnsentBytesMax"/> wait unsent, where that is a limit.</summary>
+    public bool IsBelowUnsentLimit { get; init; }
+}
+
+/// <summary>ICMP errors that end an attempt to connect (RFC 9293 §3.9.2.2); the others are told when it fails for want of an answer.</summary>
+public enum TcpConnectErrors
+{
+    /// <summary>None.</summary>
+    None,
+
+    /// <summary>Unreachable port or protocol, and what is prohibited (RFC 9293 SHLD-26).</summary>
+    Hard,
+
+    /// <summary>Those, and a hop limit that was used up: what FreeBSD does.</summary>
+    HardAndExpired,
+
+    /// <summary>All, at once: what Linux does.</summary>
+    All,
+}
 
 /// <summary>What to listen on.</summary>
 /// <param name="Local">Address (unspecified for all) and port (0 for any free one).</param>

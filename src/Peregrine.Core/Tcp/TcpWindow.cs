@@ -54,6 +54,13 @@ internal static class TcpWindow
         return left < 2 * c.RcvMss || gain >= c.ReceiveBuffer / 2;
     }
 
+    /// <summary>A window that starts small opens by two segments for each that comes, until the buffer is offered (Linux's rcv_ssthresh).</summary>
+    internal static void GrowReceive(ref Tcb c, TcpSettings settings, int length)
+    {
+        if (!settings.WindowSlowStart || c.ReceiveBuffer >= (uint)settings.ReceiveBufferBytes || length < 128) return;
+        c.ReceiveBuffer = (uint)Math.Min((ulong)settings.ReceiveBufferBytes, c.ReceiveBuffer + 2ul * (uint)Math.Max(length, c.Mss));
+    }
+
     /// <summary>
     /// Receive tuning, called as the application reads: when it read in one round trip more than half the buffer, the peer's window limits
     /// the flow and not the path, so the buffer grows to twice what was read.

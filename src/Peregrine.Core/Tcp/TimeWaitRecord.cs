@@ -54,8 +54,8 @@ internal struct TimeWaitRecord
     /// <summary>Shift of the windows that we announce.</summary>
     internal byte RcvScale;
 
-    /// <summary>Traffic class that our ACKs carry.</summary>
-    internal byte TrafficClass;
+    /// <summary>Traffic class and hop limit of our ACKs.</summary>
+    internal SegmentMarks Marks;
 
     /// <summary>Whether the connection used timestamps.</summary>
     internal bool Timestamps;

@@ -78,14 +78,14 @@ internal static class PacketParser
         // The code is on the same line and is no keyword.
         if (char.IsAsciiLetter(at.Current) && !at.StartsWith("mtu ") && !at.StartsWith("time")) code = at.TakeName();
         if (at.TryTakeWord("mtu")) mtu = (int)at.TakeInteger();
-        if (!at.TryTake('[')) return new IcmpPacketText(ip, type, code, mtu, null, false);
+        if (!at.TryTake('[')) return new IcmpPacketText(ip, type, code, mtu, null);
         if (at.TryTakeWord("udp"))
         {
             at.Expect('(');
             var length = (int)at.TakeInteger();
             at.Expect(')');
             at.Expect(']');
-            return new IcmpPacketText(ip, type, code, mtu, null, false) { QuotesUdp = true, Length = length };
+            return new IcmpPacketText(ip, type, code, mtu, null) { QuotesUdp = true, Length = length };
         }
         // Flags may stand before the sequence number that is quoted.
         if (char.IsAsciiLetterUpper(at.Current) || at.Current == '.') at.TakeWhile(static c => !char.IsWhiteSpace(c));
@@ -95,8 +95,9 @@ internal static class PacketParser
         at.Expect('(');
         var quoted = (int)at.TakeInteger();
         at.Expect(')');
-        var encapsulated = at.TakeUntil("]").Contains("udp", StringComparison.Ordinal);
-        return new IcmpPacketText(ip, type, code, mtu, seq, encapsulated) { Length = quoted };
+        var ports = TakeEncapsulation(at);
+        at.TakeUntil("]");
+        return new IcmpPacketText(ip, type, code, mtu, seq) { Length = quoted, Encapsulation = ports };
     }
 
     private static TcpPacketText TakeTcp(TextCursor at, IpMarks ip)
@@ -128,14 +129,19 @@ internal static class PacketParser
             else break;
         }
         packet = packet with { Options = OnSameLine(at, '<') ? TakeOptions(at) : [] };
-        if (!OnSameLine(at, '/') || !at.StartsWith("/udp")) return packet;
+        return packet with { Encapsulation = TakeEncapsulation(at) };
+    }
+
+    private static (int From, int To)? TakeEncapsulation(TextCursor at)
+    {
+        if (!OnSameLine(at, '/') || !at.StartsWith("/udp")) return null;
         at.Position += 4;
         at.Expect('(');
         var from = (int)at.TakeInteger();
         at.Expect('>');
         var to = (int)at.TakeInteger();
         at.Expect(')');
-        return packet with { Encapsulation = (from, to) };
+        return (from, to);
     }
 
     // The next event may start with a sign that belongs to a packet's options: only what is on this line counts.

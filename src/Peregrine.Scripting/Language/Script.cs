@@ -132,8 +132,11 @@ internal sealed record TcpPacketText(IpMarks Ip) : ScriptPacket(Ip)
 internal sealed record UdpPacketText(IpMarks Ip, int Length) : ScriptPacket(Ip);
 
 /// <summary>An ICMP error about a segment.</summary>
-internal sealed record IcmpPacketText(IpMarks Ip, string Type, string? Code, int? Mtu, long? Seq, bool HasEncapsulation) : ScriptPacket(Ip)
+internal sealed record IcmpPacketText(IpMarks Ip, string Type, string? Code, int? Mtu, long? Seq) : ScriptPacket(Ip)
 {
+    /// <summary>UDP ports of the quoted segment's encapsulation.</summary>
+    internal (int From, int To)? Encapsulation { get; init; }
+
     internal bool QuotesUdp { get; init; }
 
     internal int Length { get; init; }

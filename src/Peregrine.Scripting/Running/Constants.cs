@@ -19,6 +19,9 @@ internal static class Constants
         _ => throw new NotApplicableException($"'{value}' where a number is needed"),
     };
 
+    /// <summary>Bits of SO_TIMESTAMPING (linux/net_tstamp.h).</summary>
+    internal const long StampSent = (1 << 1) | (1 << 8), StampAcknowledged = 1 << 9, StampKeys = 1 << 7;
+
     private static long Named(string name) => name switch
     {
         "NULL" or "INADDR_ANY" or "O_RDONLY" => 0,
@@ -32,6 +35,19 @@ internal static class Constants
         "POLLRDHUP" or "EPOLLRDHUP" => (long)PosixEvents.ReadHangUp,
         "EPOLLET" => 1L << 31,
         "EPOLLONESHOT" => 1L << 30,
+        "SOF_TIMESTAMPING_TX_HARDWARE" => 1,
+        "SOF_TIMESTAMPING_TX_SOFTWARE" => 1 << 1,
+        "SOF_TIMESTAMPING_RX_HARDWARE" => 1 << 2,
+        "SOF_TIMESTAMPING_RX_SOFTWARE" => 1 << 3,
+        "SOF_TIMESTAMPING_SOFTWARE" => 1 << 4,
+        "SOF_TIMESTAMPING_RAW_HARDWARE" => 1 << 6,
+        "SOF_TIMESTAMPING_OPT_ID" => 1 << 7,
+        "SOF_TIMESTAMPING_TX_SCHED" => 1 << 8,
+        "SOF_TIMESTAMPING_TX_ACK" => 1 << 9,
+        "SOF_TIMESTAMPING_OPT_CMSG" => 1 << 10,
+        "SOF_TIMESTAMPING_OPT_TSONLY" => 1 << 11,
+        "SOF_TIMESTAMPING_OPT_STATS" => 1 << 12,
+        "SOF_TIMESTAMPING_OPT_ID_TCP" => 1 << 16,
         // RFC 2474, RFC 4594: class selectors and the usual code points, shifted into the traffic class.
         _ when name.StartsWith("IPTOS_DSCP_CS", StringComparison.Ordinal) && char.IsAsciiDigit(name[^1]) => (name[^1] - '0') << 5,
         "IPTOS_LOWDELAY" => 0x10,

@@ -1,4 +1,5 @@
 // One connection as a script sees it: its ports, and what its relative numbers are on the wire.
+using System.Buffers.Binary;
 using Peregrine.Wire;
 
 namespace Peregrine.Scripting.Running;
@@ -55,19 +56,28 @@ internal sealed class Flow(ushort localPort, ushort remotePort)
 /// <summary>A packet that our stack sent.</summary>
 /// <param name="AtMicroseconds">When, from the script's start.</param>
 /// <param name="Bytes">The IP packet.</param>
-internal sealed record SentPacket(long AtMicroseconds, byte[] Bytes)
+/// <param name="TunnelPort">The UDP port from which datagrams hold TCP segments, or 0.</param>
+internal sealed record SentPacket(long AtMicroseconds, byte[] Bytes, int TunnelPort)
 {
     internal bool IsV4 => Bytes[0] >> 4 == 4;
 
     internal int HeaderLength => IsV4 ? (Bytes[0] & 15) * 4 : 40;
 
-    internal int Protocol => IsV4 ? Bytes[9] : Bytes[6];
+    internal int Protocol => Tunnel is not null ? IpProtocol.Tcp : OuterProtocol;
+
+    private int OuterProtocol => IsV4 ? Bytes[9] : Bytes[6];
+
+    /// <summary>UDP ports of a datagram that holds a TCP segment.</summary>
+    internal (int From, int To)? Tunnel => OuterProtocol == IpProtocol.Udp && TunnelPort != 0 && Outer.Length >= 8 && BinaryPrimitives.ReadUInt16BigEndian(Outer) == TunnelPort
+        ? (TunnelPort, BinaryPrimitives.ReadUInt16BigEndian(Outer[2..])) : null;
 
     internal int TrafficClass => IsV4 ? Bytes[1] : ((Bytes[0] & 15) << 4) | (Bytes[1] >> 4);
 
     internal int HopLimit => IsV4 ? Bytes[8] : Bytes[7];
 
-    internal ReadOnlySpan<byte> Payload => Bytes.AsSpan(HeaderLength);
+    private ReadOnlySpan<byte> Outer => Bytes.AsSpan(HeaderLength);
+
+    internal ReadOnlySpan<byte> Payload => Tunnel is null ? Outer : Outer[UdpHeader.Length..];
 
     internal bool IsTcp => Protocol == IpProtocol.Tcp && Payload.Length >= TcpHeader.Length;
 }

@@ -41,8 +41,44 @@ internal static class InfoNames
             "tcpi_bytes_acked" => (long)info.BytesAcknowledged,
             "tcpi_bytes_received" => (long)info.BytesReceived,
             "tcpi_notsent_bytes" => info.UnsentBytes,
-            "tcpi_unacked" => (info.FlightSize + mss - 1) / mss,
+            "tcpi_unacked" => info.SegmentsInFlight,
             "tcpi_options" => (info.Timestamps ? 1 : 0) | (info.Sack ? 2 : 0) | (info.SendScale > 0 || info.ReceiveScale > 0 ? 4 : 0) | (info.Ecn ? 8 : 0) | (info.FastOpened ? 32 : 0),
+            "tcpi_ca_state" => (long)info.SenderState,
+            "tcpi_sacked" => (info.SackedBytes + mss - 1) / mss,
+            "tcpi_lost" => (info.LostBytes + mss - 1) / mss,
+            "tcpi_retrans" => (info.RetransmittedBytes + mss - 1) / mss,
+            "tcpi_retransmits" => info.Backoff,
+            "tcpi_probes" => info.Probes,
+            "tcpi_fackets" => 0,
+            "tcpi_reordering" when !info.ReorderingSeen => 3,
+            "tcpi_rcv_rtt" => Microseconds(info.ReceiveRtt),
+            "tcpi_advmss" => info.AnnouncedMss,
+            "tcpi_pmtu" => info.PathMtu,
+            "tcpi_rcv_space" => info.ReceiveBuffer,
+            "tcpi_snd_wnd" => info.SendWindow,
+            "tcpi_rcv_wnd" => info.ReceiveWindow,
+            "tcpi_pacing_rate" => info.PacingBytesPerSecond == 0 ? -1 : (long)info.PacingBytesPerSecond,
+            "tcpi_reord_seen" => info.ReorderingSeen ? 1 : 0,
+            _ => info.Details is { } details ? LookUp(details, name) : null,
+        };
+    }
+
+    private static long? LookUp(in TcpInfoDetails details, string name)
+    {
+        return name switch
+        {
+            "tcpi_last_data_recv" => Microseconds(details.SinceDataReceived) / 1_000,
+            "tcpi_last_data_sent" => Microseconds(details.SinceDataSent) / 1_000,
+            "tcpi_last_ack_recv" => Microseconds(details.SinceAckReceived) / 1_000,
+            "tcpi_busy_time" => Microseconds(details.BusyTime),
+            "tcpi_rwnd_limited" => Microseconds(details.ReceiveWindowLimited),
+            "tcpi_sndbuf_limited" => Microseconds(details.SendBufferLimited),
+            "tcpi_bytes_sent" => (long)details.BytesSent,
+            "tcpi_bytes_retrans" => (long)details.BytesRetransmitted,
+            "tcpi_data_segs_in" => details.DataSegmentsReceived,
+            "tcpi_data_segs_out" => details.DataSegmentsSent,
+            "tcpi_delivered" => details.DeliveredSegments,
+            "tcpi_dsack_dups" => details.DuplicatesReported,
             _ => null,
         };
     }

@@ -10,7 +10,7 @@ namespace Peregrine.Scripting.Running;
 internal static class KernelSettings
 {
     internal static bool Is(string name) => name is "net.ipv4.tcp_fastopen" or "net.ipv4.tcp_fastopen_key" or "net.ipv4.tcp_fastopen_cookies"
-        || name.StartsWith("net.inet.tcp.fastopen.", StringComparison.Ordinal);
+        || name is "net.inet.tcp.udp_tunneling_port" || name.StartsWith("net.inet.tcp.fastopen.", StringComparison.Ordinal);
 
     internal static void Apply(ScriptWorld world, string name, string value)
     {
@@ -28,6 +28,9 @@ internal static class KernelSettings
             case "net.inet.tcp.fastopen.client_enable":
                 Allow(world, PosixFastOpenModes.Client, Sysctls.Number(value) != 0);
                 world.Stack.Tcp.ForgetFastOpenCookies();
+                break;
+            case "net.inet.tcp.udp_tunneling_port":
+                world.Stack.Tcp.UdpTunnelPort = Sysctls.Number(value);
                 break;
             case "net.inet.tcp.fastopen.server_enable":
                 Allow(world, PosixFastOpenModes.Server, Sysctls.Number(value) != 0);

@@ -59,6 +59,7 @@ internal static class PacketReader
         if (expected.Ack is { } ack && (isSynAck ? seen.RawAck : seen.Ack) != (uint)ack) return "acknowledgment";
         if (expected.Window is { } window && seen.Window != window) return "window";
         if (expected.Urgent is { } urgent && seen.Urgent != urgent) return "urgent pointer";
+        if (expected.Encapsulation != packet.Tunnel) return "UDP encapsulation";
         if (CompareIp(expected.Ip, packet) is { } difference) return difference;
         return expected.Options is { } options && !SameOptions(options, seen.Options, flow, setup) ? "options" : null;
     }

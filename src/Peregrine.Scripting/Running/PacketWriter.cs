@@ -23,7 +23,18 @@ internal static class PacketWriter
         BinaryPrimitives.WriteUInt16BigEndian(tcp[14..], (ushort)Math.Min(text.Window ?? 0, ushort.MaxValue));
         BinaryPrimitives.WriteUInt16BigEndian(tcp[18..], (ushort)(text.Urgent ?? 0));
         options.CopyTo(tcp[20..]);
+        if (text.Encapsulation is { } ports) return Wrap(setup, tcp, ports, text.Ip);
         Sum(setup.Remote, setup.Local, IpProtocol.Tcp, tcp, TcpHeader.ChecksumOffset);
+        return packet;
+    }
+
+    private static byte[] Wrap(ScriptSetup setup, ReadOnlySpan<byte> segment, (int From, int To) ports, IpMarks marks)
+    {
+        var packet = Ip(setup.Remote, setup.Local, IpProtocol.Udp, UdpHeader.Length + segment.Length, marks, out var udp);
+        UdpHeader.Write(udp, (ushort)ports.From, (ushort)ports.To, segment.Length);
+        udp[6] = udp[7] = 0;
+        segment.CopyTo(udp[UdpHeader.Length..]);
+        Sum(setup.Remote, setup.Local, IpProtocol.Udp, udp, UdpHeader.ChecksumOffset);
         return packet;
     }
 
@@ -44,8 +55,14 @@ internal static class PacketWriter
     {
         var v4 = setup.Local.IsIPv4;
         var (type, code) = IcmpText.NumbersOf(text, v4);
-        var protocol = text.QuotesUdp ? IpProtocol.Udp : IpProtocol.Tcp;
-        var quoted = Ip(setup.Local, setup.Remote, protocol, text.QuotesUdp ? 8 + text.Length : 20 + text.Length, IpMarks.None, out var inner);
+        var protocol = text.QuotesUdp || text.Encapsulation is not null ? IpProtocol.Udp : IpProtocol.Tcp;
+        var before = text.Encapsulation is null ? 0 : UdpHeader.Length;
+        var quoted = Ip(setup.Local, setup.Remote, protocol, before + (text.QuotesUdp ? 8 + text.Length : 20 + text.Length), IpMarks.None, out var inner);
+        if (text.Encapsulation is { } ports)
+        {
+            UdpHeader.Write(inner, (ushort)ports.From, (ushort)ports.To, 20 + text.Length);
+            inner = inner[UdpHeader.Length..];
+        }
         BinaryPrimitives.WriteUInt16BigEndian(inner, flow.LocalPort);
         BinaryPrimitives.WriteUInt16BigEndian(inner[2..], flow.RemotePort);
         if (!text.QuotesUdp)
@@ -55,7 +72,7 @@ internal static class PacketWriter
             inner[12] = 5 << 4;
         }
         // RFC 792: the header and 8 bytes; RFC 4443: as much as fits.
-        var quote = quoted.AsSpan(0, Math.Min(quoted.Length, v4 ? 28 : 1_232));
+        var quote = quoted.AsSpan(0, Math.Min(quoted.Length, v4 ? 28 + before : 1_232));
         var packet = Ip(setup.Gateway, setup.Local, v4 ? (byte)1 : (byte)58, 8 + quote.Length, text.Ip, out var icmp);
         (icmp[0], icmp[1]) = (type, code);
         if (text.Mtu is { } mtu) BinaryPrimitives.WriteUInt32BigEndian(icmp[4..], (uint)mtu);
@@ -138,7 +155,7 @@ internal static class IcmpText
         var name = text.Code is null ? text.Type : text.Type + " " + text.Code;
         return (name, v4) switch
         {
-            ("unreachable net_unreachable", true) => (3, 0),
+            ("unreachable" or "unreachable net_unreachable", true) => (3, 0),
             ("unreachable host_unreachable", true) => (3, 1),
             ("unreachable protocol_unreachable", true) => (3, 2),
             ("unreachable port_unreachable", true) => (3, 3),
@@ -153,14 +170,16 @@ internal static class IcmpText
             ("source_quench", true) => (4, 0),
             ("time_exceeded exceeded_ttl" or "time_exceeded ttl_exceeded_in_transit" or "time_exceeded in_transit", true) => (11, 0),
             ("parameter_problem" or "parameter_problem pointer_indicates_error", true) => (12, 0),
-            ("unreachable no_route", false) => (1, 0),
+            ("unreachable" or "unreachable no_route", false) => (1, 0),
             ("unreachable administratively_prohibited" or "unreachable admin_prohibited", false) => (1, 1),
             ("unreachable not_neighbour" or "unreachable beyond_scope", false) => (1, 2),
             ("unreachable addr_unreachable" or "unreachable address_unreachable", false) => (1, 3),
             ("unreachable port_unreachable", false) => (1, 4),
             ("packet_too_big", false) => (2, 0),
-            ("time_exceeded exceed_hoplimit" or "time_exceeded exceeded_hoplimit" or "time_exceeded", false) => (3, 0),
-            ("parameter_problem" or "parameter_problem erroneous_header_field", false) => (4, 0),
+            ("time_exceeded exceed_hoplimit" or "time_exceeded exceeded_hoplimit" or "time_exceeded exceeded_hop_limit" or "time_exceeded", false) => (3, 0),
+            ("time_exceeded exceeded_frag_time" or "time_exceeded fragment_reassembly", false) => (3, 1),
+            ("time_exceeded fragment_reassembly_time_exceeded" or "time_exceeded fragment_reassembly" or "time_exceeded exceeded_frag_time", true) => (11, 1),
+            ("parameter_problem" or "parameter_problem erroneous_header_field" or "parameter_problem header_field", false) => (4, 0),
             ("parameter_problem unknown_next_header", false) => (4, 1),
             ("parameter_problem unknown_option", false) => (4, 2),
             _ => throw new NotApplicableException($"the ICMP error '{name}' is not understood"),

@@ -1,4 +1,4 @@
-// The two systems whose scripts are run, as data: what a fresh system of that kind has set, and how its calls behave.
+// The two systems whose scripts are run: a profile of the stack's, sizes for one script, and how that system's calls behave.
 using Peregrine.Core;
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Tcp.FastOpen;
@@ -20,67 +20,26 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
         TransmissionRecordCount = 4_096,
         // Scripts look at each segment, and at what each one does.
         MergeReceived = false,
+        ConnectionDetails = true,
     };
 
     internal PosixFastOpenModes FastOpenModes { get; init; }
 
     internal FastOpenKeys? FastOpenKeys { get; init; }
 
+    // With what the public scripts' common settings set.
     internal static Profile Linux { get; } = new(
-        "linux",
-        s_sizes with
-        {
-            Tcp = TcpSettings.Default with
-            {
-                ReceiveBufferBytesMax = 15 * 1024 * 1024,
-                SlowStartAfterIdle = false,
-                Ecn = TcpEcnMode.Off,
-                FastOpenExperimental = true,
-                AcceptsMissingTimestamps = true,
-                AcceptsResetConnections = true,
-            },
-            FastOpenDisableSeconds = 0,
-        },
+        TcpProfile.Linux.Name,
+        (TcpProfile.Linux with { Connection = TcpProfile.Linux.Connection with { ReceiveBufferBytesMax = 15 * 1024 * 1024, SlowStartAfterIdle = false, Ecn = TcpEcnMode.Off } })
+            .Apply(s_sizes),
         new PosixManners { DoublesBuffers = true },
-        10_000)
+        14_000)
     {
-        // What the public scripts' common settings say.
         FastOpenModes = PosixFastOpenModes.Client | PosixFastOpenModes.Server | PosixFastOpenModes.AnyListener,
         FastOpenKeys = PosixFastOpen.KeysOf(Convert.FromHexString("A1A1A1A1B2B2B2B2C3C3C3C3D4D4D4D4")),
     };
 
-    internal static Profile FreeBsd { get; } = new(
-        "freebsd",
-        s_sizes with
-        {
-            RtoMsMin = 230,
-            ChallengeAckIntervalMs = 0,
-            TimeWaitSeconds = 60,
-            ListenDropsSynFin = false,
-            SynTimeoutSlackMs = 200,
-            PlainTimeWait = true,
-            Tcp = TcpSettings.Default with
-            {
-                ReceiveBufferBytes = 65_536,
-                ReceiveBufferBytesMax = 2 * 1024 * 1024,
-                SendBufferBytes = 32_768,
-                SendBufferBytesMax = 2 * 1024 * 1024,
-                QuickAckCount = 0,
-                SynAckRetryCount = 3,
-                PackedSynOptions = true,
-                AcksRepeatFin = true,
-                AckEverySecondSegment = true,
-                WindowIsBuffer = true,
-                WholeSegmentBuffer = true,
-            },
-        },
-        new PosixManners { IsFreeBsd = true },
-        10_000);
+    internal static Profile FreeBsd { get; } = new(TcpProfile.FreeBsd.Name, TcpProfile.FreeBsd.Apply(s_sizes), new PosixManners { IsFreeBsd = true }, 10_000);
 
-    internal static Profile? Find(string name) => name.ToUpperInvariant() switch
-    {
-        "LINUX" => Linux,
-        "FREEBSD" => FreeBsd,
-        _ => null,
-    };
+    internal static Profile? Find(string name) => TcpProfile.Find(name) is not { } profile ? null : profile == TcpProfile.Linux ? Linux : FreeBsd;
 }

@@ -7,7 +7,7 @@ using static Peregrine.Scripting.Language.ScriptValue;
 
 namespace Peregrine.Scripting.Running;
 
-internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> defaults)
+internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> defaults, ScriptFileTable files)
 {
     /// <summary>The port that scripts bind where they leave it open, and connect to.</summary>
     internal const ushort BoundPort = 8_080;
@@ -17,6 +17,8 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
     private readonly PosixSockets _x = world.Sockets;
     private readonly ScriptOptions _options = new(world);
     private readonly ScriptPolling _polling = new(world);
+    private readonly ScriptMessages _messages = new(world);
+    private readonly ScriptFiles _files = new(world, files);
 
     /// <summary>The last descriptor of a TCP socket that was made: what tcp_info is asked of.</summary>
     internal long LastSocket { get; private set; } = -1;
@@ -57,6 +59,16 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
                 return Once(() => _x.Close(Integer(a, 0), world.Now));
             case "shutdown":
                 return Once(() => Shutdown(a));
+            case "recvmsg" when Flags(a, 2).Contains("MSG_ERRQUEUE"):
+                return Once(() => _messages.TakeNotice(a));
+            case "pipe" or "pipe2":
+                return Once(() => _files.Pipe(a));
+            case "open":
+                return Once(() => _files.Open(a));
+            case "splice":
+                return () => _files.Splice(a);
+            case "sendfile":
+                return () => _files.SendFile(a);
             case "read" or "recv" or "recvfrom" or "readv" or "recvmsg":
                 return Read(call.Name, a);
             case "write" or "send" or "sendto" or "writev" or "sendmsg":
@@ -152,7 +164,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
         var flags = name is "recv" or "recvfrom" ? Flags(a, 3) : name == "recvmsg" ? Flags(a, 2) : [];
         if (flags.FirstOrDefault(static f => f is not ("MSG_PEEK" or "MSG_DONTWAIT" or "MSG_WAITALL" or "MSG_NOSIGNAL" or "0")) is { } unknown)
             throw new NotApplicableException($"{name}() with {unknown}");
-        if (name == "recvmsg" && a[1] is Struct message && message.Get("msg_control") is not null) throw new NotApplicableException("recvmsg() with control messages");
+        var control = name == "recvmsg" && a[1] is Struct message ? message.Get("msg_control") : null;
         var length = name switch
         {
             "readv" => VectorLength(a[1]),
@@ -162,13 +174,13 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
         var isNull = a[1] is Name { Value: "NULL" };
         var buffer = new byte[Math.Clamp(length, 0, BufferMax)];
         return () => isNull && length > 0 ? PosixResult.Fail("EFAULT")
-            : PosixTransfer.Read(_x, Integer(a, 0), buffer, flags.Contains("MSG_PEEK"), flags.Contains("MSG_DONTWAIT"), flags.Contains("MSG_WAITALL"), world.Now);
+            : _messages.Check(a, control, PosixTransfer.Read(_x, Integer(a, 0), buffer, flags.Contains("MSG_PEEK"), flags.Contains("MSG_DONTWAIT"), flags.Contains("MSG_WAITALL"), world.Now));
     }
 
     private Func<PosixResult> Write(string name, IReadOnlyList<ScriptValue> a)
     {
         var flags = name is "send" or "sendto" ? Flags(a, 3) : name == "sendmsg" ? Flags(a, 2) : [];
-        if (flags.FirstOrDefault(static f => f is not ("MSG_DONTWAIT" or "MSG_NOSIGNAL" or "MSG_EOR" or "MSG_FASTOPEN" or "0")) is { } unknown)
+        if (flags.FirstOrDefault(static f => f is not ("MSG_DONTWAIT" or "MSG_NOSIGNAL" or "MSG_EOR" or "MSG_FASTOPEN" or "MSG_MORE" or "MSG_ZEROCOPY" or "0")) is { } unknown)
             throw new NotApplicableException($"{name}() with {unknown}");
         if (name == "sendmsg" && a[1] is Struct message && message.Get("msg_control") is not null) throw new NotApplicableException("sendmsg() with control messages");
         var length = name switch
@@ -186,7 +198,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
             if (Connects(name, a, flags) is { } remote)
                 return ConnectAndWrite(a, remote, data, flags, ref done);
             if (name != "sendto" || _x.Get(Integer(a, 0)) is not { Kind: PosixKind.Udp, Remote.Port: 0 } s)
-                return PosixTransfer.Write(_x, Integer(a, 0), data, flags.Contains("MSG_DONTWAIT"), ref done, world.Now);
+                return _messages.AfterWrite(a, flags, PosixTransfer.Write(_x, Integer(a, 0), data, flags.Contains("MSG_DONTWAIT"), ref done, world.Now, flags.Contains("MSG_MORE")));
             return PosixTransfer.WriteUdp(_x, s, data, Address(a[4], new Endpoint(world.Setup.Remote, BoundPort)), world.Now);
         };
     }

@@ -22,7 +22,9 @@ internal sealed class ScriptOptions(ScriptWorld world)
         if (name == "TCP_FASTOPEN_KEY") return SetFastOpenKey(fd, a);
         // An option that does nothing when it is off needs nothing that is not there.
         var value = Constants.ValueOf(a[3]);
-        return PosixOptions.Set(_x, fd, name, value, world.Now) ?? throw new NotApplicableException($"the socket option {name} is not there");
+        if (PosixOptions.Set(_x, fd, name, value, world.Now) is { } result) return result;
+        // Where calls may fail, an option that is not there is one that fails.
+        return world.Setup.CallsAreNotFatal ? PosixResult.Fail("ENOPROTOOPT") : throw new NotApplicableException($"the socket option {name} is not there");
     }
 
     private PosixResult SetFastOpenKey(long fd, IReadOnlyList<ScriptValue> a)

@@ -15,7 +15,9 @@ internal sealed class ScriptRunner
     private readonly ScriptWire _wire;
     private StackOptions _defaults;
     private long _previous;
+    private readonly ScriptFileTable _files = new();
     private PendingCall? _pending;
+    private bool _isUsed;
 
     /// <summary>A call that waits.</summary>
     private sealed record PendingCall(CallEvent Event, Func<PosixResult> Try, long? EndMicroseconds)
@@ -29,7 +31,7 @@ internal sealed class ScriptRunner
     {
         (_script, _defaults) = (script, options);
         _world = new ScriptWorld(options, setup);
-        _calls = new ScriptCalls(_world, () => _defaults.Tcp);
+        _calls = new ScriptCalls(_world, () => _defaults.Tcp, _files);
         _wire = new ScriptWire(_world, _calls);
         _world.OnTurn = Retry;
     }
@@ -112,6 +114,7 @@ internal sealed class ScriptRunner
         if (e is CallEvent && _pending is not null) AwaitPending();
         _world.AdvanceTo(at);
         _previous = at;
+        _isUsed |= e is not ShellEvent;
         switch (e)
         {
             case PacketEvent inbound:
@@ -194,6 +197,7 @@ internal sealed class ScriptRunner
 
     private void Shell(ShellEvent shell)
     {
+        _files.Run(shell.Command);
         if (StateCheck.Is(shell.Command))
         {
             StateCheck.Run(_world, shell.Command);
@@ -207,6 +211,8 @@ internal sealed class ScriptRunner
                 KernelSettings.Apply(_world, name, value);
                 continue;
             }
+            // What a script sets before it uses the stack is there since the stack was made.
+            if (!_isUsed) continue;
             var changed = Sysctls.Apply(_defaults, name, value);
             // The stack has its options; only what sockets get can change, which is all that is wanted before the next socket.
             if (changed with { Tcp = _defaults.Tcp } != _defaults && IsUsedAfter(shell)) throw new NotApplicableException($"{name}={value} while the stack runs");

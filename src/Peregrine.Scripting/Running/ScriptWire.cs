@@ -78,8 +78,6 @@ internal sealed class ScriptWire
             case UdpPacketText udp:
                 _world.Deliver(PacketWriter.Udp(_world.Setup, _current ?? Stranger(), udp));
                 break;
-            case IcmpPacketText { HasEncapsulation: true }:
-                throw new NotApplicableException("an ICMP error about TCP over UDP");
             case IcmpPacketText icmp:
                 _world.Deliver(PacketWriter.Icmp(_world.Setup, _current ?? Stranger(), icmp));
                 break;
@@ -100,7 +98,6 @@ internal sealed class ScriptWire
 
     private void SendTcp(TcpPacketText text)
     {
-        if (text.Encapsulation is not null) throw new NotApplicableException("TCP over UDP");
         var isSyn = text.Flags.Contains('S', StringComparison.Ordinal);
         var isOpening = isSyn && text.Ack is null && !text.Flags.Contains('R', StringComparison.Ordinal) && !text.Flags.Contains('F', StringComparison.Ordinal);
         var flow = isOpening && StartsAnew(text) ? Passive() : _current ?? Stranger();
@@ -154,7 +151,6 @@ internal sealed class ScriptWire
     internal long Expect(PacketEvent e, long earliest, long latest)
     {
         if (e.Packet is ForeignPacketText) throw Foreign(e.Packet);
-        if (e.Packet is TcpPacketText { Encapsulation: not null }) throw new NotApplicableException("TCP over UDP");
         var tolerance = _world.Setup.ToleranceMicroseconds;
         var end = latest == long.MaxValue ? _world.Microseconds + AnyTimeMax : latest + tolerance;
         SkipOthers(e.Packet);

@@ -94,6 +94,7 @@ internal sealed class ScriptWorld : IDisposable
             Sockets.OnTurn();
             _stack.Poll(Now);
             var sent = Take();
+            Sockets.NoteProgress(Now, Microseconds);
             OnTurn?.Invoke();
             if (!sent && !_stack.HasWork) return;
         }
@@ -108,7 +109,7 @@ internal sealed class ScriptWorld : IDisposable
             var copy = new byte[frame.Length];
             _stack.Frames.CopyTo(frame, 0, copy);
             _stack.Frames.Return(frame);
-            var packet = new SentPacket(Microseconds, copy);
+            var packet = new SentPacket(Microseconds, copy, _stack.Tcp.UdpTunnelPort);
             OnSent?.Invoke(packet);
             Sent.Enqueue(packet);
         }

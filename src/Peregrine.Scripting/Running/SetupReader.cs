@@ -51,8 +51,8 @@ internal static class SetupReader
                 return WithLocal(setup, Address(name, value));
             case "remote_ip" or "remote_ipv4" or "remote_ipv6":
                 return setup with { Remote = Address(name, value) };
-            case "udp_encapsulation":
-                throw new NotApplicableException("TCP over UDP (--udp_encapsulation) is not there");
+            case "udp_encapsulation" when value == "tcp":
+                return setup;
             default:
                 throw new NotApplicableException($"the option --{name} is not understood");
         }

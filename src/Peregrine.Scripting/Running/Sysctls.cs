@@ -10,7 +10,9 @@ internal static class Sysctls
 {
     // What these commands do to a machine is so here already: every script has a stack of its own.
     private static readonly string[] s_harmless =
-        ["ip tcp_metrics", "tc qdisc", "tcpdrop", "true", "sysctl_restore", "sysctl_restore_", "defaults.sh", "set_sysctls.py", "setkey -F", "kldload", "kldstat", "sleep 0"];
+        ["ip tcp_metrics", "tc qdisc", "tcpdrop", "true", "sysctl_restore", "sysctl_restore_", "defaults.sh", "set_sysctls.py", "setkey -F", "kldload", "kldstat", "sleep 0",
+            "nstat > /dev/null", "nstat >/dev/null", "ss -", "grep ",
+            "/sys/module/tcp_cubic/parameters/hystart_"];
 
     /// <summary>The settings that a command sets, as name and value.</summary>
     internal static IEnumerable<(string Name, string Value)> Read(string command)
@@ -18,7 +20,7 @@ internal static class Sysctls
         foreach (var raw in command.Replace("\\\n", " ", StringComparison.Ordinal).Split(['\n', ';']))
         {
             var line = raw.Split('#')[0].Trim();
-            if (line.Length == 0) continue;
+            if (line.Length == 0 || ScriptFileTable.Is(line)) continue;
             if (line.StartsWith("sysctl", StringComparison.Ordinal) || line.Contains("set_sysctls.py", StringComparison.Ordinal)
                 || line.Contains("/proc/sys/", StringComparison.Ordinal))
             {
@@ -59,7 +61,7 @@ internal static class Sysctls
     /// <summary>Options with a setting changed.</summary>
     internal static StackOptions Apply(StackOptions options, string name, string value) =>
         name.StartsWith("net.inet", StringComparison.Ordinal) || name.StartsWith("kern.", StringComparison.Ordinal)
-            ? ApplyFreeBsd(options, name, value)
+            ? FreeBsdSysctls.Apply(options, name, value)
             : ApplyLinux(options, name.Replace("net.ipv4.", "", StringComparison.Ordinal), value);
 
     private static StackOptions ApplyLinux(StackOptions options, string name, string value)
@@ -93,6 +95,12 @@ internal static class Sysctls
                 return options with { Tcp = t with { ReceiveBufferBytes = usual, ReceiveBufferBytesMax = Math.Max(usual, most) } };
             case "tcp_wmem" when Three(value) is [_, var usual, var most]:
                 return options with { Tcp = t with { SendBufferBytes = usual, SendBufferBytesMax = Math.Max(usual, most) } };
+            case "tcp_notsent_lowat":
+                return options with { Tcp = t with { UnsentBytesMax = (int)Math.Min(ulong.Parse(value, CultureInfo.InvariantCulture), int.MaxValue) == int.MaxValue ? 0 : Number(value) } };
+            case "tcp_retries2" or "tcp_retries1" or "tcp_reordering" or "tcp_max_reordering" or "tcp_max_syn_backlog" or "tcp_adv_win_scale" or "tcp_comp_sack_nr"
+                or "tcp_comp_sack_delay_ns" or "tcp_comp_sack_slack_ns" or "tcp_tso_rtt_log" or "tcp_rto_min_us" or "tcp_thin_linear_timeouts" or "tcp_abort_on_overflow"
+                or "tcp_dsack":
+                return options;
             case "tcp_keepalive_time":
                 return options with { Tcp = t with { KeepAliveTimeSeconds = Number(value) } };
             case "tcp_keepalive_intvl":
@@ -105,57 +113,6 @@ internal static class Sysctls
                 return options with { SynCookies = Number(value) != 0 };
             case "tcp_no_metrics_save" or "tcp_min_tso_segs" or "tcp_autocorking" or "tcp_limit_output_bytes" or "tcp_tso_win_divisor" or "tcp_moderate_rcvbuf"
                 or "tcp_invalid_ratelimit" or "ip_local_port_range" or "tcp_pacing_ss_ratio" or "tcp_pacing_ca_ratio":
-                return options;
-            default:
-                throw Unknown(name, value);
-        }
-    }
-
-    private static StackOptions ApplyFreeBsd(StackOptions options, string name, string value)
-    {
-        var t = options.Tcp;
-        switch (name.Replace("net.inet.tcp.", "", StringComparison.Ordinal))
-        {
-            case "rfc1323":
-                return options with { Tcp = t with { Timestamps = Number(value) != 0, WindowScaling = Number(value) != 0 } };
-            case "sack.enable":
-                return options with { Tcp = t with { SelectiveAcknowledgments = Number(value) != 0 } };
-            case "ecn.enable" when Number(value) is 0 or 1 or 2:
-                return options with { Tcp = t with { Ecn = Number(value) switch { 0 => TcpEcnMode.Off, 1 => TcpEcnMode.On, _ => TcpEcnMode.Accept } } };
-            case "recvspace":
-                return options with { Tcp = t with { ReceiveBufferBytes = Number(value), ReceiveBufferBytesMax = Math.Max(Number(value), t.ReceiveBufferBytesMax) } };
-            case "sendspace":
-                return options with { Tcp = t with { SendBufferBytes = Number(value), SendBufferBytesMax = Math.Max(Number(value), t.SendBufferBytesMax) } };
-            case "kern.ipc.maxsockbuf":
-                var most = (int)Math.Min(ulong.Parse(value, CultureInfo.InvariantCulture), 1 << 30);
-                return options with { Tcp = t with { ReceiveBufferBytesMax = Math.Max(most, t.ReceiveBufferBytes), SendBufferBytesMax = Math.Max(most, t.SendBufferBytes) } };
-            case "delacktime":
-                return options with { Tcp = t with { DelayedAckMs = Number(value) } };
-            case "keepidle" when Number(value) % 1_000 == 0:
-                return options with { Tcp = t with { KeepAliveTimeSeconds = Number(value) / 1_000 } };
-            case "keepintvl" when Number(value) % 1_000 == 0:
-                return options with { Tcp = t with { KeepAliveIntervalSeconds = Number(value) / 1_000 } };
-            case "keepcnt":
-                return options with { Tcp = t with { KeepAliveRetryCount = Number(value) } };
-            case "rexmit_slop":
-                return options with { RtoMsMin = 30 + Number(value), SynTimeoutSlackMs = Number(value) };
-            case "drop_synfin":
-                return options with { DropSynFin = Number(value) != 0 };
-            case "syncookies":
-                return options with { SynCookies = Number(value) != 0 };
-            case "insecure_rst":
-                return options with { Tcp = t with { ExactResetsOnly = Number(value) == 0 } };
-            case "insecure_syn":
-                return options with { Tcp = t with { ChallengeSyns = Number(value) == 0 } };
-            case "syncookies_only" or "blackhole" or "rexmit_drop_options" or "udp_tunneling_port"
-                or "fastopen.client_enable" or "fastopen.server_enable" or "pmtud_blackhole_detection" when Number(value) == 0:
-                return options;
-            case "rexmit_initial" when Number(value) == 1_000:
-            case "keepinit" when Number(value) == 75_000:
-            case "ecn.maxretries" when Number(value) == 1:
-            case "path_mtu_discovery" or "icmp_may_rst" when Number(value) == 1:
-            case "mssdflt" when Number(value) == 536:
-            case "udp_tunneling_overhead" or "hostcache.purgenow" or "hostcache.purge" or "pmtud_blackhole_mss":
                 return options;
             default:
                 throw Unknown(name, value);

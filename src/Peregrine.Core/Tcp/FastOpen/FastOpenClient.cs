@@ -78,6 +78,8 @@ internal sealed class FastOpenClient(TcpContext context, FastOpenCache cache)
         // What was not taken goes like data that never went.
         c.Snd.Max = c.Snd.Nxt;
         if (sent > 0 && acked == sent) t.K.FastOpen |= FastOpenFlags.DataTaken;
+        // What goes again is no answer to the SYN-ACK.
+        if (sent > acked) c.Acks.HasHeard = false;
         if (sent > 0 && acked == 0) _x.Recovery.Counters.TCPFastOpenActiveFail++;
         // RFC 7413 §4.2.1 step 3: a SYN-ACK that answers a plain SYN says nothing about cookies.
         if ((t.K.FastOpen & FastOpenFlags.Client) != 0) Remember(t, s, packet, isRefused: sent > acked && acked == 0, now);

@@ -20,7 +20,7 @@ internal static class EcnResponse
         control.OnEcnFeedback(ref c, ref k, acked, marked);
         if (!isEcho || r.Phase >= RecoveryPhase.Recovery || r.Head == RecordPool.None) return;
         if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
-        control.OnEcnEcho(ref c, ref k, LossRecovery.FlightAtLoss(c), now);
+        control.OnEcnEcho(ref c, ref k, recovery.FlightAtLoss(c, k), now);
         r.RecoveryPoint = c.Snd.Max;
         r.Flags |= RecoveryFlags.EcnResponded;
         // RFC 9768 §3.1.5: in its accurate form nobody says so.

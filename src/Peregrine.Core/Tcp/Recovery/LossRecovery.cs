@@ -143,7 +143,7 @@ internal sealed class LossRecovery
     internal bool OnTransmit(ref Tcb c, ref TcbCold k, SeqNumber seq, uint length, bool isRetransmission, Instant now)
     {
         ref var r = ref k.Recovery;
-        if (r.Episode != RecordPool.None) NoteTransmission(ref r, length, isRetransmission, now);
+        if (r.Episode != RecordPool.None) Undo.OnTransmit(r, ref EpisodeOf(r), length, isRetransmission, now);
         var stamp = MakeStamp(ref c, ref k, length, now);
         if (isRetransmission)
         {
@@ -248,7 +248,7 @@ internal sealed class LossRecovery
         var settings = SettingsOf(k);
         if (TryOpenEpisode(ref r) && isNew && settings.MayUndo) Undo.Begin(c, k, ref r, ref EpisodeOf(r));
         // RFC 5681 §3.1: ssthresh is held when the same segment times out again.
-        if (!isRepeated) Controls.Of(k).OnTimeout(ref c, ref k, FlightAtLoss(c));
+        if (!isRepeated) Controls.Of(k).OnTimeout(ref c, ref k, FlightAtLoss(c, k));
         // RFC 9293 MUST-19: RFC 5681 §3.1: the loss window is one segment; slow start, congestion avoidance and back-off follow.
         c.Cwnd = c.Mss;
         c.DupAcks = 0;
@@ -370,6 +370,9 @@ internal sealed class LossRecovery
     internal static uint Pipe(in Tcb c, in TcbCold k) =>
         FlightSize(c) - k.Recovery.SackedBytes - k.Recovery.LostBytes + k.Recovery.RetransmittedBytes;
 
+    /// <summary>Segments sent and not cumulatively acknowledged: counted record by record, for tools.</summary>
+    internal uint SegmentsInFlight(in Tcb c, in TcbCold k) => _board.SegmentsFrom(k.Recovery.Head, c.Mss);
+
     /// <summary>Bytes sent and not cumulatively acknowledged (RFC 5681 §2).</summary>
     internal static uint FlightSize(in Tcb c) => c.Snd.Max.Value - c.Snd.Una.Value;
 
@@ -411,7 +414,7 @@ internal sealed class LossRecovery
     private uint InitialWindow(in Tcb c) => Math.Min(Settings.InitialWindowSegments * c.Mss, Math.Max(2u * c.Mss, 14_600));
 
     // RFC 5681 §3.2 step 2: what limited transmit sent beyond the window does not count.
-    internal static uint FlightAtLoss(in Tcb c) => Math.Min(FlightSize(c), Math.Max(c.Cwnd, c.Mss));
+    internal uint FlightAtLoss(in Tcb c, in TcbCold k) => SettingsOf(k).ReducesFromWindow ? c.Cwnd : Math.Min(FlightSize(c), Math.Max(c.Cwnd, c.Mss));
 
     // What is known before the ACK is looked at, and what its records are judged by.
     private void NewDelivery(in Tcb c, in TcbCold k, in TcpOptions options, Instant now, out Delivery d)
@@ -473,13 +476,5 @@ internal sealed class LossRecovery
         _pool.Return(r.Episode);
         r.Episode = RecordPool.None;
         r.Flags &= ~(RecoveryFlags.UndoPossible | RecoveryFlags.DsackRound | RecoveryFlags.ProbeInFlight | RecoveryFlags.ProportionalReduction);
-    }
-
-    private void NoteTransmission(ref RecoveryState r, uint length, bool isRetransmission, Instant now)
-    {
-        ref var e = ref EpisodeOf(r);
-        // RFC 9937 §6.3.
-        if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) e.PrrOut += length;
-        if (isRetransmission && (r.Flags & RecoveryFlags.UndoPossible) != 0) Undo.OnRetransmit(ref e, length, (uint)(now.Nanoseconds / 1_000_000));
     }
 }

@@ -144,7 +144,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         {
             // RFC 8985 §7.4.2: the loss was repaired, and is congestion like any other.
             Counters.TCPLossProbeRecovery++;
-            _recovery.Controls.Of(k).OnLoss(ref c, ref k, Math.Max(LossRecovery.FlightAtLoss(c), Math.Min(sample.InFlightBefore, c.Cwnd)));
+            _recovery.Controls.Of(k).OnLoss(ref c, ref k, Math.Max(_recovery.FlightAtLoss(c, k), Math.Min(sample.InFlightBefore, c.Cwnd)));
             c.Cwnd = Math.Min(c.Cwnd, c.Ssthresh);
         }
         var settings = _recovery.SettingsOf(k);
@@ -202,7 +202,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         // RFC 3168 §6.1.2, RFC 8257 §3.5: one reduction for a window of data, be it for marks or for losses.
         var ownsWindow = CongestionControl.OwnsWindow(r.Algorithm);
         if (ownsWindow || (r.Flags & RecoveryFlags.EcnResponded) == 0 || !c.Snd.Una.IsBefore(r.RecoveryPoint))
-            _recovery.Controls.Of(k).OnLoss(ref c, ref k, LossRecovery.FlightAtLoss(c));
+            _recovery.Controls.Of(k).OnLoss(ref c, ref k, _recovery.FlightAtLoss(c, k));
         FastRecovery.Begin(ref c, ref r, _board[r.Head], isSack, _recovery.IsRack(c, k));
         r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending | RecoveryFlags.EcnResponded);
         if (!isSack || !hasEpisode) return;

@@ -9,6 +9,12 @@ internal sealed record RecoverySettings
     /// <summary>Least RTO. RFC 6298 §2.4 says 1 s and foresees less; 200 ms is what deployed stacks use.</summary>
     internal Duration RtoMin { get; init; } = Duration.FromMilliseconds(200);
 
+    /// <summary>Least part of RTO beyond the smoothed round trip.</summary>
+    internal Duration RtoVarianceMin { get; init; }
+
+    /// <summary>Added to a time-out that was measured or doubled (RFC 6298 foresees no such thing; FreeBSD's rexmit_slop).</summary>
+    internal Duration RtoSlack { get; init; }
+
     /// <summary>Largest RTO, at least 60 s (RFC 6298 §2.5).</summary>
     internal Duration RtoMax { get; init; } = Duration.FromSeconds(120);
 
@@ -23,6 +29,9 @@ internal sealed record RecoverySettings
 
     /// <summary>Most segments that one ACK opens the window by in slow start (RFC 3465 §2.2: L).</summary>
     internal uint SlowStartSegmentsPerAck { get; init; } = 2;
+
+    /// <summary>A loss reduces from cwnd rather than from FlightSize.</summary>
+    internal bool ReducesFromWindow { get; init; }
 
     /// <summary>RFC 9406: HyStart++ ends CUBIC's first slow start.</summary>
     internal bool HyStart { get; init; } = true;
@@ -73,10 +82,13 @@ internal sealed record RecoverySettings
     internal static RecoverySettings Of(StackOptions stack, TcpSettings connection) => new()
     {
         RtoMin = Duration.FromMilliseconds(stack.RtoMsMin),
+        RtoVarianceMin = Duration.FromMilliseconds(stack.RtoVarianceMsMin),
+        RtoSlack = Duration.FromMilliseconds(stack.RtoSlackMs),
         RtoMax = Duration.FromMilliseconds(stack.RtoMsMax),
         InitialWindowSegments = (uint)stack.InitialWindowSegments,
         RestartAfterIdle = stack.RestartAfterIdle && connection.SlowStartAfterIdle,
         SlowStartSegmentsPerAck = (uint)connection.SlowStartSegmentsPerAck,
+        ReducesFromWindow = connection.ReducesFromWindow,
         HyStart = connection.HyStart,
         RtoRestart = connection.RtoRestart,
         Rack = connection.Rack,

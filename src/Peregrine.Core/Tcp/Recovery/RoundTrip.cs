@@ -50,11 +50,13 @@ internal static class RoundTrip
         else
         {
             // RFC 6298 §2.3: RTO <- SRTT + max (G, K*RTTVAR). §2.4: at least the minimum.
-            rto = Duration.FromMicroseconds((long)(rtt.Srtt >> 3) + Math.Max(GranularityUs, rtt.RttVar));
+            var variance = Duration.Max(settings.RtoVarianceMin, Duration.FromMicroseconds(Math.Max(GranularityUs, rtt.RttVar)));
+            rto = Duration.FromMicroseconds(rtt.Srtt >> 3) + variance;
             rto = Duration.Max(rto, settings.RtoMin);
         }
         // RFC 6298 §5.5: doubled at each expiry, up to the maximum of §2.5.
         for (var i = 0; i < Math.Min((int)backoff, BackoffMax) && rto < settings.RtoMax; i++) rto *= 2;
+        if (rtt.Srtt != 0 || backoff > 0) rto += settings.RtoSlack;
         return Duration.Min(rto, settings.RtoMax);
     }
 

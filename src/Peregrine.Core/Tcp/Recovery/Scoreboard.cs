@@ -40,6 +40,14 @@ internal sealed class Scoreboard(RecordPool pool)
         return true;
     }
 
+    /// <summary>Segments of all records from that one on, counted one by one.</summary>
+    internal uint SegmentsFrom(uint index, uint mss)
+    {
+        var segments = 0u;
+        for (; index != RecordPool.None; index = _pool[index].Next) segments += (_pool[index].Length + mss - 1) / mss;
+        return segments;
+    }
+
     /// <summary>Takes away what lies before <paramref name="ack"/>.</summary>
     internal void Acknowledge(ref RecoveryState r, SeqNumber ack, ref Delivery d)
     {

@@ -1,6 +1,8 @@
 // What was taken from the window for a loss that was none is given back: by timestamps, when the first ACK after a retransmission echoes
 // a time before it (RFC 3522, answered as RFC 4015 has it), and by D-SACK, when every retransmission was reported as received twice
 // (RFC 3708 §3). F-RTO's verdict ends here as well. What "none" is for a time-out is ForwardRto's.
+using Peregrine.Core.Time;
+
 namespace Peregrine.Core.Tcp.Recovery;
 
 internal static class Undo
@@ -16,8 +18,16 @@ internal static class Undo
         r.Flags = (r.Flags | RecoveryFlags.UndoPossible) & ~RecoveryFlags.UndoAged;
     }
 
+    /// <summary>A transmission during an episode: it counts against what proportional rate reduction allows, and may have to be undone.</summary>
+    internal static void OnTransmit(in RecoveryState r, ref RecoveryEpisode e, uint length, bool isRetransmission, Instant now)
+    {
+        // RFC 9937 §6.3.
+        if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) e.PrrOut += length;
+        if (isRetransmission && (r.Flags & RecoveryFlags.UndoPossible) != 0) OnRetransmit(ref e, length, (uint)(now.Nanoseconds / 1_000_000));
+    }
+
     /// <summary>RFC 3522 §3.2 step 2: remembers the timestamp of the first retransmission, and how much there was.</summary>
-    internal static void OnRetransmit(ref RecoveryEpisode e, uint length, uint timestamp)
+    private static void OnRetransmit(ref RecoveryEpisode e, uint length, uint timestamp)
     {
         e.UndoRetransmitted += length;
         if (e.RetransmitStamp == 0) e.RetransmitStamp = timestamp == 0 ? 1 : timestamp;

@@ -1,0 +1,129 @@
+// How a system's TCP behaves, as data: every switch and number of StackOptions and TcpSettings in which Linux's and FreeBSD's differ from ours or
+// from each other. No code asks which profile it runs under; another profile is another record.
+namespace Peregrine.Core.Tcp;
+
+/// <summary>The documented behaviour of a system's TCP, to be put into <see cref="StackOptions"/> by <see cref="Apply"/>.</summary>
+public sealed record TcpProfile
+{
+    /// <summary>Linux 6.x with its default settings: option order, timers, ACKs, windows, resets and what ICMP errors do as there.</summary>
+    public static TcpProfile Linux { get; } = new()
+    {
+        Name = "linux",
+        RtoVarianceMsMin = 200,
+        FastOpenDisableSeconds = 0,
+        Connection = TcpSettings.Default with
+        {
+            SlowStartSegmentsPerAck = 65_535,
+            ReducesFromWindow = true,
+            FastOpenExperimental = true,
+            AcceptsMissingTimestamps = true,
+            AcceptsResetConnections = true,
+            WindowProbeData = false,
+            InteractiveAcks = true,
+            AckPastSegment = true,
+            WindowSlowStart = true,
+            ResetTimestamps = true,
+            ChecksSynAckEcho = true,
+            ConnectErrors = TcpConnectErrors.All,
+        },
+    };
+
+    /// <summary>FreeBSD 14 with its default settings and stack: option order, time-outs with slack, every second segment acknowledged, windows to the byte.</summary>
+    public static TcpProfile FreeBsd { get; } = new()
+    {
+        Name = "freebsd",
+        RtoMsMin = 30,
+        RtoMsMax = 64_000,
+        RtoSlackMs = 200,
+        ChallengeAckIntervalMs = 0,
+        ListenDropsSynFin = false,
+        PlainTimeWait = true,
+        Connection = TcpSettings.Default with
+        {
+            ReceiveBufferBytes = 65_536,
+            ReceiveBufferBytesMax = 2 * 1024 * 1024,
+            SendBufferBytes = 32_768,
+            SendBufferBytesMax = 2 * 1024 * 1024,
+            QuickAckCount = 0,
+            SynRetryCount = 12,
+            SynAckRetryCount = 3,
+            EcnSynRetryCount = 1,
+            ConnectTimeoutMs = 75_000,
+            KeepAlive = true,
+            PackedSynOptions = true,
+            ConnectErrors = TcpConnectErrors.HardAndExpired,
+            AcksRepeatFin = true,
+            AckEverySecondSegment = true,
+            WindowIsBuffer = true,
+            WholeSegmentBuffer = true,
+        },
+    };
+
+    /// <summary>The profile's name, in lower case.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>What connections do.</summary>
+    public TcpSettings Connection { get; init; } = TcpSettings.Default;
+
+    /// <inheritdoc cref="StackOptions.RtoMsMin"/>
+    public int RtoMsMin { get; init; } = 200;
+
+    /// <inheritdoc cref="StackOptions.RtoMsMax"/>
+    public int RtoMsMax { get; init; } = 120_000;
+
+    /// <inheritdoc cref="StackOptions.RtoVarianceMsMin"/>
+    public int RtoVarianceMsMin { get; init; }
+
+    /// <inheritdoc cref="StackOptions.RtoSlackMs"/>
+    public int RtoSlackMs { get; init; }
+
+    /// <inheritdoc cref="StackOptions.InitialWindowSegments"/>
+    public int InitialWindowSegments { get; init; } = 10;
+
+    /// <inheritdoc cref="StackOptions.ChallengeAckIntervalMs"/>
+    public int ChallengeAckIntervalMs { get; init; } = 500;
+
+    /// <inheritdoc cref="StackOptions.TimeWaitSeconds"/>
+    public int TimeWaitSeconds { get; init; } = 60;
+
+    /// <inheritdoc cref="StackOptions.PlainTimeWait"/>
+    public bool PlainTimeWait { get; init; }
+
+    /// <inheritdoc cref="StackOptions.ListenDropsSynFin"/>
+    public bool ListenDropsSynFin { get; init; } = true;
+
+    /// <inheritdoc cref="StackOptions.DropSynFin"/>
+    public bool DropSynFin { get; init; }
+
+    /// <inheritdoc cref="StackOptions.FastOpenDisableSeconds"/>
+    public int FastOpenDisableSeconds { get; init; } = 900;
+
+    /// <summary>The profile of that name, in any case; null when there is none.</summary>
+    public static TcpProfile? Find(string name) => name.ToUpperInvariant() switch
+    {
+        "LINUX" => Linux,
+        "FREEBSD" => FreeBsd,
+        _ => null,
+    };
+
+    /// <summary>Options that behave so; what a profile does not speak of (sizes, IP, UDP) stays.</summary>
+    public StackOptions Apply(StackOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return options with
+        {
+            Tcp = Connection,
+            RtoMsMin = RtoMsMin,
+            RtoMsMax = RtoMsMax,
+            RtoVarianceMsMin = RtoVarianceMsMin,
+            RtoSlackMs = RtoSlackMs,
+            InitialWindowSegments = InitialWindowSegments,
+            ChallengeAckIntervalMs = ChallengeAckIntervalMs,
+            TimeWaitSeconds = TimeWaitSeconds,
+            PlainTimeWait = PlainTimeWait,
+            ListenDropsSynFin = ListenDropsSynFin,
+            DropSynFin = DropSynFin,
+            FastOpenDisableSeconds = FastOpenDisableSeconds,
+        };
+    }
+}
