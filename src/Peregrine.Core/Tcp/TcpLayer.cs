@@ -217,10 +217,7 @@ public sealed class TcpLayer
         return SocketError.Success;
     }
 
-    /// <summary>
-    /// TCP in UDP datagrams (FreeBSD's net.inet.tcp.udp_tunneling_port): our UDP port, or 0 for none. Segments that come in datagrams to it are
-    /// answered in datagrams; connections are opened so with <see cref="TcpSettings.UdpEncapsulationPort"/>. Default 0.
-    /// </summary>
+    /// <summary>TCP in UDP datagrams, as FreeBSD's net.inet.tcp.udp_tunneling_port has it: our UDP port; 0, the default, for none. Who opens says the peer's.</summary>
     public int UdpTunnelPort
     {
         get => _x.Ip.Errors.TunnelPort;
