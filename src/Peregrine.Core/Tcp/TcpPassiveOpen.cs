@@ -195,7 +195,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     {
         var record = _x.SynBacklog.Get(index);
         var plan = new SegmentPlan { Seq = record.Iss + 1, Ack = record.Irs + 1, Flags = TcpFlags.Rst | TcpFlags.Ack };
-        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, signer: SignerOf(record), marks: SegmentMarks.Of(SettingsOf(record)))) _x.Counters.ResetsSent++;
+        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, signer: SignerOf(record), marks: SegmentMarks.Of(SettingsOf(record))))
+            _x.Counters.ResetsSent++;
         Remove(index);
     }
 
@@ -469,7 +470,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         };
         if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps((uint)(now.Nanoseconds / 1_000_000) + record.TsOffset, record.TsRecent);
         var path = record.Path;
-        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: SignerOf(record), marks: SegmentMarks.Of(SettingsOf(record)))) _x.Counters.ChallengeAcksSent++;
+        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: SignerOf(record), marks: SegmentMarks.Of(SettingsOf(record))))
+            _x.Counters.ChallengeAcksSent++;
     }
 
     private TcpAuthentication? SignerOf(in SynRecord record) => _x.Authenticator?.OfHalfOpen(record);

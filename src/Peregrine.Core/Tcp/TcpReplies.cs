@@ -25,7 +25,8 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
             : new SegmentPlan { Seq = default, Ack = s.End, Flags = TcpFlags.Rst | TcpFlags.Ack };
         var path = default(FlowPath);
         // Back the way that it came, whatever the connection's is.
-        if (_writer.TrySendBare(packet.Destination, s.LocalPort, packet.Source, s.RemotePort, plan, ref path, now, tunnelOf: packet.EncapsulationPort, signer: signer, marks: marks)) _x.Counters.ResetsSent++;
+        if (_writer.TrySendBare(packet.Destination, s.LocalPort, packet.Source, s.RemotePort, plan, ref path, now, tunnelOf: packet.EncapsulationPort, signer: signer, marks: marks))
+            _x.Counters.ResetsSent++;
     }
 
     /// <summary>A reset of a connection of ours, exactly in place: SND.NXT, so that it survives RFC 5961 at the peer.</summary>
