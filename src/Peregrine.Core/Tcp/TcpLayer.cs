@@ -232,7 +232,6 @@ public sealed class TcpLayer
     public int Send(TcpHandle connection, ReadOnlySpan<byte> data, Instant now) => Enqueue(connection, data, more: false);
 
     /// <summary>Queues bytes to be sent, of which the last, unless a whole segment, wait for more (MSG_MORE) or an acknowledgment.</summary>
-    /// <returns>As <see cref="Send"/>.</returns>
     public int SendMore(TcpHandle connection, ReadOnlySpan<byte> data, Instant now) => Enqueue(connection, data, more: true);
 
     private int Enqueue(TcpHandle connection, ReadOnlySpan<byte> data, bool more)
@@ -240,8 +239,7 @@ public sealed class TcpLayer
         if (!CanSend(connection)) return -1;
         var t = _x.Tcbs.Get(connection.Index);
         t.K.More = more ? MoreHints.Unpushed | MoreHints.Held : MoreHints.None;
-        var lowat = _x.SettingsOf(t).UnsentBytesMax;
-        var limit = lowat == 0 ? (int)t.K.SendBuffer : (int)Math.Min(t.K.SendBuffer, t.C.SendQueue.Length + _output.RoomBelow(t, lowat, data.Length));
+        var limit = (int)(_x.SettingsOf(t).UnsentBytesMax is > 0 and var lowat ? Math.Min(t.K.SendBuffer, t.C.SendQueue.Length + _output.RoomBelow(t, lowat, data.Length)) : t.K.SendBuffer);
         var taken = _x.SendQueue.Write(ref t.C.SendQueue, data, limit);
         Queued(t, taken, taken < data.Length);
         return taken;
