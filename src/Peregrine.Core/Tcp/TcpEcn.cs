@@ -75,7 +75,7 @@ internal static class TcpEcn
     {
         record.SynField = FieldOf(packet);
         if (GrantsAccurate(settings) && AccurateEcnHandshake.IsAskedFor(syn.Flags) && x.AccurateEcn.HasRoom) record.Flags |= SynFlags.AccurateEcn;
-        else if (settings.Ecn != TcpEcnMode.Off && (syn.Flags & Setup) == Setup && (record.SynField == 0 || IsDctcp(settings))) record.Flags |= SynFlags.Ecn;
+        else if (IsGranted(settings, syn.Flags, record.SynField)) record.Flags |= SynFlags.Ecn;
     }
 
     /// <summary>RFC 9768 §3.1.5: the SYN again. False: in the same handshake it asks for the classic form, and is reset.</summary>
@@ -149,7 +149,11 @@ internal static class TcpEcn
         }
         // The SYN-ACK grants it by ECE alone; both bits are an echo by something that knows no ECN.
         if (isSynAck && Asks(settings) && t.C.Backoff <= settings.EcnSynRetryCount && (s.Flags & Setup) == TcpFlags.Ece) t.K.Recovery.Flags |= RecoveryFlags.EcnAgreed;
+        else if (!isSynAck && IsGranted(settings, s.Flags, FieldOf(packet))) t.K.Recovery.Flags |= RecoveryFlags.EcnAgreed;
     }
+
+    private static bool IsGranted(TcpSettings settings, TcpFlags bits, byte field) =>
+        settings.Ecn != TcpEcnMode.Off && (bits & Setup) == Setup && (field == 0 || IsDctcp(settings));
 
     /// <summary>RFC 9768 §3.2.2.1: a SYN-ACK for a connection in the accurate form: it comes again, for our final ACK was lost, which tells how it arrived.</summary>
     internal static void OnSynAckAgain(TcpContext x, TcbRef t, in SegmentArrival s, in ReceivedPacket packet)

@@ -393,7 +393,6 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         {
             // RFC 9293 MUST-10: simultaneous open: our SYN again, now with an ACK.
             TcpStates.Move(ref c.State, TcpState.SynReceived);
-            if (TcpEcn.IsGranted(_x.SettingsOf(t), s, packet)) t.K.Recovery.Flags |= Recovery.RecoveryFlags.EcnAgreed;
             c.Flags |= TcbFlags.SynPending;
             _x.MarkReady(t);
             return;
