@@ -46,41 +46,38 @@ public sealed class MemoryPlan
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        var demuxed = DemuxCapacity(options);
-        return new MemoryPlan(
-            [
-                new("frames", (long)ChunkPool.BytesFor(options.FrameSizeBytes, options.FrameCount), options.FrameCount, 0),
-                new("blocks of send and receive queues", (long)ChunkPool.BytesFor(options.BlockSizeBytes, options.BlockCount), options.BlockCount, 0),
-                new("connections", (long)TcbTable.BytesFor(options.ConnectionCountMax), options.ConnectionCountMax, 0),
-                new("details of connections", options.ConnectionDetails ? (long)TcpDetailsTable.BytesFor(options.ConnectionCountMax) : 0, options.ConnectionDetails ? options.ConnectionCountMax : 0, 0),
-                new("demux slots", (long)DemuxTable.BytesFor(demuxed), demuxed, 0),
-                new("connection timers", (long)TimerWheel.BytesFor(options.ConnectionCountMax), options.ConnectionCountMax, 0),
-                new("transmission records", (long)LossRecovery.BytesFor(options.TransmissionRecordCount), options.TransmissionRecordCount, 0),
-                new("BBR models", (long)BbrPool.BytesFor(options.BbrConnectionCountMax), options.BbrConnectionCountMax, 0),
-                new("Accurate ECN states", (long)AccurateEcnTable.BytesFor(options.AccurateEcnConnectionCountMax), options.AccurateEcnConnectionCountMax, 0),
-                new("TIME-WAIT records", (long)TimeWaitTable.BytesFor(options.TimeWaitCountMax), options.TimeWaitCountMax, 0),
-                new("SYN backlog", (long)SynBacklog.BytesFor(options.SynBacklogCountMax, options.ListenerCountMax), options.SynBacklogCountMax, 0),
-                new("IP tables", (long)IpLayer.BytesFor(options.Ip), 0, 0),
-                new("UDP sockets", (long)UdpLayer.BytesFor(options.Udp), options.Udp.SocketCountMax, 0),
-            ],
-            "planned");
+        return Of(options, null, "planned");
     }
+
+    internal static MemoryPlan Of(NetworkStack stack) => Of(stack.Options, stack, stack.MemoryKind);
 
     internal static int DemuxCapacity(StackOptions options) =>
         options.ConnectionCountMax + options.TimeWaitCountMax + options.SynBacklogCountMax;
 
-    internal static MemoryPlan Of(NetworkStack stack)
+    private static MemoryPlan Of(StackOptions options, NetworkStack? stack, string kind)
     {
-        var x = stack.Tcp.Context;
-        var planned = For(stack.Options).Holders;
-        long[] inUse =
-        [
-            stack.Frames.Chunks.Count - stack.Frames.Chunks.FreeCount, x.Blocks.Count - x.Blocks.FreeCount, x.Tcbs.Count, x.Demux.Count, x.Wheel.Count,
-            stack.Options.TransmissionRecordCount - x.Recovery.FreeRecords, x.Recovery.Controls.ModelsInUse, x.AccurateEcn.Count, x.TimeWaits.Count, x.SynBacklog.Count, 0, 0,
-        ];
-        var holders = new MemoryHolder[planned.Count];
-        for (var i = 0; i < holders.Length; i++) holders[i] = planned[i] with { InUse = inUse[i] };
-        return new MemoryPlan(holders, stack.MemoryKind);
+        var (demuxed, detailed) = (DemuxCapacity(options), options.ConnectionDetails ? options.ConnectionCountMax : 0);
+        var x = stack?.Tcp.Context;
+        return new MemoryPlan(
+            [
+                Holder("frames", ChunkPool.BytesFor(options.FrameSizeBytes, options.FrameCount), options.FrameCount, options.FrameCount - stack?.Frames.Chunks.FreeCount),
+                Holder("blocks of send and receive queues", ChunkPool.BytesFor(options.BlockSizeBytes, options.BlockCount), options.BlockCount, options.BlockCount - x?.Blocks.FreeCount),
+                Holder("connections", TcbTable.BytesFor(options.ConnectionCountMax), options.ConnectionCountMax, x?.Tcbs.Count),
+                Holder("details of connections", detailed > 0 ? TcpDetailsTable.BytesFor(detailed) : 0, detailed, detailed > 0 ? x?.Tcbs.Count : 0),
+                Holder("demux slots", DemuxTable.BytesFor(demuxed), demuxed, x?.Demux.Count),
+                Holder("connection timers", TimerWheel.BytesFor(options.ConnectionCountMax), options.ConnectionCountMax, x?.Wheel.Count),
+                Holder("transmission records", LossRecovery.BytesFor(options.TransmissionRecordCount), options.TransmissionRecordCount,
+                    options.TransmissionRecordCount - x?.Recovery.FreeRecords),
+                Holder("BBR models", BbrPool.BytesFor(options.BbrConnectionCountMax), options.BbrConnectionCountMax, x?.Recovery.Controls.ModelsInUse),
+                Holder("Accurate ECN states", AccurateEcnTable.BytesFor(options.AccurateEcnConnectionCountMax), options.AccurateEcnConnectionCountMax, x?.AccurateEcn.Count),
+                Holder("TIME-WAIT records", TimeWaitTable.BytesFor(options.TimeWaitCountMax), options.TimeWaitCountMax, x?.TimeWaits.Count),
+                Holder("SYN backlog", SynBacklog.BytesFor(options.SynBacklogCountMax, options.ListenerCountMax), options.SynBacklogCountMax, x?.SynBacklog.Count),
+                Holder("IP tables", IpLayer.BytesFor(options.Ip), 0, 0),
+                Holder("UDP sockets", UdpLayer.BytesFor(options.Udp), options.Udp.SocketCountMax, 0),
+            ],
+            kind);
+
+        static MemoryHolder Holder(string name, nuint bytes, long capacity, long? inUse) => new(name, (long)bytes, capacity, inUse ?? 0);
     }
 
     /// <summary>The plan as lines of text and their sum.</summary>

@@ -109,6 +109,25 @@ public sealed class EcnTests
     }
 
     [Fact]
+    // RFC 3168 §6.1.2: the mark was met by data that were in flight, though the ACK that tells of it leaves none; it is answered once.
+    public void AnEchoOnTheAckOfEverythingReducesTheWindow()
+    {
+        using var p = new Peer();
+        var t = Accept(p, Ece | Cwr, TcpEcnMode.Accept, 0, out _);
+        p.Write(t, 8 * Mss);
+        for (var i = 0; i < 8; i++) p.Take();
+        Assert.True(p.Tcp.TryGetInfo(t, p.Now, out var before));
+        p.Advance(20);
+        p.Send(Peer.Ack | Ece, ack: p.HostNext);
+        Assert.True(p.Tcp.TryGetInfo(t, p.Now, out var after));
+        Assert.InRange(after.CongestionWindow, 4u * Mss, before.CongestionWindow - 1);
+        p.Send(Peer.Ack | Ece, ack: p.HostNext);
+        Assert.Equal(1, p.Tcp.ExtCounters.TCPEcnReductions);
+        p.Write(t, Mss);
+        Assert.Equal(Cwr, p.Take().Flags & Cwr);
+    }
+
+    [Fact]
     // RFC 3168 §6.1.2: a loss in the window of data whose mark was answered is repaired, and reduces no further; one in the next does.
     public void ALossInAWindowThatAMarkHasReducedReducesNoFurther()
     {

@@ -18,9 +18,10 @@ internal static class EcnResponse
         ref var r = ref k.Recovery;
         var control = recovery.Controls.Of(k);
         control.OnEcnFeedback(ref c, ref k, acked, marked);
-        if (!isEcho || r.Phase >= RecoveryPhase.Recovery || r.Head == RecordPool.None) return;
+        if (!isEcho || r.Phase >= RecoveryPhase.Recovery || (r.Head == RecordPool.None && acked == 0)) return;
         if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
-        control.OnEcnEcho(ref c, ref k, recovery.FlightAtLoss(c, k), now);
+        // An ACK of everything leaves nothing in flight; what it acknowledges was.
+        control.OnEcnEcho(ref c, ref k, Math.Max(recovery.FlightAtLoss(c, k), acked), now);
         r.RecoveryPoint = c.Snd.Max;
         r.Flags |= RecoveryFlags.EcnResponded;
         // RFC 9768 §3.1.5: in its accurate form nobody says so.
