@@ -163,8 +163,10 @@ public sealed class CoexistenceTests : IDisposable
         var card = link.MacAddress;
         _near.Run(() => KernelInterface.Delete("near0"));
         await Site.Until(() => !network.IsLinkUp, "the interface is gone");
-        _near.Run(() => KernelInterface.AddPair("near0", "far0", _far));
-        await IpAsync(_near, $"link set near0 address {card}");
+        // It gets its name last: an interface that was seen with another card's address would be taken with that.
+        _near.Run(() => KernelInterface.AddPair("near1", "far0", _far));
+        await IpAsync(_near, $"link set near1 address {card}");
+        await IpAsync(_near, "link set near1 name near0");
         _near.Run(() =>
         {
             KernelInterface.SetUp("near0");

@@ -22,6 +22,13 @@ public sealed class QlogTests : IDisposable
             for (var left = 100_000; left > 0;) left -= await server.ReceiveAsync(new byte[left]).AsTask().WaitAsync(TestNetworks.Limit);
             await client.DisposeAsync();
             await server.DisposeAsync();
+            // A network that stops would not wait for the last segments.
+            using var limit = new CancellationTokenSource(TestNetworks.Limit);
+            while (networks.B.Engine.Run(() => networks.B.Engine.Stack.Tcp.ConnectionCount) > 0)
+            {
+                limit.Token.ThrowIfCancellationRequested();
+                await Task.Yield();
+            }
         }
         var records = Read(Assert.Single(Directory.GetFiles(_directory, "b-*")));
         Assert.Equal("urn:ietf:params:qlog:file:sequential", records[0].GetProperty("file_schema").GetString());
