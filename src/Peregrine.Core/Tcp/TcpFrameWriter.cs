@@ -14,7 +14,6 @@ namespace Peregrine.Core.Tcp;
 internal sealed unsafe class TcpFrameWriter(TcpContext context)
 {
     private const int LowerLength = EthernetHeader.Length + IPv4Header.Length;
-    private const uint AlignedTimestamps = 0x0101_080A;
     private const ushort DontFragment = (ushort)IPv4Flags.DontFragment << 13;
 
     private readonly TcpContext _x = context;
@@ -99,7 +98,7 @@ internal sealed unsafe class TcpFrameWriter(TcpContext context)
         if (headerLength == TcpHeader.Length) return words;
         // RFC 7323 appendix A.
         var options = (BigEndian32*)(at + TcpHeader.Length);
-        (options[0], options[1], options[2]) = (AlignedTimestamps, plan.Options.TsVal, plan.Options.TsEcr);
-        return words + AlignedTimestamps + plan.Options.TsVal + plan.Options.TsEcr;
+        (options[0], options[1], options[2]) = (TcpOptions.AlignedTimestamps, plan.Options.TsVal, plan.Options.TsEcr);
+        return words + TcpOptions.AlignedTimestamps + plan.Options.TsVal + plan.Options.TsEcr;
     }
 }

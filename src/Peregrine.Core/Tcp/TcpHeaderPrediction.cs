@@ -12,7 +12,6 @@ namespace Peregrine.Core.Tcp;
 
 internal sealed unsafe class TcpHeaderPrediction(TcpContext context, TcpInput input)
 {
-    private const uint AlignedTimestamps = 0x0101_080A;
     private const byte PlainLength = TcpHeader.Length << 2, TimestampedLength = (TcpHeader.Length + TcpOptions.TimestampsLength) << 2;
 
     private const int HeaderLengthMax = TcpHeader.Length + TcpOptions.TimestampsLength;
@@ -46,7 +45,7 @@ internal sealed unsafe class TcpHeaderPrediction(TcpContext context, TcpInput in
         var options = (BigEndian32*)(at + TcpHeader.Length);
         var isStamped = (c.Flags & TcbFlags.Timestamps) != 0;
         if (header.DataOffsetAndReserved != (isStamped ? TimestampedLength : PlainLength)) return false;
-        if (isStamped && (options[0] != AlignedTimestamps || (int)(options[1] - c.TsRecent) < 0)) return false;
+        if (isStamped && (options[0] != TcpOptions.AlignedTimestamps || (int)(options[1] - c.TsRecent) < 0)) return false;
         if (!packet.ChecksumGood && !TcpReceiver.IsChecksumGood(_x.Frames, packet)) return false;
         var una = c.Snd.Una;
         if (ack != una && (ack != c.Snd.Max || ack != c.Snd.Nxt || !_x.Recovery.LoneAck.TryTake(ref c, ref t.K, now))) return false;

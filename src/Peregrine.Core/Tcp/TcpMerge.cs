@@ -20,9 +20,6 @@ internal sealed unsafe class TcpMerge
     /// <summary>Most bytes of transport header and payload that a run has: what an IPv4 packet can have.</summary>
     private const int LengthMax = 65_535 - IPv4Header.Length;
 
-    /// <summary>NOP, NOP, kind 8, length 10 (RFC 7323 appendix A).</summary>
-    private const uint TimestampsInNetworkOrder = 0x0101_080A;
-
     private const int HeaderWithTimestamps = TcpHeader.Length + TcpOptions.TimestampsLength;
 
     private readonly TcpContext _x;
@@ -89,7 +86,7 @@ internal sealed unsafe class TcpMerge
     private const int EcnBits = (int)(TcpFlags.Ece | TcpFlags.Cwr);
 
     private static bool HasSameTimestamps(byte* first, byte* next) =>
-        System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(new ReadOnlySpan<byte>(first + TcpHeader.Length, 4)) == TimestampsInNetworkOrder
+        System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(new ReadOnlySpan<byte>(first + TcpHeader.Length, 4)) == TcpOptions.AlignedTimestamps
         && Read(first + 20) == Read(next + 20) && Read(first + 24) == Read(next + 24) && Read(first + 28) == Read(next + 28);
 
     private static uint Read(byte* at) => Unsafe.ReadUnaligned<uint>(at);

@@ -230,7 +230,6 @@ internal sealed class TcpOutput(
         return unsent >= sendable + limit ? 0 : (uint)Math.Min((ulong)wanted, most - Math.Min(most, unsent));
     }
 
-
     /// <summary>The most bytes of one transmission: whole segments, one where each says something of its own.</summary>
     private uint SuperSegment(TcbRef t)
     {

@@ -115,7 +115,7 @@ public struct TcpHeader
 
         // From the values rather than from memory: reading back in words what was just written in bytes waits for the stores.
         ulong words = ((ulong)sourcePort << 16 | destinationPort) + seq.Value + ack.Value + ((uint)length << 26 | (uint)flags << 16 | window.Value) + urgentPointer;
-        if (length > Length) words += 0x0101_080AUL + options.TsVal + options.TsEcr;
+        if (length > Length) words += (ulong)TcpOptions.AlignedTimestamps + options.TsVal + options.TsEcr;
         sum = InternetChecksum.FromWords(words);
         return length;
     }

@@ -75,13 +75,14 @@ public struct TcpOptions : IEquatable<TcpOptions>
     /// <summary>Bytes of the timestamps option with its two NOPs (RFC 7323 appendix A).</summary>
     public const int TimestampsLength = 12;
 
+    /// <summary>How the timestamps option begins in that form: NOP, NOP, kind 8, length 10.</summary>
+    public const uint AlignedTimestamps = 0x0101_080A;
+
     /// <summary>Bytes of the MD5 signature option with two NOPs before it (RFC 2385 §3.0).</summary>
     public const int Md5SignatureLength = 20;
 
     /// <summary>Bytes of the authentication option with a code of 96 bits (RFC 5925 §7.6).</summary>
     public const int AuthenticationSignatureLength = 16;
-
-    private const uint AlignedTimestamps = 0x0101_080A;
 
     /// <summary>The experiment's number of fast open (RFC 6994 §3, IANA).</summary>
     internal const ushort FastOpenExperiment = 0xF989;

@@ -85,7 +85,7 @@ internal static class TcpOptionsWriter
     {
         BinaryPrimitives.WriteUInt32BigEndian(destination[8..], options.TsEcr);
         BinaryPrimitives.WriteUInt32BigEndian(destination[4..], options.TsVal);
-        BinaryPrimitives.WriteUInt32BigEndian(destination, 0x0101_080A);
+        BinaryPrimitives.WriteUInt32BigEndian(destination, TcpOptions.AlignedTimestamps);
         return TcpOptions.TimestampsLength;
     }
 
