@@ -52,6 +52,19 @@ public sealed class PrivilegeTests
         Assert.True(result is { Status: 0, Errors: "" }, result.ToString());
     }
 
+    [Fact]
+    public async Task CtrlCWhileItStartsIsCleanToo()
+    {
+        using var scratch = new Scratch();
+        var socket = scratch.At("m.sock");
+        using var tool = Tool.Start(scratch.Path, [], "serve", "--link", $"memif:{socket},server", "--https-port", "0");
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(socket), 60_000), "the link was not opened");
+        tool.Interrupt();
+        var result = await tool.FinishAsync();
+        Assert.True(result is { Status: 0 or 130, Errors: "" }, result.ToString());
+        Assert.False(File.Exists(socket), "the link was not closed");
+    }
+
     private static async Task<string> CurlAsync(string space)
     {
         // The device may be away for a moment: curl asks again.
