@@ -49,16 +49,16 @@ public sealed class DpdkWireTests
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "not run: a TAP device needs root");
         using var space = NetworkNamespace.Create();
         using var dpdk = new DpdkFixture("net_tap", "iface=dtap1", new DpdkOptions { NetworkNamespace = space.Path });
-        Assert.True(SpinWait.SpinUntil(() => dpdk.Link.IsUp, 10_000));
+        Assert.True(SpinWait.SpinUntil(() => dpdk.Link.IsUp, 60_000));
         Run(space, "ip", "link set dtap1 down");
-        Assert.True(SpinWait.SpinUntil(() => !dpdk.Link.IsUp, 10_000));
+        Assert.True(SpinWait.SpinUntil(() => !dpdk.Link.IsUp, 60_000));
         Run(space, "ip", "link set dtap1 up");
-        Assert.True(SpinWait.SpinUntil(() => dpdk.Link.IsUp, 10_000));
+        Assert.True(SpinWait.SpinUntil(() => dpdk.Link.IsUp, 60_000));
     }
 
     private static void Ping(DpdkFixture dpdk, int count)
     {
-        Assert.True(SpinWait.SpinUntil(() => dpdk.Link.IsUp, 10_000));
+        Assert.True(SpinWait.SpinUntil(() => dpdk.Link.IsUp, 60_000));
         var kernel = default(MacAddress);
         for (ushort number = 0; number < count; number++)
         {
@@ -103,7 +103,7 @@ public sealed class DpdkWireTests
             }
             dpdk.Queue.Reclaim();
             return found is not null;
-        }, 10_000), "the wanted frame did not come for 10 s");
+        }, 60_000), "the wanted frame did not come");
         return found!;
     }
 

@@ -141,7 +141,7 @@ public sealed unsafe class LinuxPlatformTests
             {
                 while (Volatile.Read(ref ping) < round)
                 {
-                    if (!there.Wait([], Duration.FromSeconds(20))) Interlocked.Increment(ref lost);
+                    if (!there.Wait([], Duration.FromSeconds(60))) Interlocked.Increment(ref lost);
                 }
                 Volatile.Write(ref pong, round);
                 here.Wake();
@@ -154,7 +154,7 @@ public sealed unsafe class LinuxPlatformTests
             there.Wake();
             while (Volatile.Read(ref pong) < round && Volatile.Read(ref lost) == 0)
             {
-                if (!here.Wait([], Duration.FromSeconds(20))) Interlocked.Increment(ref lost);
+                if (!here.Wait([], Duration.FromSeconds(60))) Interlocked.Increment(ref lost);
             }
         }
         Volatile.Write(ref ping, rounds);

@@ -56,7 +56,7 @@ internal sealed class MemifPair : IDisposable
 
     public static void WaitUntil(Func<bool> condition, Func<string>? what = null)
     {
-        for (var tries = 0; tries < 2_000; tries++)
+        for (var tries = 0; tries < 12_000; tries++)
         {
             if (condition()) return;
             Thread.Yield();

@@ -48,7 +48,7 @@ public sealed class PacketLinkTests : IDisposable
         using var link = _here.Run(() => LinkFactory.Open("packet:near0,port=7000-7001"));
         var queue = link.OpenQueue(0, _pool);
         // The kernel of the other side asks; the first answer shows that the pair carries frames at all.
-        Assert.True(SpinWait.SpinUntil(() => Connect(9) == SocketError.ConnectionRefused, 20_000), "the kernel answers on ports of its own");
+        Assert.True(SpinWait.SpinUntil(() => Connect(9) == SocketError.ConnectionRefused, 60_000), "the kernel answers on ports of its own");
         using var socket = _there.Run(() => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Blocking = false });
         Assert.Equal(SocketError.WouldBlock, Assert.Throws<SocketException>(() => socket.Connect(new IPEndPoint(s_near, 7001))).SocketErrorCode);
         var syn = Next(queue, static bytes => IsTcp(bytes, 7001));
@@ -65,7 +65,7 @@ public sealed class PacketLinkTests : IDisposable
     public void KernelAnswersAgainWhenTheLinkIsClosed()
     {
         _here.Run(() => LinkFactory.Open("packet:near0,port=7000")).Dispose();
-        Assert.True(SpinWait.SpinUntil(() => Connect(7000) == SocketError.ConnectionRefused, 20_000), "the port is the kernel's again");
+        Assert.True(SpinWait.SpinUntil(() => Connect(7000) == SocketError.ConnectionRefused, 60_000), "the port is the kernel's again");
     }
 
     [Fact]
@@ -96,7 +96,7 @@ public sealed class PacketLinkTests : IDisposable
         {
             peer.Send(tagged);
             return TryNext(queue, frame => PoolFixture.Bytes(_pool, frame).AsSpan().SequenceEqual(bytes), out got);
-        }, 20_000), "the tagged frame comes without its tag");
+        }, 60_000), "the tagged frame comes without its tag");
         Assert.Equal((FrameFlags.VlanTag, 0x6123), (got.Flags & FrameFlags.VlanTag, got.VlanTag));
 
         var sent = PoolFixture.Make(_pool, bytes);
@@ -132,7 +132,7 @@ public sealed class PacketLinkTests : IDisposable
                 if (Drain(queues[i]).Exists(static bytes => bytes.Length > 23 && bytes[23] == 17)) seen.Add(i);
             }
             return seen.Count == 4;
-        }, 20_000), "some queue gets no flow");
+        }, 60_000), "some queue gets no flow");
     }
 
     [Fact]

@@ -22,7 +22,7 @@ internal sealed class TestPair : IAsyncDisposable
     private TestPair(MemoryLink near, MemoryLink far, PeregrineNetwork client, PeregrineNetwork server) =>
         (_near, _far, Client, Server) = (near, far, client, server);
 
-    internal static TimeSpan Limit => TimeSpan.FromSeconds(60);
+    internal static TimeSpan Limit => TimeSpan.FromSeconds(120);
 
     internal PeregrineNetwork Client { get; }
 

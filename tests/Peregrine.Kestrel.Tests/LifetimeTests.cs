@@ -21,7 +21,7 @@ public sealed class LifetimeTests
         using var http = site.CreateHttp();
         Assert.Equal("here", await http.GetStringAsync("/"));
         // The client keeps its connection. The token stands for the shutdown's time limit: it must not be what ends the stop.
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(120));
         await site.App.StopAsync(patience.Token);
         Assert.False(patience.IsCancellationRequested);
     }

@@ -26,7 +26,7 @@ internal sealed class TestSite : IAsyncDisposable
 
     private TestSite(WebApplication app, PeregrineNetwork client, MemoryLink clientLink) => (App, Client, _clientLink) = (app, client, clientLink);
 
-    internal static TimeSpan Limit => TimeSpan.FromSeconds(60);
+    internal static TimeSpan Limit => TimeSpan.FromSeconds(120);
 
     internal WebApplication App { get; }
 
@@ -54,7 +54,7 @@ internal sealed class TestSite : IAsyncDisposable
         var (ours, theirs) = MemoryLink.CreatePair();
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.Services.Configure<HostOptions>(static o => o.ShutdownTimeout = TimeSpan.FromSeconds(20));
+        builder.Services.Configure<HostOptions>(static o => o.ShutdownTimeout = TimeSpan.FromMinutes(5));
         builder.WebHost.UsePeregrine(options => (options.OpenLink, options.Network) = (() => ours, Options("site", Address)));
         builder.WebHost.ConfigureKestrel(static kestrel =>
         {

@@ -129,7 +129,7 @@ internal sealed class TestNetwork : Network
         return (client, server);
     }
 
-    internal static TimeSpan Limit => TimeSpan.FromSeconds(20);
+    internal static TimeSpan Limit => TimeSpan.FromSeconds(120);
 
     public override async ValueTask DisposeAsync()
     {

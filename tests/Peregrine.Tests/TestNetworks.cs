@@ -13,7 +13,7 @@ internal sealed class TestNetworks : IAsyncDisposable
     private TestNetworks(MemoryLink linkA, MemoryLink linkB, PeregrineNetwork a, PeregrineNetwork b, TestLog log) =>
         (LinkA, LinkB, A, B, Log) = (linkA, linkB, a, b, log);
 
-    internal static TimeSpan Limit => TimeSpan.FromSeconds(30);
+    internal static TimeSpan Limit => TimeSpan.FromSeconds(120);
 
     internal static StackOptions SmallStack { get; } = new()
     {

@@ -232,7 +232,7 @@ public sealed class XdpSteeringTests : IDisposable
         listener.Bind(VethEnd(VethFixture.Near4, KernelPort));
         listener.Listen(1);
         using var client = _veth.FarSocket(SocketType.Stream);
-        Assert.True(client.ConnectAsync(VethEnd(VethFixture.Near4, KernelPort)).Wait(10_000), "the kernel's server was reached");
+        Assert.True(client.ConnectAsync(VethEnd(VethFixture.Near4, KernelPort)).Wait(60_000), "the kernel's server was reached");
         using var server = listener.Accept();
         var sent = PoolFixture.Pattern(100_000);
         var sending = Task.Run(() => server.Send(sent));
