@@ -16,7 +16,7 @@ internal sealed class TcpAckInput(TcpContext context)
         var una = c.Snd.Una;
         var priorWindow = c.Snd.Wnd;
         // RFC 7323 §2.2: the window of a SYN is never scaled. RFC 9293 MUST-1: unsigned.
-        UpdateWindow(ref c, s.Seq, s.Ack, s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale);
+        UpdateWindow(ref c, s.Seq, s.Ack, s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale, s.Ack.IsAfter(una));
         if (s.Ack.IsBefore(una)) return;
         var outstanding = TcpContext.HasOutstanding(c);
         // RFC 5681 §2: a duplicate ACK has no data, no SYN or FIN, the same ACK and the same window, and something is outstanding.
@@ -73,19 +73,21 @@ internal sealed class TcpAckInput(TcpContext context)
     internal void OnPredicted(TcbRef t, SeqNumber seq, SeqNumber una, ushort rawWindow, Instant now)
     {
         ref var c = ref t.C;
-        UpdateWindow(ref c, seq, c.Snd.Una, (uint)rawWindow << c.SndScale);
+        UpdateWindow(ref c, seq, c.Snd.Una, (uint)rawWindow << c.SndScale, c.Snd.Una != una);
         if (c.Snd.Una != una) OnProgress(t, una, now);
         if (WantsOutput(t)) _x.MarkReady(t);
         _x.Counters.SegmentsAccepted++;
     }
 
-    // RFC 9293 §3.10.7.4: SND.WND follows the newest segment, by SND.WL1 and SND.WL2.
-    private static void UpdateWindow(ref Tcb c, SeqNumber seq, SeqNumber ack, uint window)
+    // RFC 9293 §3.10.7.4: SND.WND follows the newest segment, by SND.WL1 and SND.WL2. One that acknowledges more than all before it was sent
+    // after them, though its own data be older (sent again while later ones wait behind a gap). Were its window left out, SND.UNA would move on
+    // without it, and with SND.UNA the edge, beyond what the peer has offered.
+    private static void UpdateWindow(ref Tcb c, SeqNumber seq, SeqNumber ack, uint window, bool acknowledgesMore)
     {
         if (ack.IsBefore(c.Snd.Una)) return;
-        if (!c.Snd.Wl1.IsBefore(seq) && (c.Snd.Wl1 != seq || c.Snd.Wl2.IsAfter(ack))) return;
+        if (!acknowledgesMore && !c.Snd.Wl1.IsBefore(seq) && (c.Snd.Wl1 != seq || c.Snd.Wl2.IsAfter(ack))) return;
         c.Snd.Wnd = window;
-        c.Snd.Wl1 = seq;
+        c.Snd.Wl1 = SeqNumber.Max(c.Snd.Wl1, seq);
         c.Snd.Wl2 = ack;
         if (window > c.Snd.WndMax) c.Snd.WndMax = window;
     }

@@ -153,6 +153,29 @@ public sealed class SendTests
     }
 
     // RFC 9293 MUST-36, SHLD-29, SHLD-30, MUST-37
+    // RFC 9293 §3.10.7.4: what fills a gap is older than what came behind it, by its data; its acknowledgment says that it was sent later, so its window counts.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void TheWindowOfASegmentThatAcknowledgesMoreCountsThoughItsDataAreOld(bool isPredicted)
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Write(c, 6_000);
+        for (var i = 0; i < 4; i++) peer.Take();
+        var first = peer.Next;
+        var una = peer.HostNext - 4 * 1_460;
+        peer.Send(Ack, seq: first + 100, ack: una, length: 100, window: 8_000);
+        peer.Take();
+        if (!isPredicted) peer.Send(Ack, seq: first - 50, ack: una, length: 60, window: 8_000);
+        peer.Inbox.Clear();
+        peer.Send(Ack, seq: isPredicted ? first : first + 10, ack: peer.HostNext, length: isPredicted ? 100 : 90, window: 3_000);
+        peer.Write(c, 6_000);
+        var sent = 0;
+        while (peer.Inbox.Count > 0) sent += peer.Take().Payload.Length;
+        Assert.InRange(sent, 1, 3_000);
+    }
+
     [Fact]
     public void AClosedWindowIsProbedAfterOneTimeoutThenMoreSlowlyAndForEver()
     {

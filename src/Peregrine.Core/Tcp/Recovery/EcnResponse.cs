@@ -18,6 +18,8 @@ internal static class EcnResponse
         ref var r = ref k.Recovery;
         var control = recovery.Controls.Of(k);
         control.OnEcnFeedback(ref c, ref k, acked, marked);
+        // Given back with the window, ssthresh would be what it was before this answer; and the recovery that finds the answer given does not set it.
+        if (isEcho && (r.Flags & RecoveryFlags.UndoPossible) != 0) Undo.Forfeit(ref recovery.EpisodeOf(r));
         if (!isEcho || r.Phase >= RecoveryPhase.Recovery || (r.Head == RecordPool.None && acked == 0)) return;
         if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
         // An ACK of everything leaves nothing in flight; what it acknowledges was.

@@ -160,7 +160,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         else Counters.TCPFullUndo++;
         if (r.Phase >= RecoveryPhase.Recovery) Rack.OnRecoveryEnd(ref r);
         Undo.Restore(ref c, ref r, e);
-        _recovery.Controls.Of(k).OnUndo(ref c, ref k, e.PriorWmax);
+        if (Undo.GivesBack(e)) _recovery.Controls.Of(k).OnUndo(ref c, ref k, e.PriorWmax);
         ForwardRto.End(ref r);
         // RFC 4015 §3.3 step 8: nothing more goes again.
         _board.UnmarkLost(ref r);

@@ -52,6 +52,12 @@ internal static class Undo
     internal static bool IsBeforeRetransmission(in RecoveryEpisode e, uint echo) =>
         e.RetransmitStamp != 0 && (int)(echo - e.RetransmitStamp) < 0;
 
+    /// <summary>RFC 4015 §3.4: an echo of congestion says that the window was too large, whatever the losses were: nothing of it is given back.</summary>
+    internal static void Forfeit(ref RecoveryEpisode e) => (e.PriorCwnd, e.PriorSsthresh) = (0, 0);
+
+    /// <summary>Whether the window is to be given back.</summary>
+    internal static bool GivesBack(in RecoveryEpisode e) => e.PriorCwnd != 0;
+
     /// <summary>RFC 4015 §3.4 step 9: gives back the window: never less than it is now.</summary>
     internal static void Restore(ref Tcb c, ref RecoveryState r, in RecoveryEpisode e)
     {

@@ -121,6 +121,29 @@ public sealed class UndoTests
         Assert.Equal(1, b.Recovery.Counters.TCPDSACKUndo);
     }
 
+    [Theory]
+    [InlineData((int)CongestionAlgorithm.NewReno)]
+    [InlineData((int)CongestionAlgorithm.Cubic)]
+    [InlineData((int)CongestionAlgorithm.Dctcp)]
+    // RFC 4015 §3.4: congestion that was echoed since the reduction was real. The next recovery finds the echo answered and takes ssthresh as it is.
+    public void AnEchoOfCongestionLeavesNothingToUndo(int algorithm)
+    {
+        using var b = new RecoveryBench(
+            algorithm: (CongestionAlgorithm)algorithm, settings: RecoveryBench.Classic with { DsackUndo = true, ProportionalRateReduction = true }, cwnd: 20_000).SendMany(10);
+        b.Ack(0, (1000, 4000));
+        Assert.Equal((0u, 1000u), b.Retransmit());
+        b.Ack(10_000);
+        b.SendMany(8);
+        EcnResponse.OnFeedback(b.Recovery, ref b.C, ref b.K, 1000, 1000, isEcho: true, b.Now);
+        var (cwnd, ssthresh) = (b.C.Cwnd, b.C.Ssthresh);
+        b.Ack(10_000, (0, 1000));
+        Assert.Equal((cwnd, ssthresh), (b.C.Cwnd, b.C.Ssthresh));
+        b.Ack(10_000, (11_000, 14_000));
+        Assert.Equal((RecoveryPhase.Recovery, ssthresh), (b.Phase, b.C.Ssthresh));
+        b.Ack(18_000);
+        Assert.True(b.C.Cwnd <= cwnd, $"the window is {b.C.Cwnd} after the recovery and was {cwnd}");
+    }
+
     [Fact]
     public void ADsackForHalfOfTheRetransmissionsUndoesNothing()
     {
