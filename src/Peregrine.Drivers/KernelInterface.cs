@@ -15,6 +15,10 @@ public static class KernelInterface
     /// <exception cref="IOException">The device does not take that MTU.</exception>
     public static void SetMtu(string name, int mtu) => Do(netlink => netlink.SetMtu(name, mtu));
 
+    /// <summary>Sets the hardware address of an Ethernet interface.</summary>
+    /// <exception cref="IOException">The device does not take that address.</exception>
+    public static void SetMacAddress(string name, MacAddress address) => Do(netlink => netlink.SetMacAddress(name, address));
+
     /// <summary>Adds an address with its prefix length; IPv6 ones are usable at once (no duplicate detection).</summary>
     /// <exception cref="IOException">The kernel refused.</exception>
     public static void AddAddress(string name, IpPrefix address) => Do(netlink => netlink.AddAddress(name, address));

@@ -61,14 +61,15 @@ internal sealed class CoreEngine : SocketEngine
         _linkCheck = Duration.FromMilliseconds(options.LinkCheckMs);
         if (options.ProfileEveryTurns > 0) _profile = new TurnProfile(options.ProfileEveryTurns, clock);
         _waiter = platform.CreateWaiter();
-        var mtu = Math.Min(link.Mtu, MtuMax);
+        // Read before the interface is made: a change in between is then seen at the first look.
+        var (mtu, address) = (Math.Min(link.Mtu, MtuMax), link.MacAddress);
         _interface = AddInterface(mtu);
         stack.Ports = link.Ports;
         if (options.QlogDirectory.Length > 0) stack.Tcp.EventSink = Qlog = new Qlog.QlogSink(options, clock.Now());
         _tables = link.Tables;
         _queue = link.OpenQueue(0, stack.Frames);
         _queue.SetWake(_waiter.Wake);
-        _watch = new LinkWatch(link, _queue, stack, _interface, mtu, MtuMax, logger);
+        _watch = new LinkWatch(link, _queue, stack, _interface, mtu, address, MtuMax, logger);
         _frameCountFree = stack.Frames.Chunks.FreeCount;
         _thread = new Thread(Main) { IsBackground = true, Name = options.Name + " core" };
     }

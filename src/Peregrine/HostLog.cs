@@ -1,5 +1,6 @@
 // Everything that the host says in its log, off the packet path. Event numbers are stable.
 using Microsoft.Extensions.Logging;
+using Peregrine.Wire;
 
 namespace Peregrine;
 
@@ -45,6 +46,9 @@ internal static class HostLog
     private static readonly Action<ILogger, string, int, int, Exception?> s_mtuChanged = LoggerMessage.Define<string, int, int>(
         LogLevel.Information, new EventId(13, "MtuChanged"), "The MTU of link {Link} was {Before} bytes and is {Mtu} now.");
 
+    private static readonly Action<ILogger, string, MacAddress, MacAddress, Exception?> s_addressChanged = LoggerMessage.Define<string, MacAddress, MacAddress>(
+        LogLevel.Information, new EventId(14, "AddressChanged"), "The hardware address of link {Link} was {Before} and is {Address} now.");
+
     internal static void Started(ILogger logger, string name, string link, string addresses, string memory) => s_started(logger, name, link, addresses, memory, null);
 
     internal static void Stopped(ILogger logger, string name) => s_stopped(logger, name, null);
@@ -58,6 +62,8 @@ internal static class HostLog
     internal static void DeviceReopened(ILogger logger, string link) => s_deviceReopened(logger, link, null);
 
     internal static void MtuChanged(ILogger logger, string link, int before, int mtu) => s_mtuChanged(logger, link, before, mtu, null);
+
+    internal static void AddressChanged(ILogger logger, string link, MacAddress before, MacAddress address) => s_addressChanged(logger, link, before, address, null);
 
     internal static void CallbackTooLong(ILogger logger, string callback, long elapsedMs, long limitMs) => s_tooLong(logger, callback, elapsedMs, limitMs, null);
 

@@ -1,9 +1,10 @@
-// What becomes of the link while the network runs: carrier lost and back, another MTU, a device that is gone and back. Asked now and then by the
-// core that owns the queue; tells the stack, the log and the counters. The same for every kind of link.
+// What becomes of the link while the network runs: carrier lost and back, another MTU or address, a device that is gone and back. Asked now and
+// then by the core that owns the queue; tells the stack, the log and the counters. The same for every kind of link.
 using Microsoft.Extensions.Logging;
 using Peregrine.Core;
 using Peregrine.Core.Links;
 using Peregrine.Core.Time;
+using Peregrine.Wire;
 
 namespace Peregrine;
 
@@ -18,6 +19,7 @@ internal sealed class LinkWatch
     private LinkWatchCounters _counters;
     private bool _isUp;
     private int _mtu;
+    private MacAddress _address;
     private string? _problem;
 
     /// <param name="link">The link.</param>
@@ -25,11 +27,12 @@ internal sealed class LinkWatch
     /// <param name="stack">The core's stack.</param>
     /// <param name="interfaceIndex">The stack's interface of the link.</param>
     /// <param name="mtu">What the interface has.</param>
+    /// <param name="address">What the interface has.</param>
     /// <param name="mtuMax">Where the options ask for less than the link has.</param>
     /// <param name="logger">Where it is said.</param>
-    internal LinkWatch(ILink link, ILinkQueue queue, NetworkStack stack, int interfaceIndex, int mtu, int mtuMax, ILogger logger)
+    internal LinkWatch(ILink link, ILinkQueue queue, NetworkStack stack, int interfaceIndex, int mtu, MacAddress address, int mtuMax, ILogger logger)
     {
-        (_link, _queue, _stack, _interface, _mtu, _mtuMax, _logger) = (link, queue, stack, interfaceIndex, mtu, mtuMax, logger);
+        (_link, _queue, _stack, _interface, _mtu, _address, _mtuMax, _logger) = (link, queue, stack, interfaceIndex, mtu, address, mtuMax, logger);
         _isUp = link.IsUp;
     }
 
@@ -49,8 +52,10 @@ internal sealed class LinkWatch
         var presence = _queue.Follow(out var problem);
         OnPresence(presence, problem, now);
         OnCarrier(presence != LinkPresence.Gone && _link.IsUp);
-        // What a device that is gone says of its MTU is what it had.
-        if (presence != LinkPresence.Gone) OnMtu(Math.Min(_link.Mtu, _mtuMax));
+        // What a device that is gone says of itself is what it had.
+        if (presence == LinkPresence.Gone) return;
+        OnMtu(Math.Min(_link.Mtu, _mtuMax));
+        OnAddress(_link.MacAddress, now);
     }
 
     private void OnPresence(LinkPresence presence, string? problem, Instant now)
@@ -65,7 +70,8 @@ internal sealed class LinkWatch
         else if (presence == LinkPresence.Reopened)
         {
             _counters.DevicesReopened++;
-            _stack.OnDeviceReplaced(_interface, _link.MacAddress, now);
+            _address = _link.MacAddress;
+            _stack.OnDeviceReplaced(_interface, _address, now);
             HostLog.DeviceReopened(_logger, _link.Name);
         }
         Volatile.Write(ref _problem, presence == LinkPresence.Gone ? problem : null);
@@ -95,6 +101,16 @@ internal sealed class LinkWatch
         Volatile.Write(ref _mtu, mtu);
         _stack.SetMtu(_interface, mtu);
     }
+
+    private void OnAddress(MacAddress address, Instant now)
+    {
+        if (address == _address) return;
+        _counters.AddressChanges++;
+        HostLog.AddressChanged(_logger, _link.Name, _address, address);
+        _address = address;
+        // Who knows us by the old one is told; it is as if the card were another one.
+        _stack.OnDeviceReplaced(_interface, address, now);
+    }
 }
 
 /// <summary>What became of the link. Plain sums, written by the core and read by anybody.</summary>
@@ -103,6 +119,7 @@ internal struct LinkWatchCounters
     public long CarriersLost;
     public long CarriersBack;
     public long MtuChanges;
+    public long AddressChanges;
     public long DevicesGone;
     public long DevicesReopened;
 }

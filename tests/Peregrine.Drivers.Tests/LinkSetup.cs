@@ -89,6 +89,9 @@ public abstract class LinkSetup : IDisposable
         return frame.Length >= 60 && BinaryPrimitives.ReadInt32BigEndian(frame[header..]) == Mark;
     }
 
+    /// <summary>The number that one of the suite's frames was made with.</summary>
+    public int NumberOf(ReadOnlySpan<byte> frame) => BinaryPrimitives.ReadInt32BigEndian(frame[((Link.Medium == LinkMedium.Ethernet ? 14 : 20) + 4)..]);
+
     /// <summary>Ends everything.</summary>
     public abstract void Dispose();
 }

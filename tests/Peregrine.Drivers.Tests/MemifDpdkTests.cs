@@ -153,7 +153,7 @@ public sealed class MemifDpdkTests
         public void Dispose()
         {
             if (!_process.HasExited) _process.Kill();
-            _process.WaitForExit(5_000);
+            _process.WaitForExit();
             _process.Dispose();
         }
 

@@ -211,7 +211,7 @@ public sealed class MemifLinkTests
         pair.ServerQueue.SetWake(woken.Set);
         Assert.True(pair.ServerQueue.TryArm());
         pair.Client.Dispose();
-        Assert.True(woken.Wait(10_000, TestContext.Current.CancellationToken));
+        Assert.True(woken.Wait(60_000, TestContext.Current.CancellationToken));
         Assert.Equal(0, pair.ServerQueue.Receive(new Frame[1]));
         Assert.Equal(-1, pair.ServerQueue.PollDescriptor);
     }

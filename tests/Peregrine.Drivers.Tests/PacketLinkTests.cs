@@ -165,7 +165,7 @@ public sealed class PacketLinkTests : IDisposable
         using var socket = _there.Run(() => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
         try
         {
-            return socket.ConnectAsync(new IPEndPoint(s_near, port)).Wait(2_000) ? SocketError.Success : SocketError.TimedOut;
+            return socket.ConnectAsync(new IPEndPoint(s_near, port)).Wait(60_000) ? SocketError.Success : SocketError.TimedOut;
         }
         catch (AggregateException e) when (e.InnerException is SocketException problem)
         {
@@ -175,7 +175,7 @@ public sealed class PacketLinkTests : IDisposable
 
     private byte[] Next(ILinkQueue queue, Func<byte[], bool> wanted)
     {
-        for (var look = 0; look < 2_000; look++)
+        for (var look = 0; look < 12_000; look++)
         {
             if (TryNext(queue, frame => wanted(PoolFixture.Bytes(_pool, frame)), out var found)) return PoolFixture.Bytes(_pool, found);
             Span<PollDescriptor> poll = [new PollDescriptor { Descriptor = queue.PollDescriptor, Events = LinuxConstants.PollIn }];

@@ -60,7 +60,7 @@ internal sealed class TapFixture : IDisposable
         ? packet.ToArray()
         : PoolFixture.Ethernet(KernelAddress, Link.MacAddress, packet[0] >> 4 == 4 ? (ushort)0x0800 : (ushort)0x86DD, packet);
 
-    /// <summary>The next frame that passes; ARP requests for our address are answered on the way. Fails when none comes for 10 s.</summary>
+    /// <summary>The next frame that passes; ARP requests for our address are answered on the way. Fails when none comes for a minute.</summary>
     public Frame Next(Func<byte[], bool> passes)
     {
         var burst = new Frame[1];
@@ -69,7 +69,7 @@ internal sealed class TapFixture : IDisposable
             if (Queue.Receive(burst) == 0)
             {
                 Span<PollDescriptor> poll = [new PollDescriptor { Descriptor = Queue.PollDescriptor, Events = LinuxConstants.PollIn }];
-                if (Posix.Poll(poll, 10_000_000_000).Int32 != 1) Assert.Fail("no frame for 10 s; the kernel's counters: " + Space.Run(ReadKernelCounters));
+                if (Posix.Poll(poll, 60_000_000_000).Int32 != 1) Assert.Fail("no frame for a minute; the kernel's counters: " + Space.Run(ReadKernelCounters));
                 continue;
             }
             var bytes = PoolFixture.Bytes(Pool, burst[0]);

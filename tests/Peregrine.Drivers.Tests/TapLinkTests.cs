@@ -68,7 +68,7 @@ public sealed class TapLinkTests
         using var tap = new TapFixture();
         using var socket = tap.KernelSocket(SocketType.Dgram);
         socket.Bind(TapFixture.End(TapFixture.Kernel4, 4000));
-        socket.ReceiveTimeout = 10_000;
+        socket.ReceiveTimeout = 60_000;
         byte[] datagram = [0x30, 0, 0x0F, 0xA0, 0, 11, 0, 0, 7, 8, 9];
         InternetChecksum.StorePartial(datagram.AsSpan(6), InternetChecksum.PseudoHeader(TapFixture.Ours4, TapFixture.Kernel4, Udp, datagram.Length));
         var frame = PoolFixture.Make(tap.Pool, tap.Framed(PoolFixture.Ip(TapFixture.Ours4, TapFixture.Kernel4, Udp, datagram)));
@@ -101,7 +101,7 @@ public sealed class TapLinkTests
 
         var answer = PoolFixture.Pattern(25_000, 4);
         peer.SendSuperSegment(answer, 1000);
-        peer.Kernel.ReceiveTimeout = 10_000;
+        peer.Kernel.ReceiveTimeout = 60_000;
         var got = new byte[answer.Length];
         for (var at = 0; at < got.Length;) at += peer.Kernel.Receive(got, at, got.Length - at, SocketFlags.None);
         Assert.Equal(answer, got);
@@ -237,7 +237,7 @@ public sealed class TapLinkTests
         Assert.Equal(2, tap.Link.QueueCount);
         using var socket = tap.KernelSocket(SocketType.Dgram);
         socket.Bind(TapFixture.End(TapFixture.Kernel4, 4000));
-        socket.ReceiveTimeout = 10_000;
+        socket.ReceiveTimeout = 60_000;
         var second = tap.Link.OpenQueue(1, tap.Pool);
         byte[] datagram = [0x30, 0, 0x0F, 0xA0, 0, 9, 0, 0, 1];
         tap.SendPacket(PoolFixture.Ip(TapFixture.Ours4, TapFixture.Kernel4, Udp, datagram));

@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Text;
 using Peregrine.Core.Tcp;
 using Peregrine.Drivers;
+using Peregrine.Wire;
 
 namespace Peregrine.Interop.Tests;
 
@@ -89,6 +90,29 @@ public sealed class LinkLifeTests
         await Site.Until(() => Watch(site).MtuChanges == 1, "the network sees the MTU");
         site.OnOurInterface(static name => KernelInterface.SetUp(name));
         Assert.Equal(Payload.HashOf(Site.TransferBytes), await hashing);
+    }
+
+    // A TAP device's address is the kernel's end; ours is another one, and nobody can change it.
+    [Theory(Timeout = Site.TimeoutMs)]
+    [InlineData(LinkUnderTest.Packet, false)]
+    [InlineData(LinkUnderTest.Packet, true)]
+    [InlineData(LinkUnderTest.Xdp, false)]
+    [InlineData(LinkUnderTest.Xdp, true)]
+    public async Task NeighbourIsToldAnotherAddressOfTheInterface(LinkUnderTest kind, bool v6)
+    {
+        await using var site = await OpenAsync(kind);
+        site.Need("ip");
+        using var socket = await site.KernelConnectAsync(v6, Services.Echo);
+        await ExchangeAsync(socket, "before");
+        var address = MacAddress.Parse("02:5e:12:34:56:78");
+        site.OnOurInterface(name => KernelInterface.SetMacAddress(name, address));
+        await Site.Until(() => Watch(site).AddressChanges == 1, "the network sees the address");
+        await ExchangeAsync(socket, "after");
+        var entry = await ChildProgram.RunAsync(site, "ip", "neigh", "show", "to", Site.Ours(v6).ToString());
+        Assert.Contains(address.ToString(), entry, StringComparison.OrdinalIgnoreCase);
+        using var other = await site.KernelConnectAsync(v6, Services.Echo);
+        await ExchangeAsync(other, "anew");
+        Assert.Equal((1, 0, 0), (Watch(site).AddressChanges, Watch(site).DevicesGone, Watch(site).DevicesReopened));
     }
 
     // 65,521 is the largest that a TAP device has. Without offloads each of these frames lies in many chunks and is summed by us.

@@ -11,7 +11,7 @@ internal sealed class RouteNetlink : IDisposable
     private const int HeaderLength = 16;
     private const ushort MessageError = 2, NewLink = 16, DeleteLink = 17, NewAddress = 20, NewRoute = 24;
     private const ushort FlagRequest = 1, FlagAcknowledge = 4, FlagReplace = 0x100, FlagCreate = 0x400, FlagExclusive = 0x200;
-    private const ushort LinkName = 3, LinkMtu = 4, LinkKind = 18, LinkNamespace = 28, TransmitQueues = 31, ReceiveQueues = 32, KindName = 1, KindDetails = 2, PairPeer = 1;
+    private const ushort LinkAddress = 1, LinkName = 3, LinkMtu = 4, LinkKind = 18, LinkNamespace = 28, TransmitQueues = 31, ReceiveQueues = 32, KindName = 1, KindDetails = 2, PairPeer = 1;
     private const ushort AddressAddress = 1, AddressLocal = 2, AddressFlags = 8, RouteDestination = 1, RouteInterface = 4, RouteGateway = 5;
     private const uint NoDuplicateDetection = 2;
     private const int Tentative = 0x40, UsableAttempts = 200;
@@ -52,6 +52,15 @@ internal sealed class RouteNetlink : IDisposable
         BeginLink(NewLink, 0, name, 0, 0);
         AppendUInt32(LinkMtu, (uint)mtu);
         Exchange().ThrowIfError($"cannot set the MTU of '{name}' to {mtu}");
+    }
+
+    public void SetMacAddress(string name, MacAddress address)
+    {
+        Span<byte> bytes = stackalloc byte[MacAddress.Length];
+        address.WriteTo(bytes);
+        BeginLink(NewLink, 0, name, 0, 0);
+        AppendAttribute(LinkAddress, bytes);
+        Exchange().ThrowIfError($"cannot set the hardware address of '{name}' to {address}");
     }
 
     /// <summary>Makes two interfaces that are each other's wire. The second goes into another namespace where a descriptor of one is given.</summary>

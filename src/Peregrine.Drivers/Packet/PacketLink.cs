@@ -24,6 +24,7 @@ public sealed class PacketLink : ILink
     private int _boundTo;
     private int _control;
     private int _mtu;
+    private MacAddress _address;
 
     private PacketLink(string name, PacketOptions options)
     {
@@ -34,7 +35,7 @@ public sealed class PacketLink : ILink
         if (!facts.IsEthernet) throw new IOException($"'{name}' is no Ethernet interface: take one that is, or --link tun:NAME");
         _control = TapDevice.OpenControl(name);
         _mtu = facts.Mtu;
-        MacAddress = options.MacAddress ?? facts.MacAddress;
+        _address = facts.MacAddress;
         _guard = options.Ports.Count > 0 ? new PortGuard(options.Ports) : null;
         _space = NetworkNamespace.TryHoldCurrent();
         try
@@ -62,8 +63,8 @@ public sealed class PacketLink : ILink
     /// <inheritdoc/>
     public LinkMedium Medium => LinkMedium.Ethernet;
 
-    /// <inheritdoc/>
-    public MacAddress MacAddress { get; private set; }
+    /// <summary>The interface's address as it is now, or what the options say.</summary>
+    public MacAddress MacAddress => _options.MacAddress ?? (_address = TapDevice.ReadAddress(_control, Name) ?? _address);
 
     /// <summary>The interface's MTU as it is now, or what the options say where that is smaller.</summary>
     public int Mtu => Math.Min(_mtu = Math.Min(TapDevice.ReadMtu(_control, Name) ?? _mtu, ushort.MaxValue), _options.Mtu ?? ushort.MaxValue);
@@ -178,7 +179,6 @@ public sealed class PacketLink : ILink
                 PacketSocket.Bind(_sockets[index], interfaceIndex, Name, _options);
             }
             _boundTo = interfaceIndex;
-            MacAddress = _options.MacAddress ?? TapDevice.ReadAddress(_control, Name) ?? MacAddress;
             return null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)

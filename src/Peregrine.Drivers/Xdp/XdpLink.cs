@@ -31,6 +31,8 @@ public sealed class XdpLink : ILink
     private int _control;
     private int _epoch;
     private bool _wasUp;
+    private bool _sumsByKernel;
+    private string _mode = "";
 
     private XdpLink(string name, XdpOptions options, NetworkNamespace space)
     {
@@ -50,8 +52,14 @@ public sealed class XdpLink : ILink
     /// <inheritdoc/>
     public LinkMedium Medium => LinkMedium.Ethernet;
 
-    /// <summary>The interface's own address, which we share with the kernel.</summary>
-    public MacAddress MacAddress { get; private set; }
+    /// <summary>The interface's own address as it is now, which we share with the kernel; asks it.</summary>
+    public MacAddress MacAddress
+    {
+        get
+        {
+            lock (_gate) return field = TapDevice.ReadAddress(_control, Name) ?? field;
+        }
+    }
 
     /// <summary>The interface's MTU as it is now; asks the kernel.</summary>
     public int Mtu
@@ -72,7 +80,7 @@ public sealed class XdpLink : ILink
     public int QueueCount => _queues.Length;
 
     /// <summary>How the link works, for people: "native, copy (…), several chunks a frame".</summary>
-    public string Mode { get; private set; } = "";
+    public string Mode => _sumsByKernel && _options.TransmitChecksum ? _mode + ", checksums by the kernel" : _mode;
 
     /// <summary>
     /// Whether the interface is there, up, and has its carrier; asks the kernel. An interface that was deleted and is there again is taken again
@@ -87,11 +95,7 @@ public sealed class XdpLink : ILink
                 if (_control < 0) return false;
                 Look();
                 var isUp = _attachment is not null && TapDevice.IsUp(_control, Name);
-                if (isUp && !_wasUp)
-                {
-                    MacAddress = TapDevice.ReadAddress(_control, Name) ?? MacAddress;
-                    _tables?.Follow(_attachment!.Facts.Index);
-                }
+                if (isUp && !_wasUp) _tables?.Follow(_attachment!.Facts.Index);
                 return _wasUp = isUp;
             }
         }
@@ -250,7 +254,6 @@ public sealed class XdpLink : ILink
         _control = TapDevice.OpenControl(Name);
         if (_control < 0) throw new IOException($"there is no interface '{Name}': 'ip link' lists them");
         _attachment = XdpAttachment.Attach(Find(), Steering.Maps, _options.Mode);
-        MacAddress = _attachment.Facts.MacAddress;
         if (TakesSeveralChunks(_attachment.Facts.Mtu)) _options = _options with { TransmitChecksum = false };
         Describe(_attachment);
         foreach (var address in _options.Traffic.SharedAddresses) Reserve(address);
@@ -301,10 +304,10 @@ public sealed class XdpLink : ILink
         var able = socket.Abilities;
         if (able.MultiBuffer) MtuMax = 65_521;
         Offloads = (able.TransmitMetadata ? LinkOffloads.TransmitChecksum : 0) | (MayBeUnfinished(attachment.Facts) ? LinkOffloads.ReceiveUnfinished : 0);
-        Mode = (attachment.IsNative ? "native" : $"generic ({attachment.GenericReason})")
+        _sumsByKernel = able.TransmitMetadata;
+        _mode = (attachment.IsNative ? "native" : $"generic ({attachment.GenericReason})")
             + (able.ZeroCopy ? ", zero-copy" : able.CopyReason is null ? ", copy" : $", copy ({able.CopyReason})")
-            + (able.MultiBuffer ? ", several chunks a frame" : "")
-            + (able.TransmitMetadata ? ", checksums by the kernel" : "");
+            + (able.MultiBuffer ? ", several chunks a frame" : "");
     }
 
     private bool MayBeUnfinished(InterfaceFacts facts) =>
@@ -333,7 +336,6 @@ public sealed class XdpLink : ILink
         try
         {
             Volatile.Write(ref _attachment, _space.Run(() => XdpAttachment.Attach(Find(), Steering.Maps, _options.Mode)));
-            MacAddress = _attachment!.Facts.MacAddress;
             Volatile.Write(ref _epoch, _epoch + 1);
             LastFailure = null;
         }

@@ -75,12 +75,12 @@ internal sealed class VethFixture : IDisposable
         return (long.Parse(columns[2]), long.Parse(columns[1]), long.Parse(columns[10]), long.Parse(columns[9]));
     });
 
-    /// <summary>Waits until frames can be received, at most ten seconds; false when none came.</summary>
+    /// <summary>Waits until frames can be received, at most a minute; false when none came.</summary>
     public static bool WaitFor(ILinkQueue queue)
     {
         if (!queue.TryArm()) return true;
         Span<PollDescriptor> poll = [new PollDescriptor { Descriptor = queue.PollDescriptor, Events = LinuxConstants.PollIn }];
-        return Posix.Poll(poll, 10_000_000_000).Int32 == 1;
+        return Posix.Poll(poll, 60_000_000_000).Int32 == 1;
     }
 
     /// <summary>Receives exactly so many frames of the tests' own type, as bytes; the kernels at both ends say things by themselves. All chunks go back.</summary>

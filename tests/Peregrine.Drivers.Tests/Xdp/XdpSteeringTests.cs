@@ -102,7 +102,7 @@ public sealed class XdpSteeringTests : IDisposable
         // Those of the kernel's ports are not ours.
         using var kernel = _veth.NearSocket(SocketType.Dgram);
         kernel.Bind(VethEnd(VethFixture.Near4, KernelPort));
-        kernel.ReceiveTimeout = 10_000;
+        kernel.ReceiveTimeout = 60_000;
         socket.SendTo(new byte[4_000], VethEnd(VethFixture.Near4, KernelPort));
         Assert.Equal(4_000, kernel.Receive(new byte[5_000]));
     }
@@ -150,7 +150,7 @@ public sealed class XdpSteeringTests : IDisposable
         Assert.Throws<SocketException>(() => kernel.Bind(VethEnd(VethFixture.Near4, OurPort)));
         ports.ClosePort(udp: true, OurPort);
         kernel.Bind(VethEnd(VethFixture.Near4, OurPort));
-        kernel.ReceiveTimeout = 10_000;
+        kernel.ReceiveTimeout = 60_000;
         datagrams.SendTo("yz"u8, VethEnd(VethFixture.Near4, OurPort));
         Assert.Equal(2, kernel.Receive(new byte[8]));
         Assert.Equal(((ushort)61_000, (ushort)65_535), _link.EphemeralPorts!.Value);
@@ -237,7 +237,7 @@ public sealed class XdpSteeringTests : IDisposable
         var sent = PoolFixture.Pattern(100_000);
         var sending = Task.Run(() => server.Send(sent));
         var got = new byte[sent.Length];
-        client.ReceiveTimeout = 10_000;
+        client.ReceiveTimeout = 60_000;
         for (var at = 0; at < got.Length;) at += client.Receive(got, at, got.Length - at, SocketFlags.None);
         Assert.Equal(sent, got);
         Assert.Equal(sent.Length, sending.Result);
