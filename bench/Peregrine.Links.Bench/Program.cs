@@ -66,9 +66,9 @@ internal static class Program
     {
         var burst = new Frame[Burst];
         var (start, cpu, before) = (Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime, queue.Counters);
-        var allocated = GC.GetAllocatedBytesForCurrentThread();
         var (next, back, lastBack, isFirst) = (0UL, 0UL, start, true);
         var turns = new Turns();
+        var allocated = GC.GetAllocatedBytesForCurrentThread();
         while (true)
         {
             var began = Stopwatch.GetTimestamp();

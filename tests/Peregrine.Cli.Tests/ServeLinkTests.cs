@@ -26,7 +26,7 @@ public sealed class ServeLinkTests : IDisposable
         Assert.Contains("<h1>It flies</h1>", Curl("http://10.97.0.2:8080/").Output, StringComparison.Ordinal);
         // The rest is the kernel's: another port, on which it has nobody (curl's status 7), and echo requests.
         Assert.Equal(7, Curl("http://10.97.0.2:8081/").Status);
-        Assert.Equal(0, Run("ip", "netns", "exec", _far, "ping", "-n", "-c", "1", "-W", "20", "10.97.0.2").Status);
+        Assert.Equal(0, Run("ip", "netns", "exec", _far, "ping", "-n", "-c", "1", "-W", "60", "10.97.0.2").Status);
         await EndAsync(serve);
     }
 
@@ -65,7 +65,7 @@ public sealed class ServeLinkTests : IDisposable
         using var scratch = new Scratch();
         using var serve = Tool.Start(scratch.Path, ["ip", "netns", "exec", _near], "serve", "--link", "auto", "--port", "8080", "--https-port", "0");
         await serve.ReadUntilAsync("Ctrl-C ends it");
-        Assert.Contains("<h1>It flies</h1>", Run("ip", "netns", "exec", _near, "curl", "-sS", "-m", "30", "http://192.0.2.2:8080/").Output, StringComparison.Ordinal);
+        Assert.Contains("<h1>It flies</h1>", Run("ip", "netns", "exec", _near, "curl", "-sS", "-m", "120", "http://192.0.2.2:8080/").Output, StringComparison.Ordinal);
         Assert.StartsWith("link: tap:peregrine0 ", (await EndAsync(serve)).Errors, StringComparison.Ordinal);
     }
 
@@ -99,7 +99,7 @@ public sealed class ServeLinkTests : IDisposable
         return (process.ExitCode, output);
     }
 
-    private (int Status, string Output) Curl(string url) => Run("ip", "netns", "exec", _far, "curl", "-sS", "-m", "30", url);
+    private (int Status, string Output) Curl(string url) => Run("ip", "netns", "exec", _far, "curl", "-sS", "-m", "120", url);
 
     private void MakePair(bool ofTheKernel = true)
     {

@@ -12,7 +12,7 @@ internal sealed record ToolResult(int Status, string Output, string Errors)
 
 internal sealed class Tool : IDisposable
 {
-    private const int TimeoutSeconds = 120;
+    private const int TimeoutSeconds = 600;
 
     private readonly Process _process;
     private readonly StringBuilder _output = new();

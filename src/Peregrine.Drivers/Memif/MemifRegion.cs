@@ -36,7 +36,7 @@ internal sealed unsafe class MemifRegion : IDisposable
         throw new InvalidOperationException();
     }
 
-    /// <summary>Shows memory that is mapped already and stays its owner's: the shared part of a frame pool.</summary>
+    /// <summary>Shows memory that is mapped already and stays its owner's: tests play the peer in it.</summary>
     public static MemifRegion Borrow(byte* address, ulong length, int descriptor) => new((nint)address, length, descriptor, isMapped: false);
 
     /// <summary>Maps a peer's region; the descriptor stays the caller's. The reason when it is refused.</summary>
