@@ -1,5 +1,5 @@
-// How many frames a link moves on one core, without a stack: one process reflects, another offers a load and counts what comes back.
-// Both are this program, over any link that has a line. Not a benchmark of TCP.
+// How many frames a link moves on one core, without a stack: one process reflects, another offers a load and counts what comes back; or one
+// sends and another receives. Both are this program, over any link that has a line. Not a benchmark of TCP.
 using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
@@ -17,31 +17,45 @@ internal static class Program
     private const int NumberOffset = 14;
     private const int UpWaitSeconds = 10;
 
+    // In the order of Work.
+    private static readonly string[] s_works = ["reflect", "load", "receive", "send"];
+
     // Frames on the way at most: more than a ring holds would only measure losses.
     private const int WindowMax = 512;
 
     private static int Main(string[] arguments)
     {
-        if (arguments.Length < 3 || !double.TryParse(arguments[2], CultureInfo.InvariantCulture, out var seconds) || arguments[0] is not ("reflect" or "load"))
+        var work = arguments.Length > 0 ? Array.IndexOf(s_works, arguments[0]) : -1;
+        if (work < 0 || arguments.Length < 3 || !double.TryParse(arguments[2], CultureInfo.InvariantCulture, out var seconds))
         {
             Console.Error.WriteLine("""
                 usage: links-bench reflect LINE SECONDS [CPU]
                        links-bench load    LINE SECONDS [CPU] [BYTES]
+                       links-bench receive LINE SECONDS [CPU]
+                       links-bench send    LINE SECONDS [CPU] [BYTES]
 
                 LINE is a link as everywhere: xdp:veth0,all  packet:veth0  tap:tap0 …
-                'reflect' exchanges the addresses of every frame and sends it back; 'load' keeps 512 frames of BYTES (64) on the way.
+                'reflect' exchanges the addresses of every frame and sends it back; 'load' keeps 512 frames of BYTES (64) on the way;
+                'send' sends as many as the link takes, and 'receive' takes what comes. Over 'memory' the other end is a thread on another CPU.
                 """);
             return 2;
         }
-        if (arguments.Length > 3) new LinuxPlatform().PinCurrentThread(int.Parse(arguments[3], CultureInfo.InvariantCulture));
+        var cpu = arguments.Length > 3 ? int.Parse(arguments[3], CultureInfo.InvariantCulture) : -1;
         var size = arguments.Length > 4 ? int.Parse(arguments[4], CultureInfo.InvariantCulture) : 64;
         using var link = LinkFactory.Open(arguments[1]);
-        var frames = new FramePool(new ChunkPool(MemoryRegion.Allocate(ChunkPool.BytesFor(ChunkSize, ChunkCount)), ChunkSize, ChunkCount, "frames"));
+        using var other = link is MemoryLink memory ? new OtherEnd(memory.Peer, Opposite((Work)work), cpu, size) : null;
+        if (cpu >= 0) new LinuxPlatform().PinCurrentThread(cpu);
+        var frames = CreatePool();
         using var queue = link.OpenQueue(0, frames);
         if (!WaitUntilUp(link, queue, frames)) return 1;
-        Run(queue, frames, TimeSpan.FromSeconds(seconds), arguments[0] == "load" ? size : 0);
+        Run(queue, frames, TimeSpan.FromSeconds(seconds), (Work)work, size);
         return 0;
     }
+
+    internal static FramePool CreatePool() =>
+        new(new ChunkPool(MemoryRegion.Allocate(ChunkPool.BytesFor(ChunkSize, ChunkCount)), ChunkSize, ChunkCount, "frames"));
+
+    private static Work Opposite(Work work) => (Work)((int)work ^ 1);
 
     /// <summary>A peer that is not there yet would have the first frames dropped, and its waiting would be measured.</summary>
     private static bool WaitUntilUp(ILink link, ILinkQueue queue, FramePool frames)
@@ -62,38 +76,43 @@ internal static class Program
         return true;
     }
 
-    private static void Run(ILinkQueue queue, FramePool frames, TimeSpan duration, int size)
+    internal static void Run(ILinkQueue queue, FramePool frames, TimeSpan duration, Work work, int size, CancellationToken quietly = default)
     {
         var burst = new Frame[Burst];
         var (start, cpu, before) = (Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime, queue.Counters);
-        var (next, back, lastBack, isFirst) = (0UL, 0UL, start, true);
+        var (next, back, lastBack, isWaiting) = (0UL, 0UL, start, work is Work.Reflect or Work.Receive);
         var turns = new Turns();
         var allocated = GC.GetAllocatedBytesForCurrentThread();
-        while (true)
+        while (!quietly.IsCancellationRequested)
         {
             var began = Stopwatch.GetTimestamp();
             var n = queue.Receive(burst);
             var now = Stopwatch.GetTimestamp();
-            if (isFirst && size == 0)
+            if (isWaiting)
             {
-                // The reflector's time begins with the first frame.
+                // The time of the end that answers begins with the first frame.
                 if (n == 0 && Stopwatch.GetElapsedTime(start, now) < duration) continue;
-                (start, cpu, before, isFirst) = (now, Environment.CpuUsage.TotalTime, queue.Counters, false);
+                (start, cpu, before, isWaiting) = (now, Environment.CpuUsage.TotalTime, queue.Counters, false);
             }
             if (Stopwatch.GetElapsedTime(start, now) > duration) break;
-            if (size == 0) Reflect(queue, frames, burst, n);
-            else
+            // A frame's number says that those before it are not on the way any more, lost or not; else one loss would narrow the window for
+            // good. And after a while without any frame it is open again.
+            if (n > 0) (lastBack, back) = (now, work == Work.Load ? Math.Max(back, Math.Min(next, NumberOf(frames, burst[n - 1]) + 1)) : 0);
+            else if (Stopwatch.GetElapsedTime(lastBack, now).TotalMilliseconds > 10) back = next;
+            if (work == Work.Reflect) Reflect(queue, frames, burst, n);
+            else foreach (ref readonly var frame in burst.AsSpan(0, n)) frames.Return(frame);
+            var sent = work switch
             {
-                // A frame's number says that those before it are not on the way any more, lost or not; else one loss would narrow the window for
-                // good. And after a while without any frame it is open again.
-                if (n > 0) (lastBack, back) = (now, Math.Max(back, Math.Min(next, NumberOf(frames, burst[n - 1]) + 1)));
-                else if (Stopwatch.GetElapsedTime(lastBack, now).TotalMilliseconds > 10) back = next;
-                foreach (ref readonly var frame in burst.AsSpan(0, n)) frames.Return(frame);
-                next += (ulong)Load(queue, frames, burst, Math.Min(Burst, WindowMax - (int)(next - back)), size, next);
-            }
+                Work.Load => Load(queue, frames, burst, Math.Min(Burst, WindowMax - (int)(next - back)), size, next),
+                Work.Send => Load(queue, frames, burst, Burst, size, next),
+                _ => 0,
+            };
+            next += (ulong)sent;
             queue.Reclaim();
-            if (n > 0) turns.Add(Stopwatch.GetTimestamp() - began, n);
+            var moved = work == Work.Send ? sent : n;
+            if (moved > 0) turns.Add(Stopwatch.GetTimestamp() - began, moved);
         }
+        if (quietly.CanBeCanceled) return;
         Report(turns, queue.Counters, before, Stopwatch.GetElapsedTime(start).TotalSeconds, (Environment.CpuUsage.TotalTime - cpu).TotalSeconds,
             GC.GetAllocatedBytesForCurrentThread() - allocated);
     }
@@ -171,5 +190,40 @@ internal static class Program
             $"received {received / seconds / 1e6:F3} M/s, sent {sent / seconds / 1e6:F3} M/s, {cpu * 1e9 / frames:F0} ns of processor a frame, waiting included, {turns.MedianNs:F0} without, "
             + $"{(double)(now.SystemCalls - before.SystemCalls) / frames:F3} system calls a frame, {(double)allocated / frames:F3} B allocated a frame, "
             + $"dropped {now.ReceiveDroppedNoMemory - before.ReceiveDroppedNoMemory} in, {now.SendDroppedError - before.SendDroppedError} out"));
+    }
+}
+
+/// <summary>What an end does. Those who belong together differ in the lowest bit.</summary>
+internal enum Work
+{
+    Reflect,
+    Load,
+    Receive,
+    Send,
+}
+
+/// <summary>The other end of a link in memory, on a thread of its own.</summary>
+internal sealed class OtherEnd : IDisposable
+{
+    private readonly CancellationTokenSource _end = new();
+    private readonly Thread _thread;
+
+    public OtherEnd(MemoryLink link, Work work, int cpu, int size)
+    {
+        var frames = Program.CreatePool();
+        var queue = link.OpenQueue(0, frames);
+        _thread = new Thread(() =>
+        {
+            if (cpu >= 0) new LinuxPlatform().PinCurrentThread((cpu + 1) % Environment.ProcessorCount);
+            Program.Run(queue, frames, TimeSpan.MaxValue, work, size, _end.Token);
+        });
+        _thread.Start();
+    }
+
+    public void Dispose()
+    {
+        _end.Cancel();
+        _thread.Join();
+        _end.Dispose();
     }
 }
