@@ -139,9 +139,9 @@ internal sealed class Iperf3Client(Network network, Iperf3Options options, Iperf
             ? throw new Iperf3Exception(Iperf3Error.ClientAuth)
             : Authentication.Seal(options.RsaPublicKeyPath!, options.UserName, environment.Password, environment.Time.GetUtcNow());
         var mss = _control!.Connection.GetInfo().SendMss;
-        var fileLength = options is { File: { } path, Reverse: false, Bidirectional: false } && options.Seconds == null && File.Exists(path) ? new FileInfo(path).Length : 0;
+        var fileLength = options is { File: { } path, Test: { Reverse: false, Bidirectional: false } } && options.Seconds == null && File.Exists(path) ? new FileInfo(path).Length : 0;
         var parameters = TestParameters.From(options, mss, fileLength, token);
-        if (options.ServerAffinity < 0 && options.Affinity >= 0 && environment.Pin?.Invoke(options.Affinity) != true)
+        if (options.Test.ServerAffinity < 0 && options.Affinity >= 0 && environment.Pin?.Invoke(options.Affinity) != true)
             throw new Iperf3Exception(Iperf3Error.Affinity, detail: "the system does not let the core run there");
         _test = new Iperf3Test(_engine, options, environment, report, parameters);
         report.Connected(options, parameters, Settings.Text(_cookie), mss, environment.Time.GetUtcNow());

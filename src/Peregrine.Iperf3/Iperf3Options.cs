@@ -1,4 +1,4 @@
-// What the command line says, as one record. How it is read is in Iperf3Arguments; what a test makes of it goes to TestParameters.
+// What the command line says, as one record. How it is read is in Iperf3Arguments; what both sides must know is a record within it.
 namespace Peregrine.Iperf3;
 
 /// <summary>What an iperf3 command line asks for.</summary>
@@ -39,9 +39,6 @@ public sealed record Iperf3Options
     /// <summary>The processor for this side, or -1.</summary>
     internal int Affinity { get; init; } = -1;
 
-    /// <summary>The processor for the server's side, or -1.</summary>
-    internal int ServerAffinity { get; init; } = -1;
-
     internal string? Bind { get; init; }
 
     internal bool Verbose { get; init; }
@@ -80,64 +77,17 @@ public sealed record Iperf3Options
 
     internal string? RsaPublicKeyPath { get; init; }
 
-    internal bool Udp { get; init; }
-
     internal int ConnectTimeoutMs { get; init; } = -1;
 
-    /// <summary>Bits a second of each stream; 0 for no limit, -1 for the protocol's default.</summary>
-    internal double Bitrate { get; init; } = -1;
-
-    internal int Burst { get; init; }
-
-    internal int PacingTimerUs { get; init; } = 1_000;
-
-    internal double FairQueueRate { get; init; }
+    /// <summary>What the command line says of the test itself. A bitrate of -1 and a length of 0 are the protocol's defaults.</summary>
+    internal TestParameters Test { get; init; } = new() { Bitrate = -1 };
 
     internal int? Seconds { get; init; }
 
-    internal long ByteCount { get; init; }
-
-    internal long BlockCount { get; init; }
-
-    /// <summary>Bytes of a block, or 0 for the protocol's default.</summary>
-    internal int Length { get; init; }
-
     internal int ClientPort { get; init; }
-
-    internal int Parallel { get; init; } = 1;
-
-    internal bool Reverse { get; init; }
-
-    internal bool Bidirectional { get; init; }
-
-    internal int Window { get; init; }
-
-    internal string? Congestion { get; init; }
-
-    internal int Mss { get; init; }
-
-    internal bool NoDelay { get; init; }
 
     /// <summary>4, 6, or 0 for either.</summary>
     internal int Family { get; init; }
-
-    internal int Tos { get; init; }
-
-    internal bool ZeroCopy { get; init; }
-
-    internal int Omit { get; init; }
-
-    internal string? Title { get; init; }
-
-    internal string? ExtraData { get; init; }
-
-    internal bool GetServerOutput { get; init; }
-
-    internal bool UdpCounters64Bit { get; init; }
-
-    internal bool RepeatingPayload { get; init; }
-
-    internal bool DontFragment { get; init; }
 
     internal bool UsePkcs1Padding { get; init; }
 
@@ -146,5 +96,5 @@ public sealed record Iperf3Options
 
     internal bool IsJson => Json || JsonStream;
 
-    internal int DurationSeconds => Seconds ?? (ByteCount > 0 || BlockCount > 0 || File != null ? 0 : 10);
+    internal int DurationSeconds => Seconds ?? (Test.ByteCount > 0 || Test.BlockCount > 0 || File != null ? 0 : 10);
 }

@@ -228,7 +228,7 @@ internal sealed class Iperf3Test : IDisposable
     {
         try
         {
-            return options.IsServer || options.Reverse ? File.Create(options.File!) : File.OpenRead(options.File!);
+            return options.IsServer || options.Test.Reverse ? File.Create(options.File!) : File.OpenRead(options.File!);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

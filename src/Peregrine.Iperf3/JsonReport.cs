@@ -13,14 +13,15 @@ internal sealed class JsonReport(Iperf3Options options, Iperf3Environment enviro
     private string? _title;
     private string? _extraData;
 
-    internal override JsonNode Captured => Whole();
+    // As iperf3's: a client knows its own title and what it added.
+    internal override JsonNode Captured => Measured();
 
     internal override void Listening(int port, int number) => Clear();
 
     internal override void Connecting(Iperf3Options connecting)
     {
         Clear();
-        (_title, _extraData) = (options.Title, options.ExtraData);
+        (_title, _extraData) = (options.Test.Title, options.Test.ExtraData);
     }
 
     internal override void Connected(Iperf3Options connected, TestParameters parameters, string cookie, int controlMss, DateTimeOffset now)
@@ -170,9 +171,11 @@ internal sealed class JsonReport(Iperf3Options options, Iperf3Environment enviro
         _start["target_bitrate"] = (long)parameters.Bitrate;
     }
 
-    private JsonObject Whole(string? error = null, JsonNode? serverOutput = null)
+    private JsonObject Measured() => new() { ["start"] = _start.DeepClone(), ["intervals"] = _intervals.DeepClone(), ["end"] = _end.DeepClone() };
+
+    private JsonObject Whole(string? error, JsonNode? serverOutput)
     {
-        var whole = new JsonObject { ["start"] = _start.DeepClone(), ["intervals"] = _intervals.DeepClone(), ["end"] = _end.DeepClone() };
+        var whole = Measured();
         if (_title != null) whole["title"] = _title;
         if (_extraData != null) whole["extra_data"] = _extraData;
         if (serverOutput != null) whole[serverOutput is JsonObject ? "server_output_json" : "server_output_text"] = serverOutput.DeepClone();

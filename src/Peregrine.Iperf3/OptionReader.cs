@@ -22,28 +22,31 @@ internal sealed class OptionReader
     ];
 
     private Iperf3Options _options = new();
+    private TestParameters _test = new Iperf3Options().Test;
     private bool _isClient;
+    private bool _hasReceiveTimeout;
     private bool _clientOnly;
     private bool _serverOnly;
 
     internal void Take(string name, string? value)
     {
-        if (!TakeCommon(name, value ?? "") && !TakeServer(name, value ?? "") && !TakeClient(name, value ?? "") && !TakeTuning(name, value ?? "")) Refuse(name);
+        if (!TakeCommon(name, value ?? "") && !TakeServer(name, value ?? "") && !TakeClient(name, value ?? "") && !TakeTest(name, value ?? "")) Refuse(name);
     }
 
     internal Iperf3Options Finish()
     {
-        var o = _options;
+        var (o, test) = (_options with { Test = _test }, _test);
         if (o.IsServer && _isClient) throw new Iperf3Exception(Iperf3Error.ServerAndClient);
         if (!o.IsServer && !_isClient) throw new Iperf3Exception(Iperf3Error.NoRole);
         if (o.IsServer && _clientOnly) throw new Iperf3Exception(Iperf3Error.ClientOnly);
         if (!o.IsServer && _serverOnly) throw new Iperf3Exception(Iperf3Error.ServerOnly);
-        if (o.Reverse && o.Bidirectional) throw new Iperf3Exception(Iperf3Error.ReverseAndBidirectional);
+        if (test.Reverse && test.Bidirectional) throw new Iperf3Exception(Iperf3Error.ReverseAndBidirectional);
+        if (_isClient && _hasReceiveTimeout && !test.Reverse && !test.Bidirectional) throw new Iperf3Exception(Iperf3Error.ReceiveTimeoutOfSender);
         if (o.IsServer && (o.RsaPrivateKeyPath == null) != (o.AuthorizedUsersPath == null)) throw new Iperf3Exception(Iperf3Error.ServerAuth);
         if (!o.IsServer && (o.UserName == null) != (o.RsaPublicKeyPath == null)) throw new Iperf3Exception(Iperf3Error.ClientAuth);
-        if (o.Udp && o.Length != 0 && o.Length is < UdpBlockSizeMin or > UdpBlockSizeMax) throw new Iperf3Exception(Iperf3Error.UdpBlockSize);
-        if (!o.Udp && o.Length is < 0 or > BlockSizeMax) throw new Iperf3Exception(Iperf3Error.BlockSize);
-        if ((o.Seconds != null ? 1 : 0) + (o.ByteCount > 0 ? 1 : 0) + (o.BlockCount > 0 ? 1 : 0) > 1) throw new Iperf3Exception(Iperf3Error.EndConditions);
+        if (test.Udp && test.Length != 0 && test.Length is < UdpBlockSizeMin or > UdpBlockSizeMax) throw new Iperf3Exception(Iperf3Error.UdpBlockSize);
+        if (!test.Udp && test.Length is < 0 or > BlockSizeMax) throw new Iperf3Exception(Iperf3Error.BlockSize);
+        if ((o.Seconds != null ? 1 : 0) + (test.ByteCount > 0 ? 1 : 0) + (test.BlockCount > 0 ? 1 : 0) > 1) throw new Iperf3Exception(Iperf3Error.EndConditions);
         return o;
     }
 
@@ -91,7 +94,7 @@ internal sealed class OptionReader
             case "rcv-timeout":
                 var ms = Iperf3Arguments.Whole(value);
                 if (ms is < 100 or > SecondsMax * 1_000) throw new Iperf3Exception(Iperf3Error.ReceiveTimeout);
-                _options = _options with { ReceiveTimeoutMs = ms };
+                (_options, _hasReceiveTimeout) = (_options with { ReceiveTimeoutMs = ms }, true);
                 return true;
             case "snd-timeout":
                 var send = Iperf3Arguments.Whole(value);
@@ -150,63 +153,71 @@ internal sealed class OptionReader
         Iperf3Options? next = name switch
         {
             "client" => _options with { Host = value },
-            "udp" => _options with { Udp = true },
+            "version4" => _options with { Family = 4 },
+            "version6" => _options with { Family = 6 },
             "connect-timeout" => _options with { ConnectTimeoutMs = Iperf3Arguments.Whole(value) },
-            "bitrate" or "bandwidth" => Bitrate(value),
             "time" => Iperf3Arguments.Whole(value) is var time && time is < 0 or > SecondsMax ? throw new Iperf3Exception(Iperf3Error.Duration) : _options with { Seconds = time },
-            "bytes" => _options with { ByteCount = (long)Amount(value) },
-            "blockcount" => _options with { BlockCount = (long)Amount(value) },
-            "length" => _options with { Length = (int)Math.Clamp(Amount(value), -1, int.MaxValue) },
             "cport" => _options with { ClientPort = Port(value) },
-            "parallel" => Iperf3Arguments.Whole(value) is var parallel && parallel is < 1 or > StreamCountMax
-                ? throw new Iperf3Exception(Iperf3Error.StreamCount) : _options with { Parallel = parallel },
-            "reverse" => _options with { Reverse = true },
-            "bidir" => _options with { Bidirectional = true },
-            "title" => _options with { Title = value },
-            "extra-data" => _options with { ExtraData = value },
-            "get-server-output" => _options with { GetServerOutput = true },
-            "omit" => Iperf3Arguments.Whole(value) is var omit && omit is < 0 or > OmitMax ? throw new Iperf3Exception(Iperf3Error.Omit) : _options with { Omit = omit },
             "username" => _options with { UserName = value },
             "rsa-public-key-path" => _options with { RsaPublicKeyPath = value },
             "use-pkcs1-padding" => _options with { UsePkcs1Padding = true },
             "cntl-ka" => _options with { ControlKeepalive = Keepalive(value) },
-            _ => null,
-        };
-        if (next == null) return false;
-        if (name == "client") _isClient = true;
-        else _clientOnly = true;
-        _options = next;
-        return true;
-    }
-
-    private bool TakeTuning(string name, string value)
-    {
-        Iperf3Options? next = name switch
-        {
-            "window" => Amount(value) is var window && window is < 0 or > WindowMax ? throw new Iperf3Exception(Iperf3Error.BufferSize) : _options with { Window = (int)window },
-            "congestion" or "linux-congestion" => _options with { Congestion = value },
-            "set-mss" => Iperf3Arguments.Whole(value) is var mss && mss is < 0 or > MssMax ? throw new Iperf3Exception(Iperf3Error.Mss) : _options with { Mss = mss },
-            "no-delay" => _options with { NoDelay = true },
-            "version4" => _options with { Family = 4 },
-            "version6" => _options with { Family = 6 },
-            "tos" => _options with { Tos = Tos(value, 255) },
-            "dscp" => _options with { Tos = Dscp(value) << 2 },
-            "zerocopy" => _options with { ZeroCopy = true },
-            "pacing-timer" => _options with { PacingTimerUs = (int)Math.Clamp(Amount(value), 0, 60_000_000) },
-            "fq-rate" => _options with { FairQueueRate = Rate(value) },
-            "no-fq-socket-pacing" => _options with { FairQueueRate = 0 },
-            "udp-counters-64bit" => _options with { UdpCounters64Bit = true },
-            "repeating-payload" => _options with { RepeatingPayload = true },
-            "dont-fragment" => _options with { DontFragment = true },
             // What they save elsewhere, a copy and system calls, does not exist here.
             "skip-rx-copy" or "gsro" => _options,
             _ => null,
         };
         if (next == null) return false;
-        _clientOnly |= name is not ("version4" or "version6");
+        _isClient |= name == "client";
+        _clientOnly |= name is not ("client" or "version4" or "version6");
         _options = next;
         return true;
     }
+
+    private bool TakeTest(string name, string value)
+    {
+        var next = TakeLoad(name, value) ?? TakeTuning(name, value);
+        if (next == null) return false;
+        _clientOnly = true;
+        _test = next;
+        return true;
+    }
+
+    /// <summary>How much of what is sent, and which way.</summary>
+    private TestParameters? TakeLoad(string name, string value) => name switch
+    {
+        "udp" => _test with { Udp = true },
+        "bitrate" or "bandwidth" => Bitrate(value),
+        "bytes" => _test with { ByteCount = (long)Amount(value) },
+        "blockcount" => _test with { BlockCount = (long)Amount(value) },
+        "length" => _test with { Length = (int)Math.Clamp(Amount(value), -1, int.MaxValue) },
+        "parallel" => Iperf3Arguments.Whole(value) is var parallel && parallel is < 1 or > StreamCountMax
+            ? throw new Iperf3Exception(Iperf3Error.StreamCount) : _test with { Parallel = parallel },
+        "reverse" => _test with { Reverse = true },
+        "bidir" => _test with { Bidirectional = true },
+        "title" => _test with { Title = value },
+        "extra-data" => _test with { ExtraData = value },
+        "get-server-output" => _test with { GetServerOutput = true },
+        "omit" => Iperf3Arguments.Whole(value) is var omit && omit is < 0 or > OmitMax ? throw new Iperf3Exception(Iperf3Error.Omit) : _test with { Omit = omit },
+        _ => null,
+    };
+
+    private TestParameters? TakeTuning(string name, string value) => name switch
+    {
+        "window" => Amount(value) is var window && window is < 0 or > WindowMax ? throw new Iperf3Exception(Iperf3Error.BufferSize) : _test with { Window = (int)window },
+        "congestion" or "linux-congestion" => _test with { Congestion = value },
+        "set-mss" => Iperf3Arguments.Whole(value) is var mss && mss is < 0 or > MssMax ? throw new Iperf3Exception(Iperf3Error.Mss) : _test with { Mss = mss },
+        "no-delay" => _test with { NoDelay = true },
+        "tos" => _test with { Tos = Tos(value, 255) },
+        "dscp" => _test with { Tos = Dscp(value) << 2 },
+        "zerocopy" => _test with { ZeroCopy = true },
+        "pacing-timer" => _test with { PacingTimerUs = (int)Math.Clamp(Amount(value), 0, 60_000_000) },
+        "fq-rate" => _test with { FairQueueRate = Rate(value) },
+        "no-fq-socket-pacing" => _test with { FairQueueRate = 0 },
+        "udp-counters-64bit" => _test with { UdpCounters64Bit = true },
+        "repeating-payload" => _test with { RepeatingPayload = true },
+        "dont-fragment" => _test with { DontFragment = true },
+        _ => null,
+    };
 
     private Iperf3Options Affinity(string value)
     {
@@ -214,15 +225,16 @@ internal sealed class OptionReader
         if (parts.Length > 2 || !parts.All(static part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out var cpu) && cpu < 1024))
             throw new Iperf3Exception(Iperf3Error.Affinity, detail: $"\"{value}\" must be a processor from 0 to 1023, or two with a comma");
         if (parts.Length == 2) _clientOnly = true;
-        return _options with { Affinity = Iperf3Arguments.Whole(parts[0]), ServerAffinity = parts.Length == 2 ? Iperf3Arguments.Whole(parts[1]) : -1 };
+        _test = _test with { ServerAffinity = parts.Length == 2 ? Iperf3Arguments.Whole(parts[1]) : -1 };
+        return _options with { Affinity = Iperf3Arguments.Whole(parts[0]) };
     }
 
-    private Iperf3Options Bitrate(string value)
+    private TestParameters Bitrate(string value)
     {
         var parts = value.Split('/', 2);
         var burst = parts.Length == 2 ? Iperf3Arguments.Whole(parts[1]) : 0;
         if (parts.Length == 2 && burst is <= 0 or > BurstMax) throw new Iperf3Exception(Iperf3Error.Burst);
-        return _options with { Bitrate = Rate(parts[0]), Burst = burst };
+        return _test with { Bitrate = Rate(parts[0]), Burst = burst };
     }
 
     private Iperf3Options Limit(string value)

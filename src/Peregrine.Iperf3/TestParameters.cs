@@ -70,37 +70,20 @@ internal sealed record TestParameters
 
     internal int HeaderLength => UdpCounters64Bit ? 16 : 12;
 
-    internal static TestParameters From(Iperf3Options options, int controlMss, long fileLength, string? token) => new()
+    /// <summary>What a client asks for: its command line, and what that leaves open.</summary>
+    internal static TestParameters From(Iperf3Options options, int controlMss, long fileLength, string? token)
     {
-        Udp = options.Udp,
-        Omit = options.Omit,
-        ServerAffinity = options.ServerAffinity,
-        Seconds = options.DurationSeconds,
-        ByteCount = options.ByteCount > 0 ? options.ByteCount : fileLength,
-        BlockCount = options.BlockCount,
-        Mss = options.Mss,
-        NoDelay = options.NoDelay,
-        Parallel = options.Parallel,
-        Reverse = options.Reverse,
-        Bidirectional = options.Bidirectional,
-        Window = options.Window,
-        Length = options.Length > 0 ? options.Length : options.Udp ? Math.Clamp(controlMss, 64, OptionReader.UdpBlockSizeMax) : 128 * 1024,
-        // "1 Mbit" of the manual is 1,048,576, as iperf3 sends it.
-        Bitrate = options.Bitrate >= 0 ? options.Bitrate : options.Udp ? 1 << 20 : 0,
-        FairQueueRate = options.FairQueueRate,
-        PacingTimerUs = options.PacingTimerUs,
-        Burst = options.Burst,
-        Tos = options.Tos,
-        Title = options.Title,
-        ExtraData = options.ExtraData,
-        Congestion = options.Congestion,
-        GetServerOutput = options.GetServerOutput,
-        UdpCounters64Bit = options.UdpCounters64Bit,
-        RepeatingPayload = options.RepeatingPayload,
-        ZeroCopy = options.ZeroCopy,
-        DontFragment = options.DontFragment,
-        AuthToken = token,
-    };
+        var test = options.Test;
+        return test with
+        {
+            Seconds = options.DurationSeconds,
+            ByteCount = test.ByteCount > 0 ? test.ByteCount : fileLength,
+            Length = test.Length > 0 ? test.Length : test.Udp ? Math.Clamp(controlMss, 64, OptionReader.UdpBlockSizeMax) : 128 * 1024,
+            // "1 Mbit" of the manual is 1,048,576, as iperf3 sends it.
+            Bitrate = test.Bitrate >= 0 ? test.Bitrate : test.Udp ? 1 << 20 : 0,
+            AuthToken = token,
+        };
+    }
 
     internal JsonObject ToJson()
     {

@@ -28,7 +28,7 @@ internal sealed class TextReport(Iperf3Options options, Iperf3Environment enviro
 
     internal override void Connecting(Iperf3Options connecting)
     {
-        _title = options.Title == null ? "" : options.Title + ":  ";
+        _title = options.Test.Title == null ? "" : options.Test.Title + ":  ";
         if (options.Verbose) Preamble();
     }
 
@@ -37,7 +37,7 @@ internal sealed class TextReport(Iperf3Options options, Iperf3Environment enviro
         if (options.Verbose)
         {
             Line($"Control connection MSS {controlMss}");
-            if (parameters.Udp && options.Length == 0) Line($"Setting UDP block size to {parameters.Length}");
+            if (parameters.Udp && options.Test.Length == 0) Line($"Setting UDP block size to {parameters.Length}");
             Line("Time: " + Time(now));
         }
         Line($"Connecting to host {options.Host}, port {options.Port}");

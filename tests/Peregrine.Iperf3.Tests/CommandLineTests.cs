@@ -29,6 +29,7 @@ public sealed class CommandLineTests
     [InlineData("-c h -p 99999", "parameter error - port number must be between 1 and 65535 inclusive")]
     [InlineData("-c h -p abc", "parameter error - port number must be between 1 and 65535 inclusive")]
     [InlineData("-c h --cport 0", "parameter error - port number must be between 1 and 65535 inclusive")]
+    [InlineData("-c h --rcv-timeout 1000", "parameter error - client receive timeout is valid only in receiving mode: ")]
     [InlineData("-c h --rcv-timeout 10", "parameter error - receive timeout value is incorrect or not in range: ")]
     [InlineData("-s --idle-timeout 0", "parameter error - idle timeout parameter is not positive or larger than allowed limit")]
     [InlineData("-s --rsa-private-key-path x", "parameter error - you must specify a path to a valid RSA private key and a user credential file")]
@@ -56,7 +57,7 @@ public sealed class CommandLineTests
     {
         string[] arguments = ["-uRchost", "-b10M/5", "--par=3", "--udp-c", "-S0x10", "--set-mss", "1000"];
         Assert.True(Iperf3Arguments.TryParse(arguments, out var o, out var error), error);
-        Assert.Equal((true, true, "host", 10e6, 5, 3, true, 16, 1000), (o.Udp, o.Reverse, o.Host, o.Bitrate, o.Burst, o.Parallel, o.UdpCounters64Bit, o.Tos, o.Mss));
+        Assert.Equal((true, true, "host", 10e6, 5, 3, true, 16, 1000), (o.Test.Udp, o.Test.Reverse, o.Host, o.Test.Bitrate, o.Test.Burst, o.Test.Parallel, o.Test.UdpCounters64Bit, o.Test.Tos, o.Test.Mss));
     }
 
     [Theory]

@@ -75,7 +75,17 @@ internal static class Iperf3Command
             Console.Error.WriteLine(error + "\n\nTry `peregrine iperf3 --help' for more information.");
             return 1;
         }
-        using var output = new StreamWriter(options.LogFile == null ? Console.OpenStandardOutput() : new FileStream(options.LogFile, FileMode.Append, FileAccess.Write, FileShare.Read));
+        Stream stream;
+        try
+        {
+            stream = options.LogFile == null ? Console.OpenStandardOutput() : new FileStream(options.LogFile, FileMode.Append, FileAccess.Write, FileShare.Read);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Console.Error.WriteLine("iperf3: error - unable to open log file: " + e.Message);
+            return 1;
+        }
+        using var output = new StreamWriter(stream);
         output.AutoFlush = true;
         if (options.PidFile != null) await File.WriteAllTextAsync(options.PidFile, $"{Environment.ProcessId}\n", cancel).ConfigureAwait(false);
         return await RunOnLinkAsync(options, CreateEnvironment(options, output), parsed, cancel).ConfigureAwait(false);

@@ -19,8 +19,12 @@ internal sealed class Iperf3Matrix : IAsyncDisposable
     [
         "-n 4M", "-n 4M -R", "-n 4M --bidir", "-n 4M -P 4", "-n 4M -R -P 4", "-n 4M --bidir -P 2", "-t 1 -i 0.5", "-t 1 -R -O 1", "-k 40 -l 10K -N -M 1000 -C cubic",
         "-n 200K -b 100M", "-u -k 100 -b 50M", "-u -k 100 -b 50M -R", "-u -k 100 -b 50M --bidir", "-u -k 100 -b 50M -P 3", "-u -k 100 -b 50M -R -P 2 --udp-counters-64bit",
-        "-u -t 1 -b 20M/8 -l 1000",
+        "-u -t 1 -b 20M/8 -l 1000", "-n 2M -T title --extra-data more --get-server-output -S 0x20 -Z", "-n 2M -w 128K --connect-timeout 5000 --rcv-timeout 60000 -V --bidir",
+        "-n 2M --fq-rate 400M --pacing-timer 2000 -R", "-u -k 100 -b 50M --repeating-payload --dont-fragment --dscp ef", "-n 2M -i 0 -f m --repeating-payload",
     ];
+
+    // How long a machine that is busy with other things may take for what takes a second.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(120);
 
     private readonly NetworkNamespace _space;
     private readonly ILink _link;
@@ -102,7 +106,7 @@ internal sealed class Iperf3Matrix : IAsyncDisposable
         var serving = weServe ? RunOurs(["-s", "-1", "-J"], cancel) : RunKernelAsync(["-s", "-1", "-J"], cancel);
         string[] all = ["-c", weServe ? DemoWorld.OurIPv4 : DemoWorld.TheirIPv4, "-J", .. arguments.Split(' ')];
         var client = await RetryAsync(() => weServe ? RunKernelAsync(all, cancel) : RunOurs(all, cancel), cancel).ConfigureAwait(false);
-        var server = await serving.WaitAsync(TimeSpan.FromSeconds(20), cancel).ConfigureAwait(false);
+        var server = await serving.WaitAsync(s_patience, cancel).ConfigureAwait(false);
         return Judge(arguments, client, server, pattern);
     }
 
@@ -137,10 +141,11 @@ internal sealed class Iperf3Matrix : IAsyncDisposable
     /// <summary>A server needs a moment before it listens.</summary>
     private static async Task<JsonNode> RetryAsync(Func<Task<JsonNode>> run, CancellationToken cancel)
     {
-        for (var attempt = 0; ; attempt++)
+        var began = Stopwatch.GetTimestamp();
+        while (true)
         {
             var result = await run().ConfigureAwait(false);
-            if (attempt == 50 || result["error"]?.GetValue<string>().Contains("refused", StringComparison.Ordinal) != true) return result;
+            if (Stopwatch.GetElapsedTime(began) > s_patience || result["error"]?.GetValue<string>().Contains("refused", StringComparison.Ordinal) != true) return result;
             await Task.Delay(50, cancel).ConfigureAwait(false);
         }
     }
@@ -165,12 +170,12 @@ internal sealed class Iperf3Matrix : IAsyncDisposable
         try
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-            limit.CancelAfter(TimeSpan.FromSeconds(20));
+            limit.CancelAfter(s_patience);
             var output = await process.StandardOutput.ReadToEndAsync(limit.Token).ConfigureAwait(false);
             await process.WaitForExitAsync(limit.Token).ConfigureAwait(false);
             // iperf3 3.12 may print a warning before its JSON.
-            var begin = Math.Max(0, output.IndexOf('{', StringComparison.Ordinal));
-            return output.Length == 0 ? new JsonObject() : Iperf3Schema.Parse(output[begin..]);
+            var begin = output.IndexOf('{', StringComparison.Ordinal);
+            return begin >= 0 ? Iperf3Schema.Parse(output[begin..]) : new JsonObject { ["error"] = (await process.StandardError.ReadToEndAsync(limit.Token).ConfigureAwait(false)).Trim() };
         }
         finally
         {

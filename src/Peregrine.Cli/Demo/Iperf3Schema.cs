@@ -12,18 +12,19 @@ internal static class Iperf3Schema
         SortedSet<string> here = new(StringComparer.Ordinal), there = new(StringComparer.Ordinal);
         Collect(ours, "", here);
         Collect(like, "", there);
-        // A test that ended before a server's first interval has none, on whichever side the machine was slower: no difference of kind.
-        const string Inside = ".intervals[].";
-        if (!HasIntervals(here) || !HasIntervals(there))
+        // A test that ended before a server's first interval has none, on whichever side the machine was slower: no difference of kind. A server's
+        // output within the client's has intervals of its own.
+        foreach (var intervals in (ReadOnlySpan<string>)[".intervals[]", ".server_output_json.intervals[]"])
         {
-            here.RemoveWhere(static field => field.Contains(Inside, StringComparison.Ordinal) || field.EndsWith(".intervals[]{}", StringComparison.Ordinal));
-            there.RemoveWhere(static field => field.Contains(Inside, StringComparison.Ordinal) || field.EndsWith(".intervals[]{}", StringComparison.Ordinal));
+            if (HasStreams(here, intervals) && HasStreams(there, intervals)) continue;
+            foreach (var fields in (ReadOnlySpan<SortedSet<string>>)[here, there])
+                fields.RemoveWhere(field => field == intervals + "{}" || field.StartsWith(intervals + ".", StringComparison.Ordinal));
         }
         var missing = there.Except(here).Select(static field => "without " + field);
         return string.Join(", ", missing.Concat(here.Except(there).Select(static field => "with " + field)).Take(4));
     }
 
-    private static bool HasIntervals(SortedSet<string> fields) => fields.Any(static field => field.Contains(".intervals[].streams[].", StringComparison.Ordinal));
+    private static bool HasStreams(SortedSet<string> fields, string intervals) => fields.Any(field => field.StartsWith(intervals + ".streams[].", StringComparison.Ordinal));
 
     /// <summary>Reads a text in which names may stand twice, as iperf3's may; the last one counts.</summary>
     internal static JsonNode Parse(string text)
