@@ -1,7 +1,9 @@
 // The site that bench/http/run measures: one page of Kestrel, on Peregrine or on the kernel's sockets, nothing else different.
+using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging;
 using Peregrine.AspNetCore;
 
@@ -14,7 +16,12 @@ if (args is not (["kernel", _] or ["peregrine", _, _, _, _]))
 var page = "Hello, world!"u8.ToArray();
 var builder = WebApplication.CreateSlimBuilder();
 builder.Logging.ClearProviders();
-builder.WebHost.UseUrls($"http://{args[1]}:80");
+builder.WebHost.ConfigureKestrel(kestrel =>
+{
+    kestrel.Listen(IPAddress.Parse(args[1]), 80);
+    // HTTP/2 without TLS, known beforehand.
+    kestrel.Listen(IPAddress.Parse(args[1]), 82, static listen => listen.Protocols = HttpProtocols.Http2);
+});
 if (args[0] == "peregrine")
 {
     builder.WebHost.UsePeregrine(options =>

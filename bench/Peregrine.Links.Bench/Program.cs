@@ -30,25 +30,27 @@ internal static class Program
         {
             Console.Error.WriteLine("""
                 usage: links-bench reflect LINE SECONDS [CPU]
-                       links-bench load    LINE SECONDS [CPU] [BYTES]
+                       links-bench load    LINE SECONDS [CPU] [BYTES] [WINDOW]
                        links-bench receive LINE SECONDS [CPU]
                        links-bench send    LINE SECONDS [CPU] [BYTES]
 
                 LINE is a link as everywhere: xdp:veth0,all  packet:veth0  tap:tap0 …
-                'reflect' exchanges the addresses of every frame and sends it back; 'load' keeps 512 frames of BYTES (64) on the way;
+                'reflect' exchanges the addresses of every frame and sends it back; 'load' keeps WINDOW (512) frames of BYTES (64) on the way, and with
+                a window of 1 says how long a frame was away;
                 'send' sends as many as the link takes, and 'receive' takes what comes. Over 'memory' the other end is a thread on another CPU.
                 """);
             return 2;
         }
         var cpu = arguments.Length > 3 ? int.Parse(arguments[3], CultureInfo.InvariantCulture) : -1;
         var size = arguments.Length > 4 ? int.Parse(arguments[4], CultureInfo.InvariantCulture) : 64;
+        var window = arguments.Length > 5 ? Math.Clamp(int.Parse(arguments[5], CultureInfo.InvariantCulture), 1, WindowMax) : WindowMax;
         using var link = LinkFactory.Open(arguments[1]);
         using var other = link is MemoryLink memory ? new OtherEnd(memory.Peer, Opposite((Work)work), cpu, size) : null;
         if (cpu >= 0) new LinuxPlatform().PinCurrentThread(cpu);
         var frames = CreatePool();
         using var queue = link.OpenQueue(0, frames);
         if (!WaitUntilUp(link, queue, frames)) return 1;
-        Run(queue, frames, TimeSpan.FromSeconds(seconds), (Work)work, size);
+        Run(queue, frames, TimeSpan.FromSeconds(seconds), (Work)work, size, window);
         return 0;
     }
 
@@ -76,12 +78,12 @@ internal static class Program
         return true;
     }
 
-    internal static void Run(ILinkQueue queue, FramePool frames, TimeSpan duration, Work work, int size, CancellationToken quietly = default)
+    internal static void Run(ILinkQueue queue, FramePool frames, TimeSpan duration, Work work, int size, int window = WindowMax, CancellationToken quietly = default)
     {
         var burst = new Frame[Burst];
         var (start, cpu, before) = (Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime, queue.Counters);
         var (next, back, lastBack, isWaiting) = (0UL, 0UL, start, work is Work.Reflect or Work.Receive);
-        var turns = new Turns();
+        var (turns, away, sentAt) = (new Turns(), new Turns(), start);
         var allocated = GC.GetAllocatedBytesForCurrentThread();
         while (!quietly.IsCancellationRequested)
         {
@@ -99,11 +101,13 @@ internal static class Program
             // good. And after a while without any frame it is open again.
             if (n > 0) (lastBack, back) = (now, work == Work.Load ? Math.Max(back, Math.Min(next, NumberOf(frames, burst[n - 1]) + 1)) : 0);
             else if (Stopwatch.GetElapsedTime(lastBack, now).TotalMilliseconds > 10) back = next;
+            if (n > 0 && window == 1 && back == next) away.Add(now - sentAt, 1);
+            if (back == next) sentAt = now;
             if (work == Work.Reflect) Reflect(queue, frames, burst, n);
             else foreach (ref readonly var frame in burst.AsSpan(0, n)) frames.Return(frame);
             var sent = work switch
             {
-                Work.Load => Load(queue, frames, burst, Math.Min(Burst, WindowMax - (int)(next - back)), size, next),
+                Work.Load => Load(queue, frames, burst, Math.Min(Burst, window - (int)(next - back)), size, next),
                 Work.Send => Load(queue, frames, burst, Burst, size, next),
                 _ => 0,
             };
@@ -115,6 +119,7 @@ internal static class Program
         if (quietly.CanBeCanceled) return;
         Report(turns, queue.Counters, before, Stopwatch.GetElapsedTime(start).TotalSeconds, (Environment.CpuUsage.TotalTime - cpu).TotalSeconds,
             GC.GetAllocatedBytesForCurrentThread() - allocated);
+        if (away.MedianNs > 0) Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"a frame was away for {away.MedianNs / 1e3:F2} us (p50)"));
     }
 
     private static unsafe void Reflect(ILinkQueue queue, FramePool frames, Frame[] burst, int count)
@@ -215,7 +220,7 @@ internal sealed class OtherEnd : IDisposable
         _thread = new Thread(() =>
         {
             if (cpu >= 0) new LinuxPlatform().PinCurrentThread((cpu + 1) % Environment.ProcessorCount);
-            Program.Run(queue, frames, TimeSpan.MaxValue, work, size, _end.Token);
+            Program.Run(queue, frames, TimeSpan.MaxValue, work, size, quietly: _end.Token);
         });
         _thread.Start();
     }

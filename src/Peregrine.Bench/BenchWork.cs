@@ -50,6 +50,15 @@ internal sealed record BenchWork
     /// <summary>Frames that the server's link loses in each direction, in per cent.</summary>
     public double LossPercent { get; init; }
 
+    /// <summary>Our server is ASP.NET Core's Kestrel and not call-backs with spans; HTTP only.</summary>
+    public bool Kestrel { get; init; }
+
+    /// <summary>HTTP/2 without TLS, known beforehand (RFC 9113 §3.3); Kestrel only. A pipelined request is a stream.</summary>
+    public bool Http2 { get; init; }
+
+    /// <summary>SYNs a second to the same port from addresses that nobody has; 0 for none. HTTP only.</summary>
+    public double FloodPerSecond { get; init; }
+
     /// <summary>Both sides look for work without sleeping.</summary>
     public bool Spin { get; init; }
 
@@ -70,13 +79,15 @@ internal sealed record BenchWork
     {
         get
         {
-            var parts = new List<string> { Kind.ToString().ToLowerInvariant() };
+            var parts = new List<string> { Http2 ? "http2" : Kind.ToString().ToLowerInvariant() };
+            if (Kestrel) parts.Add("Kestrel");
             if (Kind == WorkKind.Http && NewConnection) parts.Add(Closer == Closer.Server ? "new connection, server closes" : "new connection");
             if (IsBulk) parts.Add(Reverse ? "server to client" : "client to server");
             if (Kind is WorkKind.PingPong or WorkKind.Udp) parts.Add(FormattableString.Invariant($"{Bytes} B"));
             if (!IsBulk) parts.Add(FormattableString.Invariant($"c={Connections}"));
-            if (Pipeline > 1) parts.Add(FormattableString.Invariant($"{Pipeline} pipelined"));
+            if (Pipeline > 1) parts.Add(FormattableString.Invariant($"{Pipeline} {(Http2 ? "streams" : "pipelined")}"));
             if (Rate > 0) parts.Add(FormattableString.Invariant($"open loop {Rate:0}/s"));
+            if (FloodPerSecond > 0) parts.Add(FormattableString.Invariant($"beside {FloodPerSecond:0} SYN a second"));
             if (LossPercent > 0) parts.Add(FormattableString.Invariant($"{LossPercent}% lost"));
             parts.Add(Spin ? "spinning" : "blocking");
             return string.Join(", ", parts);
@@ -97,6 +108,11 @@ internal sealed record BenchWork
         if (Pipeline > 1 && (Kind != WorkKind.Http || NewConnection || Rate > 0))
             throw new ArgumentException($"--pipeline is {Pipeline}; it goes with http on connections that stay, in a closed loop.");
         if (Rate > 0 && IsBulk) throw new ArgumentException($"--rate is {Rate}; bulk data have no arrivals to schedule.");
+        Range("--flood", FloodPerSecond, 0, 10_000_000);
+        if (FloodPerSecond > 0 && (Kind != WorkKind.Http || LossPercent > 0)) throw new ArgumentException("--flood goes with http, without --loss.");
+        if (Kestrel && (Kind != WorkKind.Http || Spin || (NewConnection && Closer == Closer.Server)))
+            throw new ArgumentException("--kestrel goes with http, without --spin, and does not close first.");
+        if (Http2 && (!Kestrel || NewConnection || Rate > 0)) throw new ArgumentException("--h2 goes with --kestrel, on connections that stay, in a closed loop.");
         if (NewConnection && Kind != WorkKind.Http) throw new ArgumentException("--new-connection goes with http; for the shortest exchange there is 'bench connect'.");
     }
 
@@ -116,6 +132,9 @@ internal static class Services
 
     /// <summary>Answers one request and closes.</summary>
     internal const int HttpClosing = 81;
+
+    /// <summary>HTTP/2 without TLS; only Kestrel and nginx have it.</summary>
+    internal const int Http2 = 82;
 
     internal static ReadOnlySpan<byte> Request => "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"u8;
 

@@ -39,6 +39,9 @@ public sealed class WorkTests
         Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.Bulk, Rate = 5 }.Validate);
         Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.PingPong, NewConnection = true }.Validate);
         Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.Udp, Bytes = 1_401 }.Validate);
+        Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.PingPong, Kestrel = true }.Validate);
+        Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.Http, Http2 = true }.Validate);
+        Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.Http, Http2 = true, Kestrel = true, Rate = 5 }.Validate);
     }
 
     [Theory]
@@ -46,7 +49,7 @@ public sealed class WorkTests
     [InlineData(false)]
     public void TheSuitesWorksAreValidAndHaveTitlesOfTheirOwn(bool quick)
     {
-        foreach (var works in new[] { Suite.OnKernel(quick).ToArray(), Suite.InMemory(quick).ToArray() })
+        foreach (var works in new[] { Suite.OnKernel(quick).Concat(Suite.OfKestrel()).ToArray(), Suite.InMemory(quick).ToArray(), Suite.OverMemif().ToArray() })
         {
             foreach (var work in works) work.Validate();
             Assert.Equal(works.Length, works.Select(static work => work.Title).Distinct().Count());
@@ -55,7 +58,7 @@ public sealed class WorkTests
 
     [Fact]
     public void AnUnknownPeerIsRefusedWithThoseThatThereAre() =>
-        Assert.Equal("--peer is \"apache\"; it must be k, nginx, kestrel, none, or the path of a program.", Assert.Throws<ArgumentException>(() => Peers.Find("apache")).Message);
+        Assert.Equal("--peer is \"apache\"; it must be k, nginx, kestrel, lwip, gvisor, none, or the path of a program.", Assert.Throws<ArgumentException>(() => Peers.Find("apache")).Message);
 
     [Fact]
     public void AWorkIsToldToAnotherBuildWithAllItsSettings()
@@ -65,5 +68,7 @@ public sealed class WorkTests
         Assert.StartsWith("bench http --link memory --peer none --pairs 1 --connections 7 ", line, StringComparison.Ordinal);
         foreach (var part in new[] { "--seconds 0.25", "--loss 0.5", "--closer server", "--new-connection", "--spin false" }) Assert.Contains(part, line, StringComparison.Ordinal);
         Assert.DoesNotContain("--reverse", line, StringComparison.Ordinal);
+        Assert.DoesNotContain("--kestrel", line, StringComparison.Ordinal);
+        Assert.EndsWith(" --kestrel --h2", string.Join(' ', ToolBed.Arguments("xdp", work with { NewConnection = false, Kestrel = true, Http2 = true })), StringComparison.Ordinal);
     }
 }

@@ -30,4 +30,32 @@ public sealed class BenchTests
         Assert.True(page.Status == 0, page.ToString());
         Assert.Contains("pingpong, 64 B, c=1, blocking", await File.ReadAllTextAsync(scratch.At("page.html"), TestContext.Current.CancellationToken), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task TwoProcessesAskEachOtherOverSharedMemory()
+    {
+        using var scratch = new Scratch();
+        var run = await Tool.RunAsync(scratch.Path, [], "bench", "http", "-c", "4", "--link", "memif", "--pairs", "1", "--seconds", "2", "--spin", "false", "--output", scratch.At("results"));
+        Assert.True(run.Status == 0, run.ToString());
+        using var result = JsonDocument.Parse(await File.ReadAllTextAsync(Assert.Single(Directory.GetFiles(scratch.At("results"), "*.json")), TestContext.Current.CancellationToken));
+        var one = result.RootElement.GetProperty("sides")[0].GetProperty("runs")[0];
+        Assert.Equal(0, one.GetProperty("load").GetProperty("errors").GetInt64());
+        Assert.True(one.GetProperty("load").GetProperty("operations").GetInt64() > 0, one.ToString());
+        Assert.True(one.GetProperty("server").GetProperty("framesIn").GetInt64() > 0, one.ToString());
+    }
+
+    [Fact]
+    public async Task Http2ComesByWayOfKestrelOnOurStack()
+    {
+        Tool.Need(root: true, "ip", "h2load", "taskset", "ethtool", "dotnet");
+        using var scratch = new Scratch();
+        var run = await Tool.RunAsync(
+            scratch.Path, [], "bench", "http", "--h2", "-c", "2", "--pipeline", "4", "--link", "tap", "--pairs", "1", "--seconds", "2", "--peer", "none", "--output", scratch.At("results"));
+        Assert.True(run.Status == 0, run.ToString());
+        using var result = JsonDocument.Parse(await File.ReadAllTextAsync(Assert.Single(Directory.GetFiles(scratch.At("results"), "*.json")), TestContext.Current.CancellationToken));
+        var one = result.RootElement.GetProperty("sides")[0].GetProperty("runs")[0];
+        Assert.True(one.GetProperty("load").GetProperty("operations").GetInt64() > 0, one.ToString());
+        // At least a frame in for all that h2load asked.
+        Assert.True(one.GetProperty("server").GetProperty("framesIn").GetInt64() > 0, one.ToString());
+    }
 }

@@ -40,7 +40,7 @@ public sealed class CommandTests
     [InlineData("--pairs is 0; it must be from 1 to 99", "bench", "pingpong", "--link", "memory", "--pairs", "0")]
     [InlineData("--connections is 0; it must be from 1 to 20000", "bench", "http", "--link", "memory", "-c", "0")]
     [InlineData("--connections is 0; for idle connections it must be from 1", "bench", "idle", "-c", "0")]
-    [InlineData("--link is \"bogus\"; it must be memory, tap, packet or xdp", "bench", "http", "--link", "bogus")]
+    [InlineData("--link is \"bogus\"; it must be memory, memif, tap, packet or xdp", "bench", "http", "--link", "bogus")]
     [InlineData("There is no file or folder /no/such", "report", "/no/such")]
     public async Task ErrorsSayWhatToDo(string text, params string[] arguments)
     {

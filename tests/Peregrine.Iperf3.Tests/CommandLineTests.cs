@@ -57,7 +57,8 @@ public sealed class CommandLineTests
     {
         string[] arguments = ["-uRchost", "-b10M/5", "--par=3", "--udp-c", "-S0x10", "--set-mss", "1000"];
         Assert.True(Iperf3Arguments.TryParse(arguments, out var o, out var error), error);
-        Assert.Equal((true, true, "host", 10e6, 5, 3, true, 16, 1000), (o.Test.Udp, o.Test.Reverse, o.Host, o.Test.Bitrate, o.Test.Burst, o.Test.Parallel, o.Test.UdpCounters64Bit, o.Test.Tos, o.Test.Mss));
+        var test = o.Test;
+        Assert.Equal((true, true, "host", 10e6, 5, 3, true, 16, 1000), (test.Udp, test.Reverse, o.Host, test.Bitrate, test.Burst, test.Parallel, test.UdpCounters64Bit, test.Tos, test.Mss));
     }
 
     [Theory]

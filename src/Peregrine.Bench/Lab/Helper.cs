@@ -91,6 +91,9 @@ internal sealed class Helper : IAsyncDisposable
         if (_process.ExitCode != 0) throw new IOException($"{_name} failed: {(errors.Length > 0 ? errors : output.Trim())}");
     }
 
+    /// <summary>Tells it to end by the end of its input.</summary>
+    internal void EndInput() => _process.StandardInput.Close();
+
     internal async Task WriteLineAsync(string line)
     {
         await _process.StandardInput.WriteLineAsync(line).ConfigureAwait(false);

@@ -9,8 +9,9 @@ namespace Peregrine.Bench.Lab;
 /// <summary>How a bed is made.</summary>
 /// <param name="Link">"xdp", "packet" or "tap", and link options behind a comma.</param>
 /// <param name="Peer">A program that serves on the kernel's sockets, called with the address; or null.</param>
+/// <param name="PeerIsStack">The peer has a TCP/IP of its own and is called with the device as well. Neither side's client offloads anything then.</param>
 /// <param name="Steered">Whether each end's receive work is done on its own processor.</param>
-internal sealed record KernelBedOptions(string Link, string? Peer, bool Steered);
+internal sealed record KernelBedOptions(string Link, string? Peer, bool PeerIsStack, bool Steered);
 
 internal sealed class KernelBed : Bed
 {
@@ -20,14 +21,14 @@ internal sealed class KernelBed : Bed
     private readonly Contender?[] _contenders;
     private readonly VethPair?[] _pairs = new VethPair?[2];
     private Helper? _client;
-    private (bool Spin, double Loss) _mode;
+    private (bool Spin, double Loss, bool Kestrel) _mode;
 
     internal KernelBed(KernelBedOptions options)
     {
         _options = options;
         _contenders = new Contender?[options.Peer == null ? 1 : 2];
-        var ours = ("Peregrine", IsTap ? "TAP device, server on core 0, client on core 1" : Placement("threaded NAPI on core 0"));
-        Sides = options.Peer == null ? [ours] : [ours, (Path.GetFileName(options.Peer), Placement("receive steering to core 0"))];
+        var ours = ("Peregrine", IsTap ? "TAP device, server on core 0, client on core 1" : Placement(OurSteering));
+        Sides = options.Peer == null ? [ours] : [ours, (Path.GetFileName(options.Peer), Placement(Steering.Packets))];
     }
 
     internal override string Link => IsTap ? _options.Link : _options.Link + " on veth";
@@ -41,12 +42,18 @@ internal sealed class KernelBed : Bed
         if (work.LossPercent > 0 && side > 0) throw new ArgumentException("losses are made by our own link: a peer on the kernel's has none. Give --peer none.");
         var contender = await ContenderAsync(side, work, cancel).ConfigureAwait(false);
         _client ??= await StartClientAsync(cancel).ConfigureAwait(false);
-        await _client.WriteLineAsync(JsonSerializer.Serialize(new LoadOrder(work, contender.Address))).ConfigureAwait(false);
-        var line = await _client.ReadLineAsync(cancel).ConfigureAwait(false);
+        return await RunAsync(_client, contender, new LoadOrder(work, contender.Address), cancel).ConfigureAwait(false);
+    }
+
+    /// <summary>One run of a client's, and what the server used meanwhile.</summary>
+    internal static async Task<BenchRun> RunAsync(Helper client, Contender server, LoadOrder order, CancellationToken cancel)
+    {
+        await client.WriteLineAsync(JsonSerializer.Serialize(order)).ConfigureAwait(false);
+        var line = await client.ReadLineAsync(cancel).ConfigureAwait(false);
         if (line != LoadProcess.Measuring) throw new IOException($"the client said \"{line}\"");
-        var before = await contender.ReadAsync(cancel).ConfigureAwait(false);
-        var load = JsonSerializer.Deserialize<LoadResult>(await _client.ReadLineAsync(cancel).ConfigureAwait(false))!;
-        return new BenchRun(load, (await contender.ReadAsync(cancel).ConfigureAwait(false)).Since(before));
+        var before = await server.ReadAsync(cancel).ConfigureAwait(false);
+        var load = JsonSerializer.Deserialize<LoadResult>(await client.ReadLineAsync(cancel).ConfigureAwait(false))!;
+        return new BenchRun(load, (await server.ReadAsync(cancel).ConfigureAwait(false)).Since(before));
     }
 
     public override async ValueTask DisposeAsync()
@@ -62,10 +69,11 @@ internal sealed class KernelBed : Bed
 
     private async Task<Contender> ContenderAsync(int side, BenchWork work, CancellationToken cancel)
     {
-        if (_mode != (work.Spin, work.LossPercent))
+        var mode = (work.Spin, work.LossPercent, work.Kestrel);
+        if (_mode != mode)
         {
             for (var i = 0; i < _contenders.Length; i++) await EndAsync(i).ConfigureAwait(false);
-            _mode = (work.Spin, work.LossPercent);
+            _mode = mode;
         }
         // Two servers that spin on one processor would measure each other.
         if (work.Spin) await EndAsync(1 - side).ConfigureAwait(false);
@@ -99,26 +107,34 @@ internal sealed class KernelBed : Bed
         }
         else
         {
-            pair = _pairs[0] ??= _lab.AddPair(kernelHasAddress: false, _options.Steered);
+            pair = _pairs[0] ??= _lab.AddPair(kernelHasAddress: false, OurSteering, offloads: !_options.PeerIsStack);
             (line, address) = ($"{kind}:{pair.Device}{(kind == "xdp" ? ",all" : "")}{rest}", pair.ServerAddress);
         }
-        var order = JsonSerializer.Serialize(new Serving.ServerOrder(line, address + "/24", kernel, space, control, work.Spin, work.LossPercent));
+        var order = JsonSerializer.Serialize(new Serving.ServerOrder(line, address + "/24", kernel, space, control, work.Spin, work.LossPercent, work.Kestrel));
         var process = Helper.Start("Peregrine's server", pair?.Space, 0, [.. Helper.Tool, "bench-server", order]);
         await process.ReadLineAsync(cancel).ConfigureAwait(false);
         if (IsTap) _lab.OnTap(Device, "10.95.0.1");
-        return new Contender("Peregrine", "", address, process, control, _lab.NapiThreads);
+        return new Contender("Peregrine", "", address, process, control, pair?.NapiThreads ?? []);
     }
 
     private async Task<Contender> StartPeerAsync(BenchWork work, CancellationToken cancel)
     {
-        var pair = _pairs[1] ??= _lab.AddPair(kernelHasAddress: true, _options.Steered);
-        string[] command = work.Spin ? [_options.Peer!, pair.ServerAddress, "spin"] : [_options.Peer!, pair.ServerAddress];
+        var pair = _pairs[1] ??= _lab.AddPair(kernelHasAddress: !_options.PeerIsStack, _options.Steered ? Steering.Packets : Steering.None, offloads: !_options.PeerIsStack);
+        List<string> command = [_options.Peer!, pair.ServerAddress];
+        if (_options.PeerIsStack) command.Add(pair.Device);
+        if (work.Spin) command.Add("spin");
         var process = Helper.Start(Sides[1].Name, pair.Space, 0, command);
         await process.ReadLineAsync(cancel).ConfigureAwait(false);
         return new Contender(Sides[1].Name, "", pair.ServerAddress, process, null, []);
     }
 
-    private string Placement(string how) => _options.Steered
-        ? $"veth, {how} and to core 1 for the client; server on core 0, client on core 1"
-        : "veth as it is (receive work runs on the sender's core); server on core 0, client on core 1";
+    // A NAPI thread merges segments before AF_PACKET sees them, which a peer's stack has not: then both are steered alike.
+    private Steering OurSteering => !_options.Steered ? Steering.None : _options.PeerIsStack && _options.Link.StartsWith("packet", StringComparison.Ordinal) ? Steering.Packets : Steering.Napi;
+
+    private string Placement(Steering steering)
+    {
+        var how = !_options.Steered ? "veth as it is (receive work runs on the sender's core)"
+            : $"veth, {(steering == Steering.Napi ? "threaded NAPI on" : "receive steering to")} core 0 and to core 1 for the client";
+        return $"{how}{(_options.PeerIsStack ? ", client's checksum and segmentation offloads off" : "")}; server on core 0, client on core 1";
+    }
 }

@@ -1,6 +1,5 @@
 // Server and client in this process, a core each, over a link in memory: no permission needed, and no kernel in the figures. There is nobody
 // to compare with but another build of the same.
-using System.Globalization;
 using System.Net;
 using Peregrine.Bench.Load;
 using Peregrine.Bench.Results;
@@ -28,6 +27,7 @@ internal sealed class MemoryBed : Bed
 
     internal override async Task<BenchRun> RunAsync(int side, BenchWork work, CancellationToken cancel)
     {
+        if (work.Kestrel) throw new ArgumentException("--kestrel needs a client on the kernel's sockets: give --link xdp, packet or tap.");
         var control = Path.Combine(_folder, "control.sock");
         var (ours, theirs) = MemoryLink.CreatePair();
         using var first = ServerSettings.WithLoss(ours, work.LossPercent);
@@ -45,7 +45,8 @@ internal sealed class MemoryBed : Bed
                 {
                     var readings = new List<ServerUsage>();
                     var load = new StackLoad(work, network, IPAddress.Parse(ServerAddress));
-                    var result = await load.RunAsync(static () => CpuSecondsOf(Client), async () => readings.Add(await ReadAsync(control, cancel).ConfigureAwait(false)), cancel).ConfigureAwait(false);
+                    var result = await load.RunAsync(
+                        static () => Clock.CoreCpuSeconds(Client), async () => readings.Add(await ReadAsync(control, cancel).ConfigureAwait(false)), cancel).ConfigureAwait(false);
                     using var counters = await Contender.CountersAsync(control, cancel).ConfigureAwait(false);
                     Profile = counters.RootElement.GetProperty("profile").EnumerateObject().ToDictionary(static sum => sum.Name, static sum => sum.Value.GetInt64());
                     return new BenchRun(result, readings[1].Since(readings[0]));
@@ -63,34 +64,11 @@ internal sealed class MemoryBed : Bed
     private static Task<ServerUsage> ReadAsync(string control, CancellationToken cancel) => Contender.WithCountersAsync(
         new ServerUsage
         {
-            CpuSeconds = CpuSecondsOf(Server),
+            CpuSeconds = Clock.CoreCpuSeconds(Server),
             MachineSeconds = Contender.MachineSeconds(),
             // Of both ends: they share a process.
             AllocatedBytes = GC.GetTotalAllocatedBytes(),
             Collections = GC.CollectionCount(0),
         },
         control, cancel);
-
-    /// <summary>Processor time of a network's core, found by its thread's name, of which the kernel keeps 15 bytes.</summary>
-    private static double CpuSecondsOf(string network)
-    {
-        const int NameLengthMax = 15;
-        var name = network + " core";
-        name = name[..Math.Min(name.Length, NameLengthMax)];
-        return Directory.GetDirectories(string.Create(CultureInfo.InvariantCulture, $"/proc/{Environment.ProcessId}/task"))
-            .Where(task => ReadName(task) == name)
-            .Sum(static task => Clock.CpuSecondsIn(task + "/schedstat"));
-    }
-
-    private static string ReadName(string task)
-    {
-        try
-        {
-            return File.ReadAllText(task + "/comm").Trim();
-        }
-        catch (IOException)
-        {
-            return "";
-        }
-    }
 }

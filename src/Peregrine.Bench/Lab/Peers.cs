@@ -3,7 +3,10 @@ namespace Peregrine.Bench.Lab;
 
 internal static class Peers
 {
-    internal static readonly string[] Known = ["k", "nginx", "kestrel"];
+    internal static readonly string[] Known = ["k", "nginx", "kestrel", "lwip", "gvisor"];
+
+    /// <summary>Whether a peer brings a TCP/IP of its own and stands on a device of its own.</summary>
+    internal static bool IsStack(string peer) => peer is "lwip" or "gvisor";
 
     /// <summary>The program of a peer's name or path; null for "none".</summary>
     /// <exception cref="ArgumentException">There is none of that name.</exception>
@@ -12,11 +15,18 @@ internal static class Peers
         if (peer == "none") return null;
         if (peer.Contains('/', StringComparison.Ordinal)) return File.Exists(peer) ? Path.GetFullPath(peer) : throw new ArgumentException($"--peer is \"{peer}\"; there is no such program.");
         if (!Known.Contains(peer)) throw new ArgumentException($"--peer is \"{peer}\"; it must be {string.Join(", ", Known)}, none, or the path of a program.");
+        return Script("bench/peers/" + peer);
+    }
+
+    /// <summary>A script beside the sources.</summary>
+    /// <exception cref="ArgumentException">This tool was installed, without sources.</exception>
+    internal static string Script(string path)
+    {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
         {
-            var script = Path.Combine(folder.FullName, "bench/peers", peer);
+            var script = Path.Combine(folder.FullName, path);
             if (File.Exists(script)) return script;
         }
-        throw new ArgumentException($"--peer is \"{peer}\", whose script bench/peers/{peer} lies beside the sources only; give --peer none, or a path.");
+        throw new ArgumentException($"{path} lies beside the sources only, and this tool is not: give --peer none, or a path.");
     }
 }

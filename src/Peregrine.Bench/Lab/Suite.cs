@@ -23,6 +23,21 @@ internal static class Suite
         yield return Of(WorkKind.Mixed, quick);
     }
 
+    /// <summary>Works on a kernel's link with ASP.NET Core on both sides; not among the quick ones.</summary>
+    internal static IEnumerable<BenchWork> OfKestrel()
+    {
+        yield return Of(WorkKind.Http, quick: false) with { Kestrel = true, Connections = 64 };
+        yield return Of(WorkKind.Http, quick: false) with { Kestrel = true, Connections = 64, NewConnection = true };
+        yield return Of(WorkKind.Http, quick: false) with { Kestrel = true, Http2 = true, Connections = 8, Pipeline = 16 };
+    }
+
+    /// <summary>Works between two processes of ours; not among the quick ones.</summary>
+    internal static IEnumerable<BenchWork> OverMemif()
+    {
+        yield return Of(WorkKind.PingPong, quick: false) with { Spin = true };
+        yield return Of(WorkKind.Http, quick: false) with { Connections = 64, Spin = true };
+    }
+
     /// <summary>Works on a link in memory.</summary>
     internal static IEnumerable<BenchWork> InMemory(bool quick)
     {

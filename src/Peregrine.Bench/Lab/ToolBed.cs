@@ -40,6 +40,8 @@ internal sealed class ToolBed(string link, string otherTool) : Bed
             "--closer", work.Closer.ToString().ToLowerInvariant(),
         ];
         if (work.NewConnection) all.Add("--new-connection");
+        if (work.Kestrel) all.Add("--kestrel");
+        if (work.Http2) all.Add("--h2");
         if (work.Reverse) all.Add("--reverse");
         return all;
     }

@@ -8,7 +8,6 @@ internal sealed class VethLab : IDisposable
 {
     private readonly string _prefix = "pgb" + Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
     private readonly List<string> _spaces = [];
-    private readonly List<int> _napiThreads = [];
     private int _pairs;
 
     internal VethLab()
@@ -21,19 +20,17 @@ internal sealed class VethLab : IDisposable
     /// <summary>The client's namespace.</summary>
     internal string Client { get; }
 
-    /// <summary>Threads of the kernel's that receive for a server, where its link has some.</summary>
-    internal IReadOnlyList<int> NapiThreads => _napiThreads;
-
     /// <summary>Makes a namespace for a server, joined to the client's by a veth pair.</summary>
     /// <param name="kernelHasAddress">Whether the server's end belongs to the kernel there, or to a stack of its own.</param>
-    /// <param name="steered">Whether each end's receive work is done on its own processor, as behind a card: the server's 0, the client's 1.</param>
-    internal VethPair AddPair(bool kernelHasAddress, bool steered)
+    /// <param name="steering">How each end's receive work comes to its own processor, as behind a card: the server's 0, the client's 1.</param>
+    /// <param name="offloads">Whether the client's end may leave checksums out and segments whole; a stack that knows neither needs false.</param>
+    internal VethPair AddPair(bool kernelHasAddress, Steering steering, bool offloads)
     {
         var number = ++_pairs;
         var space = AddSpace($"s{number}");
         var (ours, theirs) = ($"pgbc{number}", $"pgbs{number}");
         Ip(Client, "link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", space);
-        var pair = new VethPair(space, theirs, $"10.96.{number}.2", $"10.96.{number}.1");
+        var pair = new VethPair(space, theirs, ours, $"10.96.{number}.2", $"10.96.{number}.1");
         Ip(Client, "addr", "add", pair.ClientAddress + "/24", "dev", ours);
         Ip(Client, "link", "set", ours, "up");
         if (kernelHasAddress) Ip(space, "addr", "add", pair.ServerAddress + "/24", "dev", theirs);
@@ -44,11 +41,20 @@ internal sealed class VethLab : IDisposable
             UseCubic(space, theirs, number, pair.ServerAddress);
             Configure(space, "net.core.somaxconn=4096", "net.ipv4.tcp_max_syn_backlog=8192", "net.ipv4.tcp_max_tw_buckets=262144");
         }
-        if (!steered) return pair;
+        if (!offloads) Helper.Run("ip", "netns", "exec", Client, "ethtool", "-K", ours, "tx", "off");
+        if (steering == Steering.None) return pair;
         Steer(Client, ours, "2");
-        if (kernelHasAddress) Steer(space, theirs, "1");
-        else PinNapi(space, theirs);
+        if (steering == Steering.Napi) return pair with { NapiThreads = PinNapi(space, theirs) };
+        Steer(space, theirs, "1");
         return pair;
+    }
+
+    /// <summary>A device of the client's whose frames nobody takes: they are for another MAC address than its other end's.</summary>
+    internal void AddUnheard(string device)
+    {
+        Ip(Client, "link", "add", device, "type", "veth", "peer", "name", device + "1");
+        Ip(Client, "link", "set", device, "up");
+        Ip(Client, "link", "set", device + "1", "up");
     }
 
     /// <summary>Gives the client's end of a TAP device that a server made there the kernel side's settings.</summary>
@@ -93,8 +99,9 @@ internal sealed class VethLab : IDisposable
         Helper.Run("ip", "netns", "exec", space, "sh", "-c", $"for q in /sys/class/net/{device}/queues/rx-*; do echo {mask} >$q/rps_cpus; done");
 
     /// <summary>The frames for AF_XDP are received by a thread of the kernel's, which shall be on the server's processor and in its account.</summary>
-    private void PinNapi(string space, string device)
+    private static List<int> PinNapi(string space, string device)
     {
+        var threads = new List<int>();
         // veth has NAPI only with an XDP program or with GRO switched on.
         Helper.Run("ip", "netns", "exec", space, "sh", "-c", $"ethtool -K {device} gro on && echo 1 >/sys/class/net/{device}/threaded");
         foreach (var thread in Directory.GetDirectories("/proc").Where(static path => path[^1] is >= '0' and <= '9'))
@@ -105,8 +112,9 @@ internal sealed class VethLab : IDisposable
             Helper.Run("taskset", "-p", "-c", "0", id);
             // As an interrupt would: it goes before whoever runs there. Else a server that spins on the same processor has it for a whole time slice.
             Helper.Run("chrt", "-f", "-p", "1", id);
-            _napiThreads.Add(int.Parse(id, CultureInfo.InvariantCulture));
+            threads.Add(int.Parse(id, CultureInfo.InvariantCulture));
         }
+        return threads;
     }
 
     private static string ReadOrNothing(string path)
@@ -131,5 +139,27 @@ internal sealed class VethLab : IDisposable
     }
 }
 
+/// <summary>How a server's end of a veth pair gets its receive work onto the server's processor.</summary>
+internal enum Steering
+{
+    /// <summary>Not: it is done on the sender's.</summary>
+    None,
+
+    /// <summary>The kernel's receive packet steering.</summary>
+    Packets,
+
+    /// <summary>A NAPI thread of the device's own, pinned; merges segments (GRO).</summary>
+    Napi,
+}
+
 /// <summary>A veth pair between the client and a server.</summary>
-internal sealed record VethPair(string Space, string Device, string ServerAddress, string ClientAddress);
+/// <param name="Space">The server's namespace.</param>
+/// <param name="Device">The server's end.</param>
+/// <param name="ClientDevice">The client's.</param>
+/// <param name="ServerAddress">The server's address.</param>
+/// <param name="ClientAddress">The client's.</param>
+internal sealed record VethPair(string Space, string Device, string ClientDevice, string ServerAddress, string ClientAddress)
+{
+    /// <summary>Threads of the kernel's that receive for the server, where there are some.</summary>
+    internal IReadOnlyList<int> NapiThreads { get; init; } = [];
+}

@@ -19,12 +19,12 @@ internal static class BenchCommand
     private static readonly Argument<string> s_name = new("name") { Description = "What to measure: " + string.Join(", ", s_names) };
     private static readonly Option<string> s_link = new("--link")
     {
-        Description = "memory (no permission needed), tap, packet, or xdp, with link options behind a comma; auto is xdp for root and memory for others", DefaultValueFactory = static _ => "auto",
+        Description = "memory or memif (a process each; both without permission, both ends ours), tap, packet, or xdp, with link options behind a comma; auto is xdp for root and memory for others", DefaultValueFactory = static _ => "auto",
     };
 
     private static readonly Option<string> s_peer = new("--peer")
     {
-        Description = "Whom to compare with on a kernel's link: k (a minimal epoll server in C), nginx, kestrel, none, or the path of a program that is called with an address",
+        Description = "Whom to compare with on a kernel's link: k (a minimal epoll server in C), nginx, kestrel, lwip or gvisor (stacks of their own, over AF_PACKET: take --link packet), none, or the path of a program that is called with an address",
         DefaultValueFactory = static _ => "k",
     };
 
@@ -39,7 +39,10 @@ internal static class BenchCommand
     private static readonly Option<bool> s_new = new("--new-connection") { Description = "http: a connection for every request" };
     private static readonly Option<Closer> s_closer = new("--closer") { Description = "Who closes it first: client or server" };
     private static readonly Option<bool> s_reverse = new("--reverse") { Description = "bulk: from the server to the client" };
+    private static readonly Option<bool> s_kestrel = new("--kestrel") { Description = "http: ASP.NET Core on our stack instead of call-backs; the peer is kestrel unless one is named" };
+    private static readonly Option<bool> s_h2 = new("--h2") { Description = "http: HTTP/2 without TLS, with Kestrel as server and h2load (Debian: nghttp2-client) as client; --pipeline counts streams" };
     private static readonly Option<double?> s_rate = new("--rate") { Description = "Open loop: so many scheduled arrivals a second; latencies count from the schedule" };
+    private static readonly Option<double?> s_flood = new("--flood") { Description = "http on xdp or packet: so many SYNs a second to the same port from addresses that nobody has, and the same dropped before us" };
     private static readonly Option<double?> s_loss = new("--loss") { Description = "Per cent of frames lost on our server's link, each way; needs --peer none" };
     private static readonly Option<bool?> s_spin = new("--spin") { Description = "Both ends look for work without sleeping" };
     private static readonly Option<double?> s_seconds = new("--seconds") { Description = "Measured seconds a run" };
@@ -63,9 +66,11 @@ internal static class BenchCommand
             + "  peregrine bench http -c 64                        as root: AF_XDP on veth against a minimal epoll server in C\n"
             + "  peregrine bench http -c 64 --rate 20000           open loop: latencies from scheduled arrivals\n"
             + "  peregrine bench http -c 64 --link tap --peer nginx\n"
+            + "  peregrine bench http --h2 -c 8 --pipeline 16      HTTP/2: Kestrel on Peregrine and on kernel sockets, h2load asks\n"
             + "  peregrine bench all --quick --output results      all works and a report (as root for the kernel's side)")
         {
-            s_name, s_link, s_peer, s_placement, s_connections, s_pipeline, s_bytes, s_new, s_closer, s_reverse, s_rate, s_loss, s_spin, s_seconds, s_warmUp, s_pairs, s_quick, s_output, s_against,
+            s_name, s_link, s_peer, s_placement, s_connections, s_pipeline, s_bytes, s_new, s_closer, s_reverse, s_kestrel, s_h2,
+            s_rate, s_flood, s_loss, s_spin, s_seconds, s_warmUp, s_pairs, s_quick, s_output, s_against,
         };
         command.SetAction(RunAsync);
         yield return command;
@@ -73,7 +78,11 @@ internal static class BenchCommand
         var order = new Argument<string>("order");
         var server = new Command("bench-server", "Started by 'bench': a server in a process of its own.") { order };
         server.Hidden = true;
-        server.SetAction((parsed, cancel) => ServerProcess.RunAsync(JsonSerializer.Deserialize<ServerOrder>(parsed.GetValue(order)!)!, Console.In, Console.Out, cancel));
+        server.SetAction((parsed, cancel) =>
+        {
+            var asked = JsonSerializer.Deserialize<ServerOrder>(parsed.GetValue(order)!)!;
+            return asked.Kestrel ? BenchSite.RunAsync(asked, Console.In, Console.Out, cancel) : ServerProcess.RunAsync(asked, Console.In, Console.Out, cancel);
+        });
         yield return server;
 
         var load = new Command("bench-load", "Started by 'bench': the client in a process of its own.") { Hidden = true };
@@ -95,7 +104,8 @@ internal static class BenchCommand
 
         var work = Work(parsed, Enum.Parse<WorkKind>(name, ignoreCase: true), quick);
         work.Validate();
-        var bed = CreateBed(Link(parsed), work.LossPercent > 0 && parsed.GetResult(s_peer) is null or { Implicit: true } ? "none" : parsed.GetValue(s_peer)!, parsed);
+        var named = parsed.GetResult(s_peer) is { Implicit: false };
+        var bed = work.FloodPerSecond > 0 ? CreateFloodBed(Link(parsed)) : CreateBed(Link(parsed), named ? parsed.GetValue(s_peer)! : work.LossPercent > 0 ? "none" : work.Kestrel ? "kestrel" : "k", parsed);
         await using (bed.ConfigureAwait(false)) await OneAsync(bed, work, pairs, output, cancel).ConfigureAwait(false);
         return 0;
     }
@@ -106,22 +116,24 @@ internal static class BenchCommand
         var link = Link(parsed);
         if (link != "memory")
         {
-            var bed = CreateBed(link, parsed.GetValue(s_peer)!, parsed);
-            await using (bed.ConfigureAwait(false))
-            {
-                foreach (var work in Suite.OnKernel(quick)) await OneAsync(bed, work, pairs, output, cancel).ConfigureAwait(false);
-            }
+            await ManyAsync(CreateBed(link, parsed.GetValue(s_peer)!, parsed), Suite.OnKernel(quick)).ConfigureAwait(false);
+            if (!quick && parsed.GetValue(s_peer) != "none") await ManyAsync(CreateBed(link, "kestrel", parsed), Suite.OfKestrel()).ConfigureAwait(false);
         }
-        var memory = new MemoryBed();
-        await using (memory.ConfigureAwait(false))
-        {
-            foreach (var work in Suite.InMemory(quick)) await OneAsync(memory, work, pairs, output, cancel).ConfigureAwait(false);
-        }
+        if (!quick) await ManyAsync(new MemifBed(""), Suite.OverMemif()).ConfigureAwait(false);
+        await ManyAsync(new MemoryBed(), Suite.InMemory(quick)).ConfigureAwait(false);
         await IdleAsync(quick ? 10_000 : 100_000, cancel).ConfigureAwait(false);
         var page = Path.Combine(output, "report.html");
         ReportCommand.Write([output], page);
         Console.WriteLine($"\n{page}");
         return 0;
+
+        async Task ManyAsync(Bed bed, IEnumerable<BenchWork> works)
+        {
+            await using (bed.ConfigureAwait(false))
+            {
+                foreach (var work in works) await OneAsync(bed, work, pairs, output, cancel).ConfigureAwait(false);
+            }
+        }
     }
 
     private static async Task<int> GuardAsync(ParseResult parsed, string name, string other, int pairs, string? output, CancellationToken cancel)
@@ -191,9 +203,12 @@ internal static class BenchCommand
             NewConnection = parsed.GetValue(s_new),
             Closer = parsed.GetValue(s_closer),
             Reverse = parsed.GetValue(s_reverse),
+            Kestrel = parsed.GetValue(s_kestrel) || parsed.GetValue(s_h2),
+            Http2 = parsed.GetValue(s_h2),
             Rate = parsed.GetValue(s_rate) ?? 0,
+            FloodPerSecond = parsed.GetValue(s_flood) ?? 0,
             LossPercent = parsed.GetValue(s_loss) ?? work.LossPercent,
-            Spin = parsed.GetValue(s_spin) ?? Link(parsed) == "memory",
+            Spin = parsed.GetValue(s_spin) ?? Link(parsed).StartsWith("mem", StringComparison.Ordinal),
             Seconds = parsed.GetValue(s_seconds) ?? work.Seconds,
             WarmUpSeconds = parsed.GetValue(s_warmUp) ?? work.WarmUpSeconds,
         };
@@ -205,10 +220,14 @@ internal static class BenchCommand
         var other => other!,
     };
 
+    private static Bed CreateFloodBed(string link) => link.Split(',')[0] is "xdp" or "packet"
+        ? new FloodBed(link, static line => Console.Error.WriteLine("  " + line)) : throw new ArgumentException($"--link is \"{link}\"; with --flood it must be xdp or packet.");
+
     private static Bed CreateBed(string link, string peer, ParseResult parsed)
     {
         if (link == "memory") return new MemoryBed();
-        if (link.Split(',')[0] is not ("xdp" or "packet" or "tap")) throw new ArgumentException($"--link is \"{link}\"; it must be memory, tap, packet or xdp, with link options behind a comma.");
-        return new KernelBed(new KernelBedOptions(link, Peers.Find(peer), parsed.GetValue(s_placement) == "steered"));
+        if (link.Split(',')[0] == "memif") return new MemifBed(link["memif".Length..]);
+        if (link.Split(',')[0] is not ("xdp" or "packet" or "tap")) throw new ArgumentException($"--link is \"{link}\"; it must be memory, memif, tap, packet or xdp, with link options behind a comma.");
+        return new KernelBed(new KernelBedOptions(link, Peers.Find(peer), Peers.IsStack(peer), parsed.GetValue(s_placement) == "steered"));
     }
 }
