@@ -83,7 +83,7 @@ internal sealed class Conversation : IDisposable
             SelectiveAcknowledgments = _random.Chance(70),
             WindowScaling = _random.Chance(70),
             CongestionControl = _random.Pick("cubic", "newreno", "bbr", "dctcp"),
-            Ecn = (seed % 3) switch { 0 => TcpEcnMode.Accept, 1 => TcpEcnMode.On, _ => TcpEcnMode.Accurate },
+            Ecn = (seed >> 1) % 4 == 0 ? TcpEcnMode.Accurate : (seed % 3) switch { 0 => TcpEcnMode.Accept, 1 => TcpEcnMode.On, _ => TcpEcnMode.Accurate },
             ReceiveBufferBytes = _random.Pick(2_048, 16_384, 65_536),
             ReceiveBufferBytesMax = 131_072,
             SendBufferBytes = _random.Pick(2_048, 16_384, 65_536),

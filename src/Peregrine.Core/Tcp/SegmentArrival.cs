@@ -60,13 +60,14 @@ internal struct SegmentArrival
         if (count > (uint)bytes) Flags &= ~TcpFlags.Fin;
     }
 
-    /// <summary>Keeps only what lies before <paramref name="edge"/>.</summary>
+    /// <summary>Keeps only what lies before <paramref name="edge"/>. A FIN takes no room: one right at the edge stays.</summary>
     internal void TrimBack(SeqNumber edge)
     {
         if (!End.IsAfter(edge)) return;
         var room = Math.Max(0, edge - Seq);
-        if (IsFin && Length > room) Flags &= ~(TcpFlags.Fin | TcpFlags.Psh);
         var syn = IsSyn ? 1 : 0;
-        if (PayloadLength + syn > room) PayloadLength = Math.Max(0, room - syn);
+        if (PayloadLength + syn <= room) return;
+        PayloadLength = Math.Max(0, room - syn);
+        Flags &= ~(TcpFlags.Fin | TcpFlags.Psh);
     }
 }

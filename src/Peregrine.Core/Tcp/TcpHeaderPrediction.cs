@@ -51,7 +51,8 @@ internal sealed unsafe class TcpHeaderPrediction(TcpContext context, TcpInput in
         if (ack != una && (ack != c.Snd.Max || ack != c.Snd.Nxt || !_x.Recovery.LoneAck.TryTake(ref c, ref t.K, now))) return false;
 
         var segmentCount = packet.MergedCount + 1;
-        TcpInput.NoteArrival(t, segmentCount, now);
+        t.K.SegmentsIn += (uint)segmentCount;
+        TcpInput.NotePeer(t, now);
         if (isStamped) TcpInput.NoteTimestamp(ref c, seq, options[1], now);
         _input.Acks.OnPredicted(t, seq, una, header.Window, now);
         _input.Text.OnPredicted(t, packet.Frame, packet.TransportOffset + headerLength, length, segmentCount, isStamped ? options[2] : 0u, now);

@@ -39,7 +39,8 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
 
     private void Process(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
-        NoteArrival(t, s.SegmentCount, now);
+        t.K.SegmentsIn += (uint)s.SegmentCount;
+        var seq = s.Seq;
         if (t.C.State == TcpState.SynSent)
         {
             OnSynSent(t, ref s, packet, now);
@@ -51,7 +52,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             || !CheckSequence(t, ref s, now)
             || !CheckReset(t, ref s, now)
             || !CheckSyn(t, ref s, now)
-            || !CheckAck(t, ref s, packet, now))
+            || !CheckAck(t, ref s, seq, packet, now))
         {
             // What was noted for a segment that is dropped after all is owed to nobody; a challenge is on the ready list.
             if ((t.C.Flags & TcbFlags.Ready) == 0) t.C.Flags &= ~TcbFlags.AckNow;
@@ -80,11 +81,10 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         return true;
     }
 
-    /// <summary>The peer is there.</summary>
+    /// <summary>The peer is there, and talks of this connection: what is refused says nothing, and two ends that refuse each other are dead.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void NoteArrival(TcbRef t, int segmentCount, Instant now)
+    internal static void NotePeer(TcbRef t, Instant now)
     {
-        t.K.SegmentsIn += (uint)segmentCount;
         t.K.LastReceived = Deadline.At(now);
         t.K.ProbesSent = 0;
     }
@@ -146,11 +146,12 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         var window = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt);
         if (!IsAcceptable(c.Rcv.Nxt, window, s.Seq, s.Length) && !IsInBuffer(t, s))
         {
-            // RFC 9293 MUST-66: with a closed window the ACK, RST and URG fields of a segment in its place still count.
+            // RFC 9293 MUST-66: with a closed window the ACK, RST and URG fields of a segment in its place still count. So does a FIN alone:
+            // the ACKs of a peer that has sent it lie one behind the window, and would be refused for as long as nobody reads.
             if (window == 0 && s.Seq == c.Rcv.Nxt && !s.IsSyn)
             {
+                if (s.PayloadLength > 0) s.Flags &= ~TcpFlags.Fin;
                 s.PayloadLength = 0;
-                s.Flags &= ~TcpFlags.Fin;
                 c.Flags |= TcbFlags.AckNow;
             }
             else if (IsBehindProbe(c, s))
@@ -163,7 +164,6 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
                 return false;
             }
         }
-        if ((c.Flags & TcbFlags.Timestamps) != 0 && s.Options.HasTimestamps && !s.IsRst) NoteTimestamp(ref c, s.Seq, s.Options.TsVal, now);
         if (s.Seq.IsBefore(c.Rcv.Nxt) && !s.IsRst)
         {
             var old = (uint)(c.Rcv.Nxt - s.Seq);
@@ -251,8 +251,8 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         return false;
     }
 
-    // RFC 9293 §3.10.7.4, fifth: check the ACK field.
-    private bool CheckAck(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
+    // RFC 9293 §3.10.7.4, fifth: check the ACK field. seq is SEG.SEQ as it came.
+    private bool CheckAck(TcbRef t, ref SegmentArrival s, SeqNumber seq, in ReceivedPacket packet, Instant now)
     {
         ref var c = ref t.C;
         if (!s.IsAck)
@@ -278,6 +278,9 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             Challenge(t, now);
             return false;
         }
+        NotePeer(t, now);
+        // Not before the ACK is believed: a timestamp far ahead that somebody guessed the sequence for would shut the peer out by PAWS.
+        if ((c.Flags & TcbFlags.Timestamps) != 0 && s.Options.HasTimestamps) NoteTimestamp(ref c, seq, s.Options.TsVal, now);
         _acks.OnAck(t, ref s, now);
         if ((c.Flags & TcbFlags.Finished) == 0) AdvanceClosing(t, now);
         return true;
@@ -397,6 +400,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             _x.MarkReady(t);
             return;
         }
+        NotePeer(t, now);
         OnHandshakeDone(t, ref s, now);
         if (t.K.FastOpen != FastOpenFlags.None) _acks.OnSynDataAcknowledged(t, _fastOpen.OnSynAck(t, s, packet, now));
         _acks.OnAck(t, ref s, now);

@@ -47,6 +47,18 @@ internal static class TcpLossTimer
         x.Arm(t, k.Retransmission);
     }
 
+    /// <summary>
+    /// The head was sent again: its ACK has its full time (RFC 6675 §6: the timer may be re-armed on a retransmission). Counted from when it was
+    /// first sent, the time-out of a path of 200 ms and more would come while the repair is on its way.
+    /// </summary>
+    internal static void OnHeadRetransmitted(TcpContext x, TcbRef t, Instant now)
+    {
+        ref var k = ref t.K;
+        if ((k.Recovery.Flags & RecoveryFlags.TimerIsReordering) != 0) return;
+        k.Recovery.Flags &= ~Kinds;
+        k.Retransmission = Deadline.At(now + x.Recovery.Rto(k));
+    }
+
     /// <summary>The deadline has come. True: it was not the time-out's.</summary>
     internal static bool OnDue(TcpContext x, TcbRef t, Instant now)
     {

@@ -292,6 +292,7 @@ internal sealed class TcpOutput(
         {
             t.K.SegmentsRetransmitted++;
             _x.Counters.SegmentsRetransmitted++;
+            if (seq == c.Snd.Una) TcpLossTimer.OnHeadRetransmitted(_x, t, now);
         }
         else
         {

@@ -76,9 +76,10 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
             return true;
         }
         if (!TcpContext.HasOutstanding(c)) return false;
-        // RFC 9293 SHLD-17: data that a window which closed or shrank shuts out are no reason to give up while the peer answers.
-        // A FIN is no data: right behind a window that the data fill it would keep a connection for ever whose peer answers nonsense.
-        if (c.Snd.Wnd < (uint)(SeqNumber.Min(c.Snd.Nxt, c.Snd.QueueEnd) - c.Snd.Una) && HasHeardFromPeer(t, now))
+        // RFC 9293 SHLD-17: data that a window which shrank shuts out are no reason to give up while the peer answers. What lies within the
+        // window should have been acknowledged, and a FIN is no data: a peer that answers nonsense would keep the connection for ever. So
+        // would one that an abandoned connection waited for.
+        if (c.Snd.Wnd == 0 && SeqNumber.Min(c.Snd.Nxt, c.Snd.QueueEnd) != c.Snd.Una && (c.Flags & TcbFlags.Orphan) == 0 && HasHeardFromPeer(t, now))
         {
             t.K.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs));
             return false;

@@ -9,20 +9,44 @@ public sealed class LossProbeTests
 {
     private const int Mss = 1460;
 
-    // A connection whose round trip is known to be 40 ms.
-    private static (Peer Peer, TcpHandle Connection) Warm(TcpSettings? settings = null)
+    // A connection whose round trip is known.
+    private static (Peer Peer, TcpHandle Connection) Warm(TcpSettings? settings = null, int roundTripMs = 40, int varianceMsMin = 0)
     {
-        var p = new Peer();
+        var p = new Peer(World.Host.SmallOptions with { RtoVarianceMsMin = varianceMsMin });
         var t = p.Accept(settings, Peer.Offer(sack: true));
         for (var i = 0; i < 60; i++)
         {
             p.Write(t, Mss);
             p.Take();
-            p.Advance(40);
+            p.Advance(Math.Min(roundTripMs, 40 * (i + 1)));
             p.Send(Peer.Ack);
         }
         p.ExpectSilence();
         return (p, t);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    // RFC 6298 §5.3, RFC 6675 §6: RTO is 600 ms here, and the ACK of the retransmission comes 800 ms after the head was first sent.
+    public void AfterSacksTheRetransmissionHasItsRoundTripBeforeTheTimeout(bool rack)
+    {
+        var (p, t) = Warm(TcpSettings.Default with { Rack = rack }, roundTripMs: 400, varianceMsMin: 200);
+        using var _ = p;
+        p.Write(t, 8 * Mss);
+        var head = p.Take();
+        while (p.Inbox.Count > 0) p.Take();
+        p.Advance(400);
+        var options = default(TcpOptions);
+        options.TryAddSackBlock(new SackBlock(head.Seq + Mss, p.HostNext));
+        p.Send(Peer.Ack, ack: head.Seq, options: options);
+        Assert.Equal(head.Seq, p.Take().Seq);
+        p.Advance(590);
+        p.ExpectSilence();
+        Assert.Equal(0, p.Tcp.Counters.RetransmissionTimeouts);
+        // And if that is lost too, the time-out comes.
+        p.Advance(100);
+        Assert.Equal((head.Seq, 1L), (p.Take().Seq, p.Tcp.Counters.RetransmissionTimeouts));
     }
 
     [Fact]

@@ -197,6 +197,30 @@ public sealed class ReceiveTests
         Assert.True((peer.Host.Seen[c].Events & TcpEvents.Urgent) != 0);
     }
 
+    // RFC 9293 MUST-66: the sender of a FIN has its SND.NXT behind a window that was full: refusing it would be refusing its ACKs.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void AFinNeedsNoWindowAndTheAcksBehindItCount(bool isAlone)
+    {
+        using var peer = new Peer();
+        var c = isAlone ? FillWindow(peer) : FillWindow(peer, 3);
+        peer.Write(c, 100);
+        peer.Take();
+        peer.SendNext(isAlone ? 0 : 1_024, Ack | Fin);
+        Assert.Equal((0, TcpState.CloseWait), (peer.ExpectAck().Window, peer.State(c)));
+        peer.Write(c, 100);
+        peer.Take();
+        peer.Send(Ack);
+        Assert.Equal((4_096, 0), (peer.Tcp.GetStatus(c).ReadableBytes, peer.Tcp.GetStatus(c).UnacknowledgedBytes));
+        // With text that has no room the FIN has none either.
+        using var other = new Peer();
+        c = FillWindow(other);
+        other.Send(Ack | Fin, length: 1);
+        other.ExpectAck();
+        Assert.Equal(TcpState.Established, other.State(c));
+    }
+
     // RFC 9293 MUST-66
     [Fact]
     public void WithAClosedWindowAResetInPlaceIsTaken()
@@ -333,10 +357,10 @@ public sealed class ReceiveTests
         Assert.Equal((TcpState.Established, 1L), (peer.State(c), peer.Tcp.Counters.DroppedMalformed));
     }
 
-    private static TcpHandle FillWindow(Peer peer)
+    private static TcpHandle FillWindow(Peer peer, int segments = 4)
     {
         var c = peer.Accept(Small);
-        for (var i = 0; i < 4; i++)
+        for (var i = 0; i < segments; i++)
         {
             peer.SendNext(1_024);
             peer.ExpectAck();

@@ -259,6 +259,49 @@ public sealed class SendTests
         Assert.Equal(0, peer.Tcp.GetStatus(c).UnacknowledgedBytes);
     }
 
+    // RFC 9293 SHLD-17 holds for a peer that answers. Two ends of which each refuses what the other says would keep each other for ever.
+    [Fact]
+    public void APeerWhoseAnswersAreRefusedKeepsNoConnection()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(new TcpSettings { UserTimeoutMs = 20_000 }, Offer(timestamps: true));
+        peer.Write(c, 2_000);
+        peer.Take();
+        peer.Send(Ack, ack: peer.HostIss + 1, window: 0);
+        peer.TsVal = 1;
+        Answer(peer, seconds: 60, length: 10);
+        Assert.Equal(SocketError.TimedOut, peer.ErrorOf(c));
+    }
+
+    // RFC 9293 SHLD-17: nor does a window that has room for the first of the data, which are not acknowledged all the same; nor, for ever,
+    // an abandoned connection.
+    [Theory]
+    [InlineData(100, false, false)]
+    [InlineData(0, false, true)]
+    [InlineData(0, true, false)]
+    public void OnlyDataBeyondAShrunkWindowOfAConnectionInUseMayWaitBeyondTheUserTimeout(ushort window, bool isAbandoned, bool isKept)
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(new TcpSettings { UserTimeoutMs = 20_000 });
+        peer.Write(c, 2_000);
+        peer.Take();
+        if (isAbandoned) peer.Tcp.Close(c, peer.Now);
+        peer.Send(Ack, ack: peer.HostIss + 1, window: window);
+        Answer(peer, seconds: 60, length: 0, peer.HostIss + 1, window);
+        Assert.Equal(isKept ? 1 : 0, (int)peer.Tcp.Context.Demux.Count);
+    }
+
+    // The peer goes on talking.
+    private static void Answer(Peer peer, int seconds, int length, SeqNumber? ack = null, ushort window = 0)
+    {
+        for (; seconds > 0; seconds--)
+        {
+            peer.Advance(1_000);
+            peer.Inbox.Clear();
+            peer.Send(Ack, ack: ack, length: length, window: window);
+        }
+    }
+
     // RFC 9293 MUST-19 with RFC 6298 §2.4, §5.5
     [Theory]
     [InlineData(200)]

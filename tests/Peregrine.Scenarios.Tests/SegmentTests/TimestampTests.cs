@@ -45,6 +45,25 @@ public sealed class TimestampTests
         Assert.Equal((TcpState.Established, 1L), (peer.State(c), peer.Tcp.Counters.DroppedNoTimestamp));
     }
 
+    // RFC 7323 §4.3 with RFC 5961 §4.2, §5.2: whoever guesses a sequence number but no ACK cannot shut the peer out by a timestamp far ahead.
+    [Theory]
+    [InlineData(Ack, 100_000)]
+    [InlineData(Ack, -100_000)]
+    [InlineData(Syn, 0)]
+    [InlineData(TcpFlags.None, 0)]
+    public void OfASegmentThatIsRefusedTheTimestampIsNotKept(TcpFlags flags, int offset)
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(options: Offer(timestamps: true));
+        peer.TsVal = 1_000_000_000;
+        peer.Send(flags, peer.Next, peer.HostNext + (uint)offset, length: 10);
+        peer.Inbox.Clear();
+        peer.TsVal = 1_001;
+        peer.SendNext(10);
+        Assert.Equal(1_001u, peer.ExpectAck().Segment.OptionsRef.TsEcr);
+        peer.AssertReads(c, 10);
+    }
+
     // RFC 7323 §5.5
     [Fact]
     public void After24DaysOfSilenceAnyTimestampIsTaken()

@@ -291,11 +291,12 @@ internal sealed class LossRecovery
         return segments < RestartThreshold && left > Duration.Zero ? left : rto;
     }
 
-    /// <summary>When the time-out comes of what was sent longest ago: not before now.</summary>
+    /// <summary>When the time-out comes of what was sent longest ago. Where that is over already, an ACK has come meanwhile: RFC 6298 §5.3.</summary>
     internal Deadline TimeoutAt(in TcbCold k, Instant now)
     {
         var rto = Rto(k);
-        return Deadline.At(k.Recovery.Head == RecordPool.None ? now + rto : Instant.Max(now, _board[k.Recovery.Head].SentAt + rto));
+        var at = k.Recovery.Head == RecordPool.None ? now : _board[k.Recovery.Head].SentAt + rto;
+        return Deadline.At(at > now ? at : now + rto);
     }
 
     /// <summary>RFC 8985 §7.2: whether a loss probe may be scheduled now.</summary>
