@@ -35,4 +35,12 @@ public static class ScriptSuite
     /// <summary>Runs the script in a file.</summary>
     /// <inheritdoc cref="Run"/>
     public static ScriptResult RunFile(string path, string profile) => Run(path, File.ReadAllText(path), profile);
+
+    /// <summary>
+    /// Runs the script in a file against the running Linux kernel, in real time, behind a TUN device in a network namespace of its own. Needs root; where
+    /// that is not had, or the machine is too busy to keep the script's time, the script is not applicable.
+    /// </summary>
+    /// <param name="path">The file.</param>
+    /// <param name="attempts">How often a script that fails is tried before it has failed.</param>
+    public static ScriptResult RunFileOnKernel(string path, int attempts = 3) => Kernel.KernelRun.Run(path, File.ReadAllText(path), attempts);
 }

@@ -24,6 +24,7 @@ internal static class Rooms
         new("Peregrine.Iperf3", ["Peregrine.Sockets", "Peregrine.Core", "Peregrine.Wire"]),
         // POSIX's sockets over a stack that somebody else drives: the scripts' today, C programs' later.
         new("Peregrine.Posix", ["Peregrine.Core", "Peregrine.Wire"]),
+        // Makes kernel calls of its own as well: its folder Kernel puts a script to the running kernel in the stack's place.
         new("Peregrine.Scripting", ["Peregrine.Posix", "Peregrine.Core", "Peregrine.Wire"]),
         // The three that compose: host + drivers + edge. Host and drivers never know each other.
         new("Peregrine.AspNetCore",

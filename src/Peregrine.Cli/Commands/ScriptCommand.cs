@@ -15,25 +15,27 @@ internal static class ScriptCommand
             DefaultValueFactory = static _ => "linux",
         };
         var quiet = new Option<bool>("--failed") { Description = "Print only the scripts that failed, and the sum" };
+        var kernel = new Option<bool>("--kernel") { Description = "Run against the running Linux kernel instead, in real time and a network namespace of its own; needs root" };
         var command = new Command("script",
             "Runs scripts in packetdrill's language against the stack, each against one of its own, in virtual time.\n\n"
             + "One line a script: passed; failed, with what was expected and what was seen; or not applicable, with what is missing.\n"
             + "Exit status: 0 when none failed, 1 when one did, 2 when none was applicable.\n\nExamples:\n"
             + "  peregrine script handshake.pkt\n"
-            + "  peregrine script --profile freebsd --failed ./tcp-testsuite")
+            + "  peregrine script --profile freebsd --failed ./tcp-testsuite\n"
+            + "  sudo peregrine script --kernel handshake.pkt")
         {
-            paths, profile, quiet,
+            paths, profile, quiet, kernel,
         };
-        command.SetAction(parsed => Run(parsed.GetValue(paths)!, parsed.GetValue(profile)!, parsed.GetValue(quiet)));
+        command.SetAction(parsed => Run(parsed.GetValue(paths)!, parsed.GetValue(profile)!, parsed.GetValue(quiet), parsed.GetValue(kernel)));
         return command;
     }
 
-    private static int Run(string[] paths, string profile, bool onlyFailed)
+    private static int Run(string[] paths, string profile, bool onlyFailed, bool kernel)
     {
         var counts = new int[3];
         foreach (var path in paths.SelectMany(ScriptSuite.Find))
         {
-            var result = ScriptSuite.RunFile(path, profile);
+            var result = kernel ? ScriptSuite.RunFileOnKernel(path) : ScriptSuite.RunFile(path, profile);
             counts[(int)result.Outcome]++;
             if (!onlyFailed || result.Outcome == ScriptOutcome.Failed) Console.WriteLine(result);
         }

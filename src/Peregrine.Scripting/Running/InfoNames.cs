@@ -85,7 +85,7 @@ internal static class InfoNames
 
     private static long Microseconds(Duration duration) => duration.Nanoseconds / 1_000;
 
-    private static long? Constant(string name) => name switch
+    internal static long? Constant(string name) => name switch
     {
         "TCP_INFINITE_SSTHRESH" => 0x7FFF_FFFF,
         "TCPI_OPT_TIMESTAMPS" => 1,

@@ -1,5 +1,6 @@
 // The system calls that scripts make, over the Posix room: a call becomes a function that is asked until it no longer blocks, and that
 // checks by itself what it gives back by reference.
+using Peregrine.Core;
 using Peregrine.Posix;
 using Peregrine.Scripting.Language;
 using Peregrine.Wire;
@@ -7,30 +8,38 @@ using static Peregrine.Scripting.Language.ScriptValue;
 
 namespace Peregrine.Scripting.Running;
 
-internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> defaults, ScriptFileTable files)
+internal sealed class ScriptCalls : IScriptSystem
 {
     /// <summary>The port that scripts bind where they leave it open, and connect to.</summary>
     internal const ushort BoundPort = 8_080;
 
     private const int BufferMax = 64 * 1024 * 1024;
 
-    private readonly PosixSockets _x = world.Sockets;
-    private readonly ScriptOptions _options = new(world);
-    private readonly ScriptPolling _polling = new(world);
-    private readonly ScriptMessages _messages = new(world);
-    private readonly ScriptFiles _files = new(world, files);
+    private readonly ScriptWorld _world;
+    private readonly PosixSockets _x;
+    private readonly ScriptOptions _options;
+    private readonly ScriptPolling _polling;
+    private readonly ScriptMessages _messages;
+    private readonly ScriptFiles _files;
+    private readonly ScriptShell _shell;
+
+    internal ScriptCalls(ScriptWorld world, StackOptions options)
+    {
+        var files = new ScriptFileTable();
+        (_world, _x) = (world, _world.Sockets);
+        (_options, _polling, _messages, _files) = (new ScriptOptions(_world), new ScriptPolling(_world), new ScriptMessages(_world), new ScriptFiles(world, files));
+        _shell = new ScriptShell(world, options, files);
+    }
 
     /// <summary>The last descriptor of a TCP socket that was made: what tcp_info is asked of.</summary>
     internal long LastSocket { get; private set; } = -1;
 
-    /// <summary>The port of the last socket that was bound.</summary>
-    internal ushort? LastBoundPort { get; private set; }
+    public ushort? LastBoundPort { get; private set; }
 
-    /// <summary>How often a socket was told to listen: a SYN after that is for the new listener.</summary>
-    internal int ListenCount { get; private set; }
+    public int ListenCount { get; private set; }
 
     /// <summary>A script calls descriptors what it likes: where its number is another than ours, the socket is moved there.</summary>
-    internal PosixResult Rename(CallEvent call, PosixResult result)
+    public PosixResult Rename(CallEvent call, PosixResult result)
     {
         if (call.Name is not ("socket" or "accept" or "accept4" or "epoll_create" or "epoll_create1")) return result;
         if (result.Errno is not null || result.Value < 0 || call.Result is not Number { Value: > 2 and < 1_000 } wanted || wanted.Value == result.Value) return result;
@@ -39,8 +48,11 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
         return new PosixResult(wanted.Value);
     }
 
-    /// <summary>A call, ready to be tried.</summary>
-    internal Func<PosixResult> Start(CallEvent call)
+    public long? LookUp(string name) => InfoNames.LookUp(_world, _x.Get(LastSocket), name);
+
+    public void Shell(string command, bool isUsed, bool packetsFollow) => _shell.Run(command, isUsed, packetsFollow);
+
+    public Func<PosixResult> Start(CallEvent call)
     {
         var a = call.Arguments;
         switch (call.Name)
@@ -56,7 +68,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
             case "connect":
                 return Connect(a);
             case "close":
-                return Once(() => _x.Close(Integer(a, 0), world.Now));
+                return Once(() => _x.Close(Integer(a, 0), _world.Now));
             case "shutdown":
                 return Once(() => Shutdown(a));
             case "recvmsg" when Flags(a, 2).Contains("MSG_ERRQUEUE"):
@@ -84,7 +96,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
             case "poll":
                 return _polling.Poll(a);
             case "epoll_create" or "epoll_create1":
-                return Once(() => _x.Open(PosixKind.Epoll, false, defaults()));
+                return Once(() => _x.Open(PosixKind.Epoll, false, _shell.Tcp));
             case "epoll_ctl":
                 return Once(() => _polling.Control(a));
             case "epoll_wait":
@@ -105,7 +117,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
         {
             Name { Value: "AF_INET" } => false,
             Name { Value: "AF_INET6" } => true,
-            Ellipsis => world.Setup.IsV6Socket,
+            Ellipsis => _world.Setup.IsV6Socket,
             _ => throw new NotApplicableException($"socket() of the family {a[0]}"),
         };
         var types = a[1] is Or or ? or.Parts : [a[1]];
@@ -114,7 +126,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
         if (type is not ("SOCK_STREAM" or "SOCK_DGRAM")) throw new NotApplicableException($"socket() of the type {type}");
         if (protocol is "IPPROTO_UDP" && type == "SOCK_STREAM" || protocol is "IPPROTO_TCP" && type == "SOCK_DGRAM") return PosixResult.Fail("EPROTONOSUPPORT");
         if (protocol is not ("" or "IPPROTO_UDP" or "IPPROTO_TCP" or "IPPROTO_IP")) throw new NotApplicableException($"socket() of the protocol {protocol}");
-        var result = _x.Open(type == "SOCK_STREAM" ? PosixKind.Tcp : PosixKind.Udp, v6, defaults());
+        var result = _x.Open(type == "SOCK_STREAM" ? PosixKind.Tcp : PosixKind.Udp, v6, _shell.Tcp);
         if (_x.Get(result.Value) is not { } s) return result;
         s.NonBlocking = types.Any(static t => t is Name { Value: "SOCK_NONBLOCK" });
         if (type == "SOCK_STREAM") LastSocket = result.Value;
@@ -123,7 +135,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
 
     private PosixResult Bind(IReadOnlyList<ScriptValue> a)
     {
-        var local = Address(a.Count > 1 ? a[1] : new Ellipsis(), new Endpoint(world.Setup.Local, BoundPort));
+        var local = Address(a.Count > 1 ? a[1] : new Ellipsis(), new Endpoint(_world.Setup.Local, BoundPort));
         LastBoundPort = local.Port;
         return _x.Bind(Integer(a, 0), local);
     }
@@ -148,7 +160,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
         {
             if (started) return _x.FinishConnect(Integer(a, 0));
             started = true;
-            return _x.Connect(Integer(a, 0), Address(a.Count > 1 ? a[1] : new Ellipsis(), new Endpoint(world.Setup.Remote, BoundPort)), world.Now);
+            return _x.Connect(Integer(a, 0), Address(a.Count > 1 ? a[1] : new Ellipsis(), new Endpoint(_world.Setup.Remote, BoundPort)), _world.Now);
         };
     }
 
@@ -156,7 +168,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
     {
         var how = a[1] is Name name ? name.Value : "";
         if (how is not ("SHUT_RD" or "SHUT_WR" or "SHUT_RDWR")) return PosixResult.Fail("EINVAL");
-        return _x.Shutdown(Integer(a, 0), how != "SHUT_WR", how != "SHUT_RD", world.Now);
+        return _x.Shutdown(Integer(a, 0), how != "SHUT_WR", how != "SHUT_RD", _world.Now);
     }
 
     private Func<PosixResult> Read(string name, IReadOnlyList<ScriptValue> a)
@@ -174,7 +186,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
         var isNull = a[1] is Name { Value: "NULL" };
         var buffer = new byte[Math.Clamp(length, 0, BufferMax)];
         return () => isNull && length > 0 ? PosixResult.Fail("EFAULT")
-            : _messages.Check(a, control, PosixTransfer.Read(_x, Integer(a, 0), buffer, flags.Contains("MSG_PEEK"), flags.Contains("MSG_DONTWAIT"), flags.Contains("MSG_WAITALL"), world.Now));
+            : _messages.Check(a, control, PosixTransfer.Read(_x, Integer(a, 0), buffer, flags.Contains("MSG_PEEK"), flags.Contains("MSG_DONTWAIT"), flags.Contains("MSG_WAITALL"), _world.Now));
     }
 
     private Func<PosixResult> Write(string name, IReadOnlyList<ScriptValue> a)
@@ -198,8 +210,8 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
             if (Connects(name, a, flags) is { } remote)
                 return ConnectAndWrite(a, remote, data, flags, ref done);
             if (name != "sendto" || _x.Get(Integer(a, 0)) is not { Kind: PosixKind.Udp, Remote.Port: 0 } s)
-                return _messages.AfterWrite(a, flags, PosixTransfer.Write(_x, Integer(a, 0), data, flags.Contains("MSG_DONTWAIT"), ref done, world.Now, flags.Contains("MSG_MORE")));
-            return PosixTransfer.WriteUdp(_x, s, data, Address(a[4], new Endpoint(world.Setup.Remote, BoundPort)), world.Now);
+                return _messages.AfterWrite(a, flags, PosixTransfer.Write(_x, Integer(a, 0), data, flags.Contains("MSG_DONTWAIT"), ref done, _world.Now, flags.Contains("MSG_MORE")));
+            return PosixTransfer.WriteUdp(_x, s, data, Address(a[4], new Endpoint(_world.Setup.Remote, BoundPort)), _world.Now);
         };
     }
 
@@ -217,8 +229,8 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
         var s = _x.Get(Integer(a, 0))!;
         if (remote is Name { Value: "AF_UNSPEC" }) return PosixResult.Fail("EOPNOTSUPP");
         var patient = !s.NonBlocking && !flags.Contains("MSG_DONTWAIT");
-        var to = s.Phase == PosixPhase.Deferred ? s.Remote : Address(remote, new Endpoint(world.Setup.Remote, BoundPort));
-        return PosixFastOpen.Write(_x, s, to, data, patient, ref done, world.Now);
+        var to = s.Phase == PosixPhase.Deferred ? s.Remote : Address(remote, new Endpoint(_world.Setup.Remote, BoundPort));
+        return PosixFastOpen.Write(_x, s, to, data, patient, ref done, _world.Now);
     }
 
     private static long VectorLength(ScriptValue vector) => vector switch
@@ -240,7 +252,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
         switch (a[1])
         {
             case Name { Value: "F_GETFL" }:
-                return new PosixResult(2 | (s.NonBlocking ? Constants.NonBlock(world.Setup.Manners) : 0));
+                return new PosixResult(2 | (s.NonBlocking ? Constants.NonBlock(_world.Setup.Manners) : 0));
             case Name { Value: "F_SETFL" }:
                 s.NonBlocking = Flags(a, 2).Contains("O_NONBLOCK");
                 return PosixResult.Success;
@@ -250,7 +262,7 @@ internal sealed class ScriptCalls(ScriptWorld world, Func<Core.Tcp.TcpSettings> 
     }
 
     /// <summary>An address in a call; what is left open is the usual one.</summary>
-    private Endpoint Address(ScriptValue value, Endpoint usual)
+    internal static Endpoint Address(ScriptValue value, Endpoint usual)
     {
         if (value is Ellipsis) return usual;
         if (value is not Struct s) throw new NotApplicableException("an address that is no structure");

@@ -1,6 +1,5 @@
-// Runs one script: walks through its events in virtual time, lets blocking calls wait while later events happen, sends what comes in and
+// Runs one script: walks through its events in its world's time, lets blocking calls wait while later events happen, sends what comes in and
 // compares what goes out. Ends at the first difference, with the line and what was expected and seen.
-using Peregrine.Core;
 using Peregrine.Posix;
 using Peregrine.Scripting.Language;
 using static Peregrine.Scripting.Language.ScriptValue;
@@ -10,12 +9,10 @@ namespace Peregrine.Scripting.Running;
 internal sealed class ScriptRunner
 {
     private readonly Script _script;
-    private readonly ScriptWorld _world;
-    private readonly ScriptCalls _calls;
+    private readonly IScriptWorld _world;
+    private readonly IScriptSystem _system;
     private readonly ScriptWire _wire;
-    private StackOptions _defaults;
     private long _previous;
-    private readonly ScriptFileTable _files = new();
     private PendingCall? _pending;
     private bool _isUsed;
 
@@ -27,17 +24,23 @@ internal sealed class ScriptRunner
         internal long EndedAt { get; set; }
     }
 
-    private ScriptRunner(Script script, StackOptions options, ScriptSetup setup)
+    private ScriptRunner(Script script, IScriptWorld world, IScriptSystem system)
     {
-        (_script, _defaults) = (script, options);
-        _world = new ScriptWorld(options, setup);
-        _calls = new ScriptCalls(_world, () => _defaults.Tcp, _files);
-        _wire = new ScriptWire(_world, _calls);
-        _world.OnTurn = Retry;
+        (_script, _world, _system) = (script, world, system);
+        _wire = new ScriptWire(world, system);
+        world.OnTurn = Retry;
     }
 
-    /// <summary>Runs a script's text.</summary>
-    internal static ScriptResult Run(string name, string text, Profile profile)
+    /// <summary>Runs a script's text against a stack of its own.</summary>
+    internal static ScriptResult Run(string name, string text, Profile profile) => Run(name, text, profile, (script, setup) =>
+    {
+        var options = ScriptShell.SettingsBefore(script, profile.Options);
+        using var world = new ScriptWorld(options, setup);
+        Run(script, world, new ScriptCalls(world, options));
+    });
+
+    /// <summary>Reads a script, has it run by whoever knows against what, and says what became of it.</summary>
+    internal static ScriptResult Run(string name, string text, Profile profile, Action<Script, ScriptSetup> run)
     {
         try
         {
@@ -45,8 +48,7 @@ internal sealed class ScriptRunner
             var script = ScriptParser.Parse(name, text);
             var setup = SetupReader.Read(script, profile);
             if (Symbols.TryApply(setup, ref text)) script = ScriptParser.Parse(name, text);
-            var runner = new ScriptRunner(script, SettingsBefore(script, profile.Options), setup);
-            using (runner._world) runner.Run();
+            run(script, setup);
             return new ScriptResult(name, ScriptOutcome.Passed, "");
         }
         catch (NotApplicableException e)
@@ -64,17 +66,8 @@ internal sealed class ScriptRunner
         }
     }
 
-    // A stack's options are fixed when it is made: what the script sets before it uses the stack goes into them.
-    private static StackOptions SettingsBefore(Script script, StackOptions options)
-    {
-        foreach (var e in script.Events)
-        {
-            if (e is not ShellEvent shell) break;
-            if (StateCheck.Is(shell.Command)) continue;
-            foreach (var (name, value) in Sysctls.Read(shell.Command).Where(static s => !KernelSettings.Is(s.Name))) options = Sysctls.Apply(options, name, value);
-        }
-        return options;
-    }
+    /// <summary>Runs a script that was read against a world that stands.</summary>
+    internal static void Run(Script script, IScriptWorld world, IScriptSystem system) => new ScriptRunner(script, world, system).Run();
 
     private void Run()
     {
@@ -127,14 +120,14 @@ internal sealed class ScriptRunner
                 Check(code);
                 break;
             case ShellEvent shell:
-                Shell(shell);
+                _system.Shell(shell.Command, _isUsed, _script.Events.Any(other => other.Line > shell.Line && other is PacketEvent));
                 break;
         }
     }
 
     private void Call(CallEvent call, long? end)
     {
-        _pending = new PendingCall(call, _calls.Start(call), end);
+        _pending = new PendingCall(call, _system.Start(call), end);
         Retry();
         _world.Pump();
         if (end is null || _pending.Result is not null) AwaitPending();
@@ -146,7 +139,7 @@ internal sealed class ScriptRunner
         if (_pending is not { Result: null } pending) return;
         var result = pending.Try();
         if (result.Blocks) return;
-        pending.Result = _calls.Rename(pending.Event, result);
+        pending.Result = _system.Rename(pending.Event, result);
         pending.EndedAt = _world.Microseconds;
     }
 
@@ -191,36 +184,9 @@ internal sealed class ScriptRunner
 
     private void Check(CodeEvent code)
     {
-        var failure = Assertion.Run(code.Text, name => InfoNames.LookUp(_world, _world.Sockets.Get(_calls.LastSocket), name));
+        var failure = Assertion.Run(code.Text, _system.LookUp);
         if (failure is not null) throw new ScriptFailedException(failure);
     }
-
-    private void Shell(ShellEvent shell)
-    {
-        _files.Run(shell.Command);
-        if (StateCheck.Is(shell.Command))
-        {
-            StateCheck.Run(_world, shell.Command);
-            return;
-        }
-        if (shell.Command.Contains("tcp_metrics flush", StringComparison.Ordinal)) _world.Stack.Tcp.ForgetFastOpenCookies();
-        foreach (var (name, value) in Sysctls.Read(shell.Command))
-        {
-            if (KernelSettings.Is(name))
-            {
-                KernelSettings.Apply(_world, name, value);
-                continue;
-            }
-            // What a script sets before it uses the stack is there since the stack was made.
-            if (!_isUsed) continue;
-            var changed = Sysctls.Apply(_defaults, name, value);
-            // The stack has its options; only what sockets get can change, which is all that is wanted before the next socket.
-            if (changed with { Tcp = _defaults.Tcp } != _defaults && IsUsedAfter(shell)) throw new NotApplicableException($"{name}={value} while the stack runs");
-            _defaults = _defaults with { Tcp = changed.Tcp };
-        }
-    }
-
-    private bool IsUsedAfter(ShellEvent shell) => _script.Events.Any(e => e.Line > shell.Line && e is PacketEvent);
 
     internal static string Seconds(long microseconds) => $"{microseconds / 1_000_000}.{microseconds % 1_000_000:d6} s";
 }

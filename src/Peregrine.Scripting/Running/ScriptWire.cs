@@ -13,15 +13,15 @@ internal sealed class ScriptWire
     /// <summary>How long an expectation with any time waits, in microseconds.</summary>
     private const long AnyTimeMax = 600_000_000;
 
-    private readonly ScriptWorld _world;
-    private readonly ScriptCalls _calls;
+    private readonly IScriptWorld _world;
+    private readonly IScriptSystem _system;
     private readonly List<Flow> _flows = [];
     private ushort _nextRemotePort = FirstRemotePort;
     private Flow? _current;
 
-    internal ScriptWire(ScriptWorld world, ScriptCalls calls)
+    internal ScriptWire(IScriptWorld world, IScriptSystem system)
     {
-        (_world, _calls) = (world, calls);
+        (_world, _system) = (world, system);
         world.OnSent = Note;
     }
 
@@ -91,7 +91,7 @@ internal sealed class ScriptWire
     // A packet to nobody: before any connection there is.
     private Flow Stranger()
     {
-        _current = new Flow(_calls.LastBoundPort ?? ScriptCalls.BoundPort, _nextRemotePort++);
+        _current = new Flow(_system.LastBoundPort ?? ScriptCalls.BoundPort, _nextRemotePort++);
         _flows.Add(_current);
         return _current;
     }
@@ -100,7 +100,7 @@ internal sealed class ScriptWire
     {
         var isSyn = text.Flags.Contains('S', StringComparison.Ordinal);
         var isOpening = isSyn && text.Ack is null && !text.Flags.Contains('R', StringComparison.Ordinal) && !text.Flags.Contains('F', StringComparison.Ordinal);
-        var flow = isOpening && StartsAnew(text) ? Passive() : _current ?? Stranger();
+        var flow = isOpening && StartsAnew() ? Passive() : _current ?? Stranger();
         if (isSyn && flow.RemoteIsn is null) flow.RemoteIsn = (uint)text.Seq;
         // Another try at the answer to our SYN; once there is a connection, a SYN is one more segment of it.
         else if (isSyn && !HasBegun(flow)) flow.RemoteIsn = (uint)text.Seq;
@@ -108,40 +108,24 @@ internal sealed class ScriptWire
         _world.Deliver(PacketWriter.Tcp(_world.Setup, flow, text));
     }
 
-    private bool StartsAnew(TcpPacketText text)
+    private bool StartsAnew()
     {
-        if (_world.Stack.Tcp.ListenerCount == 0) return _current is null;
-        if (_current is not null && _current.HandshakeOver && _current.ListenCount != _calls.ListenCount) return true;
+        if (!_world.HasListener) return _current is null;
+        if (_current is not null && _current.HandshakeOver && _current.ListenCount != _system.ListenCount) return true;
         if (_current is null || _current.HandshakeOver) return _current is null || !IsOpen(_current);
-        if (_current.IsPassive) return _current.LocalIsn is not null && _world.Stack.Tcp.SynBacklogCount == 0 && !IsOpen(_current);
+        if (_current.IsPassive) return _current.LocalIsn is not null && _world.HalfOpenCount == 0 && !IsOpen(_current);
         return _current.LocalIsn is null;
     }
 
-    private bool HasBegun(Flow flow)
-    {
-        if (flow.HandshakeOver) return true;
-        for (var slot = 0; slot < _world.Stack.Tcp.SlotCount; slot++)
-        {
-            if (!_world.Stack.Tcp.TryGetHandle(slot, out var handle) || !_world.Stack.Tcp.TryGetInfo(handle, _world.Now, out var info)) continue;
-            if (info.Remote.Port == flow.RemotePort && info.Local.Port == flow.LocalPort) return info.State != Core.Tcp.TcpState.SynSent;
-        }
-        return _world.Stack.Tcp.SynBacklogCount + _world.Stack.Tcp.TimeWaitCount > 0;
-    }
+    private bool HasBegun(Flow flow) =>
+        flow.HandshakeOver || (_world.StateOf(flow) is { } state ? state != Core.Tcp.TcpState.SynSent : _world.HalfOpenCount + _world.TimeWaitCount > 0);
 
     // Whether somebody may still expect this connection's segments.
-    private bool IsOpen(Flow flow)
-    {
-        for (var slot = 0; slot < _world.Stack.Tcp.SlotCount; slot++)
-        {
-            if (!_world.Stack.Tcp.TryGetHandle(slot, out var handle) || !_world.Stack.Tcp.TryGetInfo(handle, _world.Now, out var info)) continue;
-            if (info.Remote.Port == flow.RemotePort && info.Local.Port == flow.LocalPort) return true;
-        }
-        return _world.Stack.Tcp.TimeWaitCount > 0;
-    }
+    private bool IsOpen(Flow flow) => _world.StateOf(flow) is not null || _world.TimeWaitCount > 0;
 
     private Flow Passive()
     {
-        _current = new Flow(_calls.LastBoundPort ?? ScriptCalls.BoundPort, _nextRemotePort++) { IsPassive = true, ListenCount = _calls.ListenCount };
+        _current = new Flow(_system.LastBoundPort ?? ScriptCalls.BoundPort, _nextRemotePort++) { IsPassive = true, ListenCount = _system.ListenCount };
         _flows.Add(_current);
         return _current;
     }

@@ -11,7 +11,7 @@ using Peregrine.Wire;
 
 namespace Peregrine.Scripting.Running;
 
-internal sealed class ScriptWorld : IDisposable
+internal sealed class ScriptWorld : IScriptWorld
 {
     private const int TurnsMax = 100_000;
 
@@ -44,7 +44,7 @@ internal sealed class ScriptWorld : IDisposable
         Sent.Clear();
     }
 
-    internal ScriptSetup Setup { get; }
+    public ScriptSetup Setup { get; }
 
     internal PosixSockets Sockets { get; }
 
@@ -52,19 +52,15 @@ internal sealed class ScriptWorld : IDisposable
 
     internal Instant Now { get; private set; }
 
-    /// <summary>Microseconds since the script started.</summary>
-    internal long Microseconds => (Now.Nanoseconds - s_start.Nanoseconds) / 1_000;
+    public long Microseconds => (Now.Nanoseconds - s_start.Nanoseconds) / 1_000;
 
-    /// <summary>What was sent and not looked at yet.</summary>
-    internal Queue<SentPacket> Sent { get; } = [];
+    public Queue<SentPacket> Sent { get; } = [];
 
-    /// <summary>Called for everything that is sent, when it is.</summary>
-    internal Action<SentPacket>? OnSent { get; set; }
+    public Action<SentPacket>? OnSent { get; set; }
 
-    /// <summary>Called after every turn.</summary>
-    internal Action? OnTurn { get; set; }
+    public Action? OnTurn { get; set; }
 
-    internal void Deliver(byte[] packet)
+    public void Deliver(byte[] packet)
     {
         if (!_stack.Frames.TryRent(out var frame, 0)) throw new ScriptFailedException("the stack has no free frame");
         var last = frame.Chunk;
@@ -84,8 +80,7 @@ internal sealed class ScriptWorld : IDisposable
         Pump();
     }
 
-    /// <summary>Lets the stack do all that it wants to do now.</summary>
-    internal void Pump()
+    public void Pump()
     {
         for (var turns = 0; ; turns++)
         {
@@ -117,8 +112,7 @@ internal sealed class ScriptWorld : IDisposable
         return count > 0;
     }
 
-    /// <summary>Lets time pass until a moment, or until something comes true.</summary>
-    internal void AdvanceTo(long microseconds, Func<bool>? until = null)
+    public void AdvanceTo(long microseconds, Func<bool>? until = null)
     {
         var end = s_start + Duration.FromMicroseconds(microseconds);
         Pump();
@@ -134,6 +128,24 @@ internal sealed class ScriptWorld : IDisposable
             Now = end;
             Pump();
         }
+    }
+
+    public bool HasListener => _stack.Tcp.ListenerCount > 0;
+
+    public int HalfOpenCount => _stack.Tcp.SynBacklogCount;
+
+    public int TimeWaitCount => _stack.Tcp.TimeWaitCount;
+
+    public int? CountIn(string state) => StateCheck.Count(this, state);
+
+    public Core.Tcp.TcpState? StateOf(Flow flow)
+    {
+        for (var slot = 0; slot < _stack.Tcp.SlotCount; slot++)
+        {
+            if (!_stack.Tcp.TryGetHandle(slot, out var handle) || !_stack.Tcp.TryGetInfo(handle, Now, out var info)) continue;
+            if (info.Remote.Port == flow.RemotePort && info.Local.Port == flow.LocalPort) return info.State;
+        }
+        return null;
     }
 
     public void Dispose() => _stack.Dispose();

@@ -1,0 +1,50 @@
+// Shell lines of scripts, where the script plays against a stack: settings become the stack's, files are made, connections are counted.
+using Peregrine.Core;
+using Peregrine.Scripting.Language;
+
+namespace Peregrine.Scripting.Running;
+
+internal sealed class ScriptShell(ScriptWorld world, StackOptions options, ScriptFileTable files)
+{
+    private StackOptions _defaults = options;
+
+    /// <summary>What the next socket is made with.</summary>
+    internal Core.Tcp.TcpSettings Tcp => _defaults.Tcp;
+
+    /// <summary>Options with what a script sets before it does anything else: a stack's are fixed when it is made.</summary>
+    internal static StackOptions SettingsBefore(Script script, StackOptions options)
+    {
+        foreach (var e in script.Events)
+        {
+            if (e is not ShellEvent shell) break;
+            if (StateCheck.Is(shell.Command)) continue;
+            foreach (var (name, value) in Sysctls.Read(shell.Command).Where(static s => !KernelSettings.Is(s.Name))) options = Sysctls.Apply(options, name, value);
+        }
+        return options;
+    }
+
+    internal void Run(string command, bool isUsed, bool packetsFollow)
+    {
+        files.Run(command);
+        if (StateCheck.Is(command))
+        {
+            StateCheck.Run(world, command);
+            return;
+        }
+        if (command.Contains("tcp_metrics flush", StringComparison.Ordinal)) world.Stack.Tcp.ForgetFastOpenCookies();
+        foreach (var (name, value) in Sysctls.Read(command))
+        {
+            if (KernelSettings.Is(name))
+            {
+                KernelSettings.Apply(world, name, value);
+                continue;
+            }
+            // What a script sets before it uses the stack is there since the stack was made.
+            if (!isUsed) continue;
+            var changed = Sysctls.Apply(_defaults, name, value);
+            // The stack has its options; only what sockets get can change, which is all that is wanted before the next socket.
+            if (changed with { Tcp = _defaults.Tcp } != _defaults && packetsFollow) throw new NotApplicableException($"{name}={value} while the stack runs");
+            _defaults = _defaults with { Tcp = changed.Tcp };
+        }
+    }
+}
