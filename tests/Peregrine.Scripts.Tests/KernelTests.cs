@@ -42,9 +42,11 @@ public sealed class KernelTests
         var scripts = Scripts(folder).ToList();
         var results = new ConcurrentBag<ScriptResult>();
         // They wait nearly all the time.
-        Parallel.ForEach(scripts, new ParallelOptions { MaxDegreeOfParallelism = 4 }, path => results.Add(KernelRun.Run(Path.GetRelativePath(Folder, path), File.ReadAllText(path), Attempts, ToleranceMicroseconds)));
+        Parallel.ForEach(scripts, new ParallelOptions { MaxDegreeOfParallelism = 4 }, path => results.Add(OnKernel(path)));
         Assert.Equal(scripts.Count, results.Count);
         Assert.Empty(results.Where(static result => result.Outcome == ScriptOutcome.Failed).Select(static result => result.ToString()));
         Assert.SkipWhen(results.All(static result => result.Outcome == ScriptOutcome.NotApplicable), results.First().Detail);
     }
+
+    private static ScriptResult OnKernel(string path) => KernelRun.Run(Path.GetRelativePath(Folder, path), File.ReadAllText(path), Attempts, ToleranceMicroseconds);
 }
