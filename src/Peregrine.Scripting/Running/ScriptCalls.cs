@@ -26,7 +26,7 @@ internal sealed class ScriptCalls : IScriptSystem
     internal ScriptCalls(ScriptWorld world, StackOptions options)
     {
         var files = new ScriptFileTable();
-        (_world, _x) = (world, _world.Sockets);
+        (_world, _x) = (world, world.Sockets);
         (_options, _polling, _messages, _files) = (new ScriptOptions(_world), new ScriptPolling(_world), new ScriptMessages(_world), new ScriptFiles(world, files));
         _shell = new ScriptShell(world, options, files);
     }
