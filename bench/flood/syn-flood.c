@@ -1,5 +1,5 @@
 // SYNs from addresses that nobody has (198.18.0.0/15, RFC 2544), to one port, at a bounded rate: the flood that "peregrine bench http --flood" puts
-// beside honest clients. Says every second how many went out; ends when its standard input does.
+// beside honest clients. Begins with the first byte of its standard input, ends with it, and says then how many a second went out.
 // usage: syn-flood DEVICE MAC ADDRESS PORT RATE
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -67,8 +67,10 @@ int main(int argc, char **argv) {
   struct pollfd input = { .fd = 0, .events = POLLIN };
   puts("ready");
   fflush(stdout);
-  double start = now(), told = start;
-  long long sent = 0, at = 0;
+  char byte;
+  if (read(0, &byte, 1) != 1) return 0;
+  double began = now(), start = began, asked = began;
+  long long sent = 0;
   for (;;) {
     double t = now(), behind = (t - start) * rate - sent;
     // What could not be sent in its time is not made up for: a burst of it would be another load.
@@ -76,10 +78,9 @@ int main(int argc, char **argv) {
     if (behind < BURST) { struct timespec nap = { 0, (long)((BURST - behind) / rate * 1e9) }; nanosleep(&nap, NULL); continue; }
     for (int i = 0; i < BURST; i++) make(frames[i], to, from, ntohl(address.s_addr), atoi(argv[4]));
     int n = sendmmsg(fd, messages, BURST, 0);
-    if (n > 0) { sent += n; at += n; }
-    if (t - told < 0.2) continue;
-    told = t;
-    char byte;
-    if (poll(&input, 1, 0) > 0 && read(0, &byte, 1) <= 0) { printf("%lld\n", at); return 0; }
+    if (n > 0) sent += n;
+    if (t - asked < 0.01) continue;
+    asked = t;
+    if (poll(&input, 1, 0) > 0 && read(0, &byte, 1) <= 0) { printf("%.0f\n", sent / (t - began)); return 0; }
   }
 }

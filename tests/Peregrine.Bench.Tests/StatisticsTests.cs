@@ -14,6 +14,30 @@ public sealed class StatisticsTests
     public void CoverageIsThatOfTheBinomialDistribution(int count, int cut, double expected) => Assert.Equal(expected, PairedRatio.CoverageOf(count, cut), 12);
 
     [Fact]
+    public void ASideIsWarmWhenTwoRunsInTurnWereNotClearlyBetterAndCompiledNothing()
+    {
+        var warm = new WarmUp();
+        foreach (var (rate, compiled, isOver) in new[] { (100.0, 9, false), (101, 0, false), (102, 1, false), (150, 0, false), (151, 0, false), (130, 0, true) })
+        {
+            warm.Add(rate, compiled);
+            Assert.Equal(isOver, warm.IsOver);
+        }
+        var peer = new WarmUp(least: 4);
+        for (var i = 1; i <= 4; i++)
+        {
+            Assert.False(peer.IsOver);
+            peer.Add(100, 0);
+        }
+        Assert.True(peer.IsOver);
+        var growing = new WarmUp();
+        for (var i = 1; !growing.IsOver; i++)
+        {
+            Assert.InRange(i, 1, 10);
+            growing.Add(i * i, 0);
+        }
+    }
+
+    [Fact]
     public void TheIntervalIsTheNarrowestThatCoversNineTenths()
     {
         var ratio = PairedRatio.OfValues([9, 1, 2, 8, 3, 7, 4, 6, 5]);

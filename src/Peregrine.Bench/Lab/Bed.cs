@@ -11,6 +11,9 @@ internal abstract class Bed : IAsyncDisposable
     /// <summary>Sides: ours, and perhaps a peer.</summary>
     internal abstract IReadOnlyList<(string Name, string Placement)> Sides { get; }
 
+    /// <summary>Whether what a run has warmed up is still there in the next.</summary>
+    internal virtual bool NeedsWarmUp => true;
+
     internal abstract Task<BenchRun> RunAsync(int side, BenchWork work, CancellationToken cancel);
 
     /// <summary>One work in so many rounds; who comes first changes, so that what grows or shrinks over time falls on both.</summary>
@@ -23,8 +26,7 @@ internal abstract class Bed : IAsyncDisposable
         work.Validate();
         var machine = MachineDescription.Read();
         var runs = Sides.Select(static _ => new List<BenchRun>()).ToArray();
-        // The first run of each compiles, fills caches and learns neighbours: it is thrown away.
-        for (var side = 0; side < runs.Length; side++) await RunAsync(side, work with { Seconds = Math.Min(work.Seconds, 0.5) }, cancel).ConfigureAwait(false);
+        for (int side = 0, least = 0; NeedsWarmUp && side < runs.Length; side++) least = await WarmUpAsync(side, work, least, cancel).ConfigureAwait(false);
         for (var pair = 0; pair < pairs; pair++)
         {
             for (var i = 0; i < runs.Length; i++)
@@ -47,6 +49,23 @@ internal abstract class Bed : IAsyncDisposable
     }
 
     public abstract ValueTask DisposeAsync();
+
+    /// <summary>
+    /// The first runs of each side compile, compile again what turned out to be used, fill caches and learn neighbours. They are thrown away until two
+    /// in turn are hardly better than the best before them and nothing was compiled: a server that spins leaves the compiler little time. A peer, of
+    /// which nobody knows what it compiles, has at least as many.
+    /// </summary>
+    private async Task<int> WarmUpAsync(int side, BenchWork work, int least, CancellationToken cancel)
+    {
+        var warm = new WarmUp(least);
+        do
+        {
+            var run = await RunAsync(side, work with { Seconds = Math.Min(work.Seconds, 0.5) }, cancel).ConfigureAwait(false);
+            warm.Add(work.IsBulk ? run.GigabitPerSecond : run.PerSecond, run.Load.CompiledMethods + run.Server.CompiledMethods);
+        }
+        while (!warm.IsOver);
+        return warm.Count;
+    }
 
     private static string Figure(BenchRun run) => run.Load.Operations > 0
         ? FormattableString.Invariant($"{run.PerSecond:N0}/s, p50 {Metric.Median.Of(run):F1} us, p99 {Metric.P99.Of(run):F1} us{(run.Load.Errors > 0 ? $", {run.Load.Errors} errors" : "")}")

@@ -10,6 +10,8 @@ namespace Peregrine.Bench.Lab;
 
 internal sealed class Contender(string name, string placement, string address, Helper process, string? control, IReadOnlyList<int> kernelThreads) : IAsyncDisposable
 {
+    private bool _isPaused;
+
     internal string Name => name;
 
     internal string Placement => placement;
@@ -22,11 +24,33 @@ internal sealed class Contender(string name, string placement, string address, H
         if (control == null) return usage;
         await process.WriteLineAsync("stats").ConfigureAwait(false);
         var managed = (await process.ReadLineAsync(cancel).ConfigureAwait(false)).Split(' ');
-        usage = usage with { AllocatedBytes = long.Parse(managed[0], CultureInfo.InvariantCulture), Collections = int.Parse(managed[1], CultureInfo.InvariantCulture) };
+        usage = usage with
+        {
+            AllocatedBytes = long.Parse(managed[0], CultureInfo.InvariantCulture),
+            Collections = int.Parse(managed[1], CultureInfo.InvariantCulture),
+            CompiledMethods = long.Parse(managed[2], CultureInfo.InvariantCulture),
+        };
         return await WithCountersAsync(usage, control, cancel).ConfigureAwait(false);
     }
 
-    public ValueTask DisposeAsync() => process.DisposeAsync();
+    /// <summary>Stops all its threads where they are.</summary>
+    internal void Pause()
+    {
+        if (!_isPaused) Helper.Run("kill", "-STOP", $"{process.ProcessId}");
+        _isPaused = true;
+    }
+
+    internal void Continue()
+    {
+        if (_isPaused) Helper.Run("kill", "-CONT", $"{process.ProcessId}");
+        _isPaused = false;
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        Continue();
+        return process.DisposeAsync();
+    }
 
     /// <summary>All counters of a network, asked over its control socket.</summary>
     internal static async Task<JsonDocument> CountersAsync(string control, CancellationToken cancel)

@@ -52,11 +52,11 @@ internal sealed class FloodBed(string link, Action<string> tell) : Bed
         await using (flood.ConfigureAwait(false))
         {
             await flood.ReadLineAsync(cancel).ConfigureAwait(false);
-            var started = Clock.Now;
-            var run = await KernelBed.RunAsync(_client!, _server, new LoadOrder(work, pair.ServerAddress), cancel).ConfigureAwait(false);
+            // Once the connections are there: new ones share what the stack answers to SYNs with the flood, which is another question.
+            var run = await KernelBed.RunAsync(_client!, _server, new LoadOrder(work, pair.ServerAddress), cancel, () => flood.WriteLineAsync("go")).ConfigureAwait(false);
             flood.EndInput();
             var sent = double.Parse(await flood.ReadLineAsync(cancel).ConfigureAwait(false), CultureInfo.InvariantCulture);
-            tell(FormattableString.Invariant($"{Sides[side].Name}: {sent / ((Clock.Now - started) / 1e9):N0} SYN/s were sent"));
+            tell(FormattableString.Invariant($"{Sides[side].Name}: {sent:N0} SYN/s were sent"));
             return run;
         }
     }

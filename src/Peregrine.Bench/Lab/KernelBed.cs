@@ -1,5 +1,5 @@
 // Server and client apart, a process and a processor each, over a veth pair or a TAP device; beside ours a peer on a veth pair of its own, with
-// the same client. The servers live as long as the bed; idle ones sleep, unless the work spins, when only the one that is measured lives.
+// the same client. The servers live as long as the bed; idle ones sleep, and one that spins is stopped while the other is measured.
 using System.Text.Json;
 using Peregrine.Bench.Load;
 using Peregrine.Bench.Results;
@@ -46,11 +46,12 @@ internal sealed class KernelBed : Bed
     }
 
     /// <summary>One run of a client's, and what the server used meanwhile.</summary>
-    internal static async Task<BenchRun> RunAsync(Helper client, Contender server, LoadOrder order, CancellationToken cancel)
+    internal static async Task<BenchRun> RunAsync(Helper client, Contender server, LoadOrder order, CancellationToken cancel, Func<Task>? onMeasure = null)
     {
         await client.WriteLineAsync(JsonSerializer.Serialize(order)).ConfigureAwait(false);
         var line = await client.ReadLineAsync(cancel).ConfigureAwait(false);
         if (line != LoadProcess.Measuring) throw new IOException($"the client said \"{line}\"");
+        if (onMeasure != null) await onMeasure().ConfigureAwait(false);
         var before = await server.ReadAsync(cancel).ConfigureAwait(false);
         var load = JsonSerializer.Deserialize<LoadResult>(await client.ReadLineAsync(cancel).ConfigureAwait(false))!;
         return new BenchRun(load, (await server.ReadAsync(cancel).ConfigureAwait(false)).Since(before));
@@ -75,8 +76,9 @@ internal sealed class KernelBed : Bed
             for (var i = 0; i < _contenders.Length; i++) await EndAsync(i).ConfigureAwait(false);
             _mode = mode;
         }
-        // Two servers that spin on one processor would measure each other.
-        if (work.Spin) await EndAsync(1 - side).ConfigureAwait(false);
+        // Two servers that spin on one processor would measure each other; one that ended would have to be compiled anew.
+        if (work.Spin && _contenders.ElementAtOrDefault(1 - side) is { } other) other.Pause();
+        if (_contenders[side] is { } mine) mine.Continue();
         return _contenders[side] ??= side == 0 ? await StartOursAsync(work, cancel).ConfigureAwait(false) : await StartPeerAsync(work, cancel).ConfigureAwait(false);
     }
 

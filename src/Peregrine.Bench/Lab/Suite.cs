@@ -50,7 +50,7 @@ internal static class Suite
     }
 
     /// <summary>One work of a kind with its defaults.</summary>
-    internal static BenchWork Of(WorkKind kind, bool quick) => new() { Kind = kind, Seconds = quick ? 1 : 2, WarmUpSeconds = quick ? 0.2 : 0.5, LossPercent = kind == WorkKind.Loss ? 1 : 0 };
+    internal static BenchWork Of(WorkKind kind, bool quick) => new() { Kind = kind, Seconds = quick ? 1 : 1.5, WarmUpSeconds = quick ? 0.2 : 0.5, LossPercent = kind == WorkKind.Loss ? 1 : 0 };
 
     /// <summary>Runs of each side.</summary>
     internal static int Pairs(bool quick) => quick ? 5 : 9;

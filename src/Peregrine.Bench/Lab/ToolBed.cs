@@ -13,6 +13,9 @@ internal sealed class ToolBed(string link, string otherTool) : Bed
 
     internal override IReadOnlyList<(string Name, string Placement)> Sides { get; } = [("this build", "a process a run"), ("other build", Path.GetFullPath(otherTool))];
 
+    // Each run is a process of its own, and warms up itself.
+    internal override bool NeedsWarmUp => false;
+
     internal override async Task<BenchRun> RunAsync(int side, BenchWork work, CancellationToken cancel)
     {
         foreach (var old in Directory.GetFiles(_folder)) File.Delete(old);

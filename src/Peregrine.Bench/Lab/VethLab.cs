@@ -41,7 +41,12 @@ internal sealed class VethLab : IDisposable
             UseCubic(space, theirs, number, pair.ServerAddress);
             Configure(space, "net.core.somaxconn=4096", "net.ipv4.tcp_max_syn_backlog=8192", "net.ipv4.tcp_max_tw_buckets=262144");
         }
-        if (!offloads) Helper.Run("ip", "netns", "exec", Client, "ethtool", "-K", ours, "tx", "off");
+        if (!offloads)
+        {
+            Helper.Run("ip", "netns", "exec", Client, "ethtool", "-K", ours, "tx", "off");
+            // Without timestamps (lwIP) the client may not use a port again that is in TIME-WAIT, and has none left after four seconds: it keeps few.
+            Configure(Client, "net.ipv4.tcp_max_tw_buckets=1024");
+        }
         if (steering == Steering.None) return pair;
         Steer(Client, ours, "2");
         if (steering == Steering.Napi) return pair with { NapiThreads = PinNapi(space, theirs) };

@@ -1,6 +1,7 @@
 // The load generator on kernel sockets: one thread, one epoll, as many lanes as the work has connections. It allocates nothing while it
 // runs, so that its collector stops nobody. What a request is comes from the work; which server answers it does not know.
 using System.Net;
+using System.Runtime;
 using System.Runtime.InteropServices;
 
 namespace Peregrine.Bench.Load;
@@ -67,7 +68,7 @@ internal sealed unsafe class KernelLoad : IDisposable
         Loop(ref schedule, measureAt);
         OnMeasure();
         Clear();
-        var (cpu, began) = (Clock.ThreadCpuSeconds, Clock.Now);
+        var (cpu, compiled, began) = (Clock.ThreadCpuSeconds, JitInfo.GetCompiledMethodCount(), Clock.Now);
         Loop(ref schedule, end);
         var stopped = Clock.Now;
         if (_bulkLane >= 0 && !_work.Reverse) _bytes -= KernelCalls.Unsent(_lanes[_bulkLane].Descriptor);
@@ -78,6 +79,7 @@ internal sealed unsafe class KernelLoad : IDisposable
             Errors = _errors,
             Bytes = Math.Max(0, _bytes),
             ClientCpuSeconds = Clock.ThreadCpuSeconds - cpu,
+            CompiledMethods = JitInfo.GetCompiledMethodCount() - compiled,
             Unstarted = schedule.Overdue(stopped),
             Latency = _latencies.Summary(),
         };

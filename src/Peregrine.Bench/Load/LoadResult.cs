@@ -20,6 +20,9 @@ internal sealed record LoadResult
     /// <summary>Processor seconds of the client's thread.</summary>
     public double ClientCpuSeconds { get; init; }
 
+    /// <summary>Methods that the client's process compiled meanwhile: where there are some, it was not warm yet.</summary>
+    public long CompiledMethods { get; init; }
+
     /// <summary>Arrivals that were due and had not begun at the end; an open loop that is offered too much leaves some.</summary>
     public long Unstarted { get; init; }
 

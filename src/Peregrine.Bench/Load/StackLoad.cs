@@ -30,10 +30,10 @@ internal sealed class StackLoad(BenchWork work, Network network, IPAddress addre
         await PaceAsync(work.WarmUpSeconds, cancel).ConfigureAwait(false);
         await onMeasure().ConfigureAwait(false);
         var began = await network.Engine.RunAsync(Clear).ConfigureAwait(false);
-        var cpu = cpuSeconds();
+        var (cpu, compiled) = (cpuSeconds(), System.Runtime.JitInfo.GetCompiledMethodCount());
         await PaceAsync(work.Seconds, cancel).ConfigureAwait(false);
         var result = await network.Engine.RunAsync(() => Summary(began)).ConfigureAwait(false);
-        result = result with { ClientCpuSeconds = cpuSeconds() - cpu };
+        result = result with { ClientCpuSeconds = cpuSeconds() - cpu, CompiledMethods = System.Runtime.JitInfo.GetCompiledMethodCount() - compiled };
         await onMeasure().ConfigureAwait(false);
         return result;
     }

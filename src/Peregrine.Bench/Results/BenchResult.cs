@@ -19,6 +19,9 @@ internal sealed record ServerUsage
 
     public int Collections { get; init; }
 
+    /// <summary>Methods that the server's run time compiled; 0 where it has none.</summary>
+    public long CompiledMethods { get; init; }
+
     public long FramesIn { get; init; }
 
     public long FramesOut { get; init; }
@@ -33,6 +36,7 @@ internal sealed record ServerUsage
         MachineSeconds = MachineSeconds - before.MachineSeconds,
         AllocatedBytes = AllocatedBytes < 0 ? -1 : AllocatedBytes - before.AllocatedBytes,
         Collections = Collections - before.Collections,
+        CompiledMethods = CompiledMethods - before.CompiledMethods,
         FramesIn = FramesIn - before.FramesIn,
         FramesOut = FramesOut - before.FramesOut,
         SystemCalls = SystemCalls - before.SystemCalls,

@@ -62,6 +62,6 @@ internal static class ServerProcess
         while (await input.ReadLineAsync(cancel).ConfigureAwait(false) == "stats") await output.WriteLineAsync(Managed()).ConfigureAwait(false);
     }
 
-    /// <summary>Bytes allocated and collections so far.</summary>
-    private static string Managed() => string.Create(CultureInfo.InvariantCulture, $"{GC.GetTotalAllocatedBytes()} {GC.CollectionCount(0)}");
+    /// <summary>Bytes allocated, collections and compiled methods so far.</summary>
+    private static string Managed() => string.Create(CultureInfo.InvariantCulture, $"{GC.GetTotalAllocatedBytes()} {GC.CollectionCount(0)} {System.Runtime.JitInfo.GetCompiledMethodCount()}");
 }
