@@ -191,7 +191,25 @@ internal sealed class StackLoad(BenchWork work, Network network, IPAddress addre
                 if (load._stopping) return;
                 load._errors++;
                 if (load.Work.Rate > 0) load._free.Enqueue(this);
-                else Start(Clock.Now);
+                else _ = TryAgainAsync();
+            }
+        }
+
+        /// <summary>Begins anew a little later: what failed at once, as where no port is free, would fail again, and deeper in the stack each time.</summary>
+        private async Task TryAgainAsync()
+        {
+            try
+            {
+                await Task.Delay(1).ConfigureAwait(false);
+                await load.Network.Engine.RunAsync(() =>
+                {
+                    if (!load._stopping) Start(Clock.Now);
+                    return true;
+                }).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is ObjectDisposedException or InvalidOperationException or OperationCanceledException)
+            {
+                // The network ended meanwhile.
             }
         }
 
