@@ -23,6 +23,9 @@ public sealed class NetworkStack : IDisposable
     /// <summary>Frames that are worked on in stages together.</summary>
     private const int StageSize = 64;
 
+    /// <summary>Packets that are parsed between calling for a slot of the demux table and looking into it.</summary>
+    private const int SlotLead = 4;
+
     /// <summary>Up to so many connections are taken to lie in the processor's cache whenever they are busy: their memory needs no call ahead.</summary>
     private const int CachedConnectionCount = 256;
 
@@ -237,7 +240,9 @@ public sealed class NetworkStack : IDisposable
     // RFC 9293 MUST-59: every segment of the burst is processed before Poll sends the first ACK.
     private void OnStage(int interfaceIndex, Span<Frame> frames, Instant now)
     {
-        var count = 0;
+        // Whether the connections' memory is called ahead of its use.
+        var isAhead = frames.Length > 1 && Tcp.ConnectionCount > CachedConnectionCount;
+        var (count, sought) = (0, 0);
         for (var i = 0; i < frames.Length; i++)
         {
             if (!Ip.TryParse(ref frames[i], interfaceIndex, now, out _staged[count])) continue;
@@ -245,19 +250,23 @@ public sealed class NetworkStack : IDisposable
             _hashes[count] = _staged[count].Protocol == IpProtocol.Tcp ? Tcp.Receiver.Hash(_staged[count]) : 0;
             if (count > 0 && Options.MergeReceived && Ip.Errors.TunnelPort == 0 && _merge.TryMerge(_staged.AsSpan(0, count), _hashes, ref _staged[count], _hashes[count])) continue;
             count++;
+            // While the next are parsed the TCBs of those before load already.
+            if (isAhead && count > SlotLead) SeekCandidate(sought++, isAhead);
         }
-        for (var i = 0; i < count; i++) _candidates[i] = Tcp.Receiver.Candidate(_hashes[i]);
-        if (count > 1 && Tcp.ConnectionCount > CachedConnectionCount)
-        {
-            for (var i = 0; i < count; i++) Tcp.Receiver.Prefetch(_candidates[i]);
-            for (var i = 0; i < count; i++) Tcp.Receiver.PrefetchReferred(_candidates[i]);
-        }
+        while (sought < count) SeekCandidate(sought++, isAhead);
+        for (var i = 0; isAhead && i < count; i++) Tcp.Receiver.PrefetchReferred(_candidates[i]);
         for (var i = 0; i < count; i++)
         {
             if (_staged[i].Protocol == IpProtocol.Tcp) Tcp.Receiver.OnPacket(_staged[i], _hashes[i], _candidates[i], now);
             else Udp.OnPacket(_staged[i], now);
             Frames.Return(_staged[i].Frame);
         }
+    }
+
+    private void SeekCandidate(int i, bool isAhead)
+    {
+        _candidates[i] = Tcp.Receiver.Candidate(_hashes[i]);
+        if (isAhead) Tcp.Receiver.Prefetch(_candidates[i]);
     }
 
     [Conditional("DEBUG")]

@@ -9,6 +9,15 @@ internal unsafe struct Prefetcher
 {
     private uint _sink;
 
+    /// <summary>Starts to load every line of 64 bytes or more that holds one of <paramref name="length"/> readable bytes, wherever they begin.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Touch(void* address, int length)
+    {
+        for (var at = 0; at < length; at += 64) Touch((byte*)address + at);
+        // Bytes that do not begin with a line end in one more.
+        Touch((byte*)address + length - 1);
+    }
+
     /// <summary>Starts to load the line at <paramref name="address"/>, which must be readable.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Touch(void* address)

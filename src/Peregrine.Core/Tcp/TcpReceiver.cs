@@ -53,12 +53,14 @@ internal sealed unsafe class TcpReceiver
     internal void Prefetch(uint index)
     {
         if (index == TcbTable.None) return;
-        byte* hot = (byte*)_x.Tcbs.HotAddress(index), cold = (byte*)_x.Tcbs.ColdAddress(index);
-        for (var line = 0; line < sizeof(Tcb); line += 64) _prefetcher.Touch(hot + line);
-        for (var line = 0; line < sizeof(TcbCold); line += 64) _prefetcher.Touch(cold + line);
+        _prefetcher.Touch(_x.Tcbs.HotAddress(index), sizeof(Tcb));
+        _prefetcher.Touch(_x.Tcbs.ColdAddress(index), sizeof(TcbCold));
     }
 
-    /// <summary>Fourth stage: what the TCB points to and this segment probably needs: the oldest record in flight, the block it lies in, the timer.</summary>
+    /// <summary>
+    /// Fourth stage: what the TCB points to and this segment probably needs: the oldest record in flight, the note of the block whose data it is
+    /// of, the timer. And the start of that block: this segment's ACK sets it free, and its text will be the first that it takes then.
+    /// </summary>
     internal void PrefetchReferred(uint index)
     {
         if (index == TcbTable.None) return;
@@ -66,7 +68,8 @@ internal sealed unsafe class TcpReceiver
         _prefetcher.Touch(_x.Wheel.AddressOf(index));
         if (t.C.SendQueue.Length == 0) return;
         _prefetcher.Touch(Unsafe.AsPointer(ref _x.Blocks.Note(t.C.SendQueue.Head)));
-        if (t.K.Recovery.Head != RecordPool.None) _prefetcher.Touch(Unsafe.AsPointer(ref _x.Recovery.Board[t.K.Recovery.Head]));
+        _prefetcher.Touch(_x.Blocks.Address(t.C.SendQueue.Head));
+        if (t.K.Recovery.Head != RecordPool.None) _prefetcher.Touch(Unsafe.AsPointer(ref _x.Recovery.Board[t.K.Recovery.Head]), sizeof(TransmissionRecord));
     }
 
     /// <summary>Last stage: the segment. The caller keeps the frame.</summary>
