@@ -1,11 +1,12 @@
 using System.Net.Sockets;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
+using Peregrine.Drivers.Linux;
 
 namespace Peregrine.Drivers.Tests;
 
 /// <summary>The queue over a pair of datagram sockets instead of a device: what is read and written, byte for byte, without privileges.</summary>
-public sealed class TapQueueTests : IDisposable
+public sealed unsafe class TapQueueTests : IDisposable
 {
     private const int Longest = 65_535 + TapQueue.LinkHeaderMax;
 
@@ -234,5 +235,56 @@ public sealed class TapQueueTests : IDisposable
         Round();
         Assert.Equal(0, Round());
         Assert.Equal(12, queue.Counters.ReceivedFrames);
+    }
+
+    [Theory]
+    [InlineData(5)]
+    [InlineData(6)]
+    [InlineData(32)]
+    [InlineData(33)]
+    [InlineData(70)]
+    public void BurstGoesOutInOrderByFewCalls(int count)
+    {
+        using var queue = Open(_pool);
+        var sent = Enumerable.Range(0, count).Select(static i => PoolFixture.Pattern(i == 4 ? 3_000 : 60 + i, i)).ToList();
+        var frames = sent.Select(bytes => PoolFixture.Make(_pool, bytes)).ToArray();
+        Assert.True(frames[4].IsChained);
+        for (var at = 0; at < count;)
+        {
+            var taken = queue.Transmit(frames.AsSpan(at));
+            // As many datagrams as a socket takes; a device takes all.
+            Assert.NotEqual(0, taken);
+            for (var i = 0; i < taken; i++) Assert.Equal([.. Header(), .. sent[at + i]], KernelGets());
+            at += taken;
+        }
+        Assert.Equal((count, sent.Sum(static bytes => bytes.Length)), (queue.Counters.SentFrames, queue.Counters.SentBytes));
+        if (IoRing.TryOpen(1) is { } ring)
+        {
+            ring.Dispose();
+            // A socket that is full ends a batch early, and for good; what came before went by few calls.
+            Assert.InRange(queue.Counters.SystemCalls, 1, count == 5 ? 5 : count - 2);
+        }
+        queue.Dispose();
+        Assert.Equal(_pool.Chunks.Count, _pool.Chunks.FreeCount);
+    }
+
+    [Fact]
+    public void RingSaysOfEachWriteWhatBecameOfIt()
+    {
+        var ring = IoRing.TryOpen(8);
+        Assert.SkipWhen(ring is null, "not run: no io_uring here");
+        using (ring)
+        {
+            Assert.Equal(8, ring.Capacity);
+            var results = new int[8];
+            var bytes = stackalloc byte[16];
+            for (var round = 0; round < 5; round++)
+            {
+                for (var i = 0; i < 8; i++) ring.Write(i == 3 ? -1 : (int)_device.Handle, bytes, 1 + i);
+                Assert.Equal(1, ring.Submit(results));
+                Assert.Equal([1, 2, 3, -(int)Errno.EBADF, 5, 6, 7, 8], results);
+                for (var i = 0; i < 8; i++) if (i != 3) Assert.Equal(1 + i, KernelGets().Length);
+            }
+        }
     }
 }
