@@ -17,6 +17,9 @@ internal static class Program
     private const int NumberOffset = 14;
     private const int UpWaitSeconds = 10;
 
+    // Compiled code gets better while it runs; this long nothing is counted.
+    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(1);
+
     // In the order of Work.
     private static readonly string[] s_works = ["reflect", "load", "receive", "send"];
 
@@ -37,7 +40,8 @@ internal static class Program
                 LINE is a link as everywhere: xdp:veth0,all  packet:veth0  tap:tap0 …
                 'reflect' exchanges the addresses of every frame and sends it back; 'load' keeps WINDOW (512) frames of BYTES (64) on the way, and with
                 a window of 1 says how long a frame was away;
-                'send' sends as many as the link takes, and 'receive' takes what comes. Over 'memory' the other end is a thread on another CPU.
+                'send' sends as many as the link takes, and 'receive' takes what comes. A second before the SECONDS is not counted.
+                Over 'memory' the other end is a thread on another CPU.
                 """);
             return 2;
         }
@@ -82,7 +86,7 @@ internal static class Program
     {
         var burst = new Frame[Burst];
         var (start, cpu, before) = (Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime, queue.Counters);
-        var (next, back, lastBack, isWaiting) = (0UL, 0UL, start, work is Work.Reflect or Work.Receive);
+        var (next, back, lastBack, isWaiting, isWarm) = (0UL, 0UL, start, work is Work.Reflect or Work.Receive, false);
         var (turns, away, sentAt) = (new Turns(), new Turns(), start);
         var allocated = GC.GetAllocatedBytesForCurrentThread();
         while (!quietly.IsCancellationRequested)
@@ -93,10 +97,17 @@ internal static class Program
             if (isWaiting)
             {
                 // The time of the end that answers begins with the first frame.
-                if (n == 0 && Stopwatch.GetElapsedTime(start, now) < duration) continue;
-                (start, cpu, before, isWaiting) = (now, Environment.CpuUsage.TotalTime, queue.Counters, false);
+                if (n == 0 && Stopwatch.GetElapsedTime(start, now) < duration + s_warmUp) continue;
+                (start, isWaiting) = (now, false);
             }
-            if (Stopwatch.GetElapsedTime(start, now) > duration) break;
+            if (!isWarm && Stopwatch.GetElapsedTime(start, now) > s_warmUp)
+            {
+                (start, cpu, before, isWarm) = (now, Environment.CpuUsage.TotalTime, queue.Counters, true);
+                turns.Clear();
+                away.Clear();
+                allocated = GC.GetAllocatedBytesForCurrentThread();
+            }
+            else if (isWarm && Stopwatch.GetElapsedTime(start, now) > duration) break;
             // A frame's number says that those before it are not on the way any more, lost or not; else one loss would narrow the window for
             // good. And after a while without any frame it is open again.
             if (n > 0) (lastBack, back) = (now, work == Work.Load ? Math.Max(back, Math.Min(next, NumberOf(frames, burst[n - 1]) + 1)) : 0);
@@ -184,6 +195,8 @@ internal static class Program
             }
         }
 
+        public void Clear() => _count = 0;
+
         public void Add(long ticks, int frames) => _perFrame[_count++ & (_perFrame.Length - 1)] = (float)ticks / frames;
     }
 
@@ -220,7 +233,7 @@ internal sealed class OtherEnd : IDisposable
         _thread = new Thread(() =>
         {
             if (cpu >= 0) new LinuxPlatform().PinCurrentThread((cpu + 1) % Environment.ProcessorCount);
-            Program.Run(queue, frames, TimeSpan.MaxValue, work, size, quietly: _end.Token);
+            Program.Run(queue, frames, TimeSpan.FromDays(1), work, size, quietly: _end.Token);
         });
         _thread.Start();
     }
