@@ -19,19 +19,30 @@ internal static class ConnectionText
         ["CloseWait"] = "CLOSE-WAIT",
         ["LastAck"] = "LAST-ACK",
         ["Closing"] = "CLOSING",
+        ["TimeWait"] = "TIME-WAIT",
+        ["Listen"] = "LISTEN",
     };
 
     internal static string FirstLine(JsonElement connection)
     {
         var state = connection.GetProperty("state").GetString()!;
+        // As ss: of a listener how many wait, and how many may.
+        var (received, sent) = state switch
+        {
+            "Listen" => (Number(connection, "waitingCount"), Number(connection, "backlog")),
+            "TimeWait" => (0, 0),
+            _ => (Number(connection, "unreadBytes"), Number(connection, "flightSizeBytes") + Number(connection, "unsentBytes")),
+        };
         return Line(
-            s_states.GetValueOrDefault(state, state), Number(connection, "unreadBytes").ToString(CultureInfo.InvariantCulture),
-            (Number(connection, "flightSizeBytes") + Number(connection, "unsentBytes")).ToString(CultureInfo.InvariantCulture),
+            s_states.GetValueOrDefault(state, state), received.ToString(CultureInfo.InvariantCulture), sent.ToString(CultureInfo.InvariantCulture),
             connection.GetProperty("local").GetString()!, connection.GetProperty("remote").GetString()!);
     }
 
-    internal static string Details(JsonElement connection)
+    /// <summary>The second line; null of what is no connection.</summary>
+    internal static string? Details(JsonElement connection)
     {
+        if (connection.TryGetProperty("waitingCount", out _)) return null;
+        if (connection.TryGetProperty("leftMs", out var left)) return string.Create(CultureInfo.InvariantCulture, $"\t timer:(timewait,{left.GetInt64() / 1_000.0:0.#}sec,0)");
         var text = new StringBuilder("\t");
         foreach (var (name, word) in ((string, string)[])[("timestamps", "ts"), ("sack", "sack"), ("ecn", "ecn")])
         {

@@ -5,7 +5,7 @@ using Peregrine.Wire;
 
 namespace Peregrine;
 
-/// <summary>A parsed filter; the empty one takes every connection.</summary>
+/// <summary>A parsed filter; the empty one takes every connection, and listeners and TIME-WAIT only where it names a state.</summary>
 internal sealed class ConnectionFilter
 {
     /// <summary>What a filter can be made of, for messages.</summary>
@@ -23,10 +23,15 @@ internal sealed class ConnectionFilter
         ["close-wait"] = [TcpState.CloseWait],
         ["last-ack"] = [TcpState.LastAck],
         ["closing"] = [TcpState.Closing],
+        ["time-wait"] = [TcpState.TimeWait],
+        ["listening"] = [TcpState.Listen],
         ["synchronized"] = [TcpState.Established, TcpState.FinWait1, TcpState.FinWait2, TcpState.CloseWait, TcpState.LastAck, TcpState.Closing],
+        ["connected"] = [.. Enum.GetValues<TcpState>().Except([TcpState.Listen, TcpState.Closed])],
+        ["all"] = Enum.GetValues<TcpState>(),
     };
 
     private readonly List<Func<TcpInfo, bool>> _terms = [];
+    private bool _hasState;
 
     private ConnectionFilter()
     {
@@ -43,11 +48,12 @@ internal sealed class ConnectionFilter
             if (word is "and" or "&&") continue;
             if (filter._terms.Count == TermCountMax) throw new FormatException($"A filter has at most {TermCountMax} terms.");
             filter._terms.Add(Term(word, Value(words, word)));
+            filter._hasState |= word == "state";
         }
         return filter;
     }
 
-    internal bool Takes(TcpInfo info) => _terms.TrueForAll(term => term(info));
+    internal bool Takes(TcpInfo info) => (_hasState || info.State is not (TcpState.Listen or TcpState.TimeWait)) && _terms.TrueForAll(term => term(info));
 
     // "sport = :80" is "sport 80".
     private static string Value(Queue<string> words, string word)

@@ -11,8 +11,13 @@ internal static class ConnectionRow
     {
         json.WriteStartObject();
         json.WriteString("local", info.Local.ToString());
-        json.WriteString("remote", info.Remote.ToString());
+        json.WriteString("remote", info.State == TcpState.Listen ? "*:*" : info.Remote.ToString());
         json.WriteString("state", info.State.ToString());
+        if (info.State is TcpState.Listen or TcpState.TimeWait)
+        {
+            WithoutConnection(json, info);
+            return;
+        }
         Negotiated(json, info);
         Time(json, info);
         json.WriteString("congestionControl", info.CongestionControl);
@@ -33,6 +38,21 @@ internal static class ConnectionRow
         json.WriteNumber("segmentsSent", info.SegmentsSent);
         json.WriteNumber("segmentsRetransmitted", info.SegmentsRetransmitted);
         if (info.SoftError != SocketError.Success) json.WriteString("softError", info.SoftError.ToString());
+        json.WriteEndObject();
+    }
+
+    // ControlAnswers puts into the record what there is.
+    private static void WithoutConnection(Utf8JsonWriter json, in TcpInfo info)
+    {
+        if (info.State == TcpState.Listen)
+        {
+            json.WriteNumber("waitingCount", info.UnreadBytes);
+            json.WriteNumber("backlog", info.UnsentBytes);
+        }
+        else
+        {
+            json.WriteNumber("leftMs", info.Rto.Milliseconds);
+        }
         json.WriteEndObject();
     }
 

@@ -127,12 +127,20 @@ internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine
         // The core only copies records, a bounded number a call; the text is made here.
         const int slotsPerCall = 512;
         var infos = new List<TcpInfo>();
-        var more = true;
-        for (var slot = 0; more && infos.Count < ConnectionCountMax; slot += slotsPerCall)
+        var more = false;
+        foreach (var collect in (Func<int, int, bool>[])[CollectListeners, CollectConnections, CollectTimeWaits])
         {
-            var first = slot;
-            more = await engine.RunAsync(() => Collect(first, first + slotsPerCall, filter, infos)).ConfigureAwait(false);
+            more = true;
+            for (var slot = 0; more && infos.Count < ConnectionCountMax; slot += slotsPerCall)
+            {
+                var first = slot;
+                more = await engine.RunAsync(() => collect(first, first + slotsPerCall)).ConfigureAwait(false);
+            }
+            if (more) break;
         }
+        bool CollectListeners(int from, int to) => Collect(from, to, engine.Stack.Tcp.Overview.ListenerSlotCount, filter, infos, Listener);
+        bool CollectConnections(int from, int to) => Collect(from, to, engine.Stack.Tcp.SlotCount, filter, infos, Connection);
+        bool CollectTimeWaits(int from, int to) => Collect(from, to, engine.Stack.Tcp.Overview.TimeWaitSlotCount, filter, infos, TimeWait);
         return Write(json =>
         {
             json.WriteBoolean("complete", !more);
@@ -142,12 +150,26 @@ internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine
         });
     }
 
-    private bool Collect(int from, int to, ConnectionFilter filter, List<TcpInfo> infos)
+    // On the core; true when there are slots after these.
+    private static bool Collect(int from, int to, int slotCount, ConnectionFilter filter, List<TcpInfo> infos, Func<int, TcpInfo?> ask)
     {
-        for (var slot = from; slot < Math.Min(to, engine.Stack.Tcp.SlotCount); slot++)
+        for (var slot = from; slot < Math.Min(to, slotCount); slot++)
         {
-            if (engine.Stack.Tcp.TryGetHandle(slot, out var handle) && engine.Stack.Tcp.TryGetInfo(handle, engine.Now, out var info) && filter.Takes(info)) infos.Add(info);
+            if (ask(slot) is { } info && filter.Takes(info)) infos.Add(info);
         }
-        return to < engine.Stack.Tcp.SlotCount;
+        return to < slotCount;
     }
+
+    // What an application holds of a connection in TIME-WAIT is its handle; the record is told of below.
+    private TcpInfo? Connection(int slot) =>
+        engine.Stack.Tcp.TryGetHandle(slot, out var handle) && engine.Stack.Tcp.TryGetInfo(handle, engine.Now, out var info) && info.State != TcpState.TimeWait ? info : null;
+
+    // ss shows a listener's queue and its bound in the columns of received and unsent bytes.
+    private TcpInfo? Listener(int slot) => engine.Stack.Tcp.Overview.TryGetListener(slot, out var listener)
+        ? new TcpInfo { State = TcpState.Listen, Local = listener.Local, UnreadBytes = (uint)listener.WaitingCount, UnsentBytes = (uint)listener.Backlog, CongestionControl = "" }
+        : null;
+
+    private TcpInfo? TimeWait(int slot) => engine.Stack.Tcp.Overview.TryGetTimeWait(slot, engine.Now, out var record)
+        ? new TcpInfo { State = TcpState.TimeWait, Local = record.Local, Remote = record.Remote, Rto = record.Left, CongestionControl = "" }
+        : null;
 }

@@ -94,6 +94,9 @@ public sealed class DemoTests
         Assert.Contains("TcpPassiveOpens", nstat.Output, StringComparison.Ordinal);
         var connections = await Tool.RunAsync(scratch.Path, [], "connections", "demo", "sport", ":80");
         Assert.True(connections.Status == 0 && connections.Output.StartsWith("State", StringComparison.Ordinal), connections.ToString());
+        Assert.DoesNotContain("LISTEN", connections.Output, StringComparison.Ordinal);
+        connections = await Tool.RunAsync(scratch.Path, [], "connections", "demo", "--all");
+        Assert.Matches(@"(?m)^LISTEN +0 +\d+ +\S*:80 ", connections.Output);
 
         demo.Interrupt();
         var result = await demo.FinishAsync();

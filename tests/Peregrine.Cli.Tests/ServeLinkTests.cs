@@ -83,6 +83,25 @@ public sealed class ServeLinkTests : IDisposable
         Assert.StartsWith($"link: memif:{scratch.At("site.sock")},server ", (await EndAsync(serve)).Errors, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task WithQlogEveryConnectionHasAFileThatQlogsToolsRead()
+    {
+        using var scratch = new Scratch();
+        var line = "auto:" + scratch.At("logged.sock");
+        using var serve = Tool.Start(scratch.Path, [], "serve", "--link", line, "--port", "8080", "--https-port", "0", "--qlog", scratch.At("logs"));
+        await serve.ReadUntilAsync("Ctrl-C ends it");
+        var fetched = await Tool.RunAsync(scratch.Path, [], "fetch", "http://192.0.2.2:8080/", "--link", line, "--address", "192.0.2.1/24", "--timeout-s", "60");
+        Assert.True(fetched.Status == 0, fetched.ToString());
+        await EndAsync(serve);
+        // RFC 7464: each record begins with a record separator.
+        var records = File.ReadAllText(Assert.Single(Directory.GetFiles(scratch.At("logs")))).Split('\u001e', StringSplitOptions.RemoveEmptyEntries)
+            .Select(static record => System.Text.Json.JsonDocument.Parse(record).RootElement).ToArray();
+        Assert.True(records[0].TryGetProperty("qlog_version", out _) || records[0].TryGetProperty("file_schema", out _), records[0].ToString());
+        var names = records.Skip(1).Select(static record => record.GetProperty("name").GetString()!).ToArray();
+        foreach (var name in (string[])["connectivity:connection_started", "transport:packet_received", "transport:packet_sent", "recovery:metrics_updated"])
+            Assert.Contains(name, names);
+    }
+
     private static async Task<ToolResult> EndAsync(Tool serve)
     {
         serve.Interrupt();

@@ -13,6 +13,9 @@ public sealed class ConnectionFilterTests
 
     [Theory]
     [InlineData("", true)]
+    [InlineData("state all", true)]
+    [InlineData("state connected", true)]
+    [InlineData("state time-wait", false)]
     [InlineData("state close-wait", true)]
     [InlineData("state established", false)]
     [InlineData("state synchronized and sport = :80", true)]
@@ -27,6 +30,17 @@ public sealed class ConnectionFilterTests
     [InlineData("dst [2001:db8::1]:40000", true)]
     [InlineData("dst [2001:db8::2]:40000", false)]
     public void FilterTakesWhatItSays(string filter, bool takes) => Assert.Equal(takes, ConnectionFilter.Parse(filter).Takes(s_info));
+
+    [Theory]
+    [InlineData("", TcpState.Listen, false)]
+    [InlineData("sport 80", TcpState.TimeWait, false)]
+    [InlineData("state all", TcpState.Listen, true)]
+    [InlineData("state listening", TcpState.Listen, true)]
+    [InlineData("state connected", TcpState.Listen, false)]
+    [InlineData("state connected", TcpState.TimeWait, true)]
+    [InlineData("state time-wait sport 80", TcpState.TimeWait, true)]
+    public void WhatIsNoConnectionIsTakenOnlyByItsState(string filter, TcpState state, bool takes) =>
+        Assert.Equal(takes, ConnectionFilter.Parse(filter).Takes(s_info with { State = state }));
 
     [Theory]
     [InlineData("state", "stands at the end")]

@@ -84,6 +84,16 @@ internal sealed class TcpContext
         if ((t.C.Flags & TcbFlags.Ready) == 0) Ready.Append(Tcbs, t);
     }
 
+    /// <summary>The same of every connection.</summary>
+    internal void MarkAllReady()
+    {
+        for (var slot = 0u; slot < Tcbs.UsedSlots; slot++)
+        {
+            var t = Tcbs.Get(slot);
+            if (t.C.State != TcpState.Closed && (t.C.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) == 0) MarkReady(t);
+        }
+    }
+
     /// <summary>Queues an event for the application; events of one connection merge.</summary>
     internal void Raise(TcbRef t, TcpEvents events)
     {

@@ -34,7 +34,7 @@ public sealed class TcpLayer
     {
         _x = context;
         _writer = new TcpSegmentWriter(context);
-        Keys = new TcpKeyring(context);
+        (Keys, Overview) = (new TcpKeyring(context), new TcpOverview(context));
         var keys = new TcpDemuxKeys(context.Tcbs, context.TimeWaits, context.SynBacklog);
         _replies = new TcpReplies(context, _writer);
         _fastOpenClient = new FastOpenClient(context, new FastOpenCache(context.Options.FastOpenCacheCountMax, new AddressHash(secrets.DemuxKey)));
@@ -65,6 +65,9 @@ public sealed class TcpLayer
 
     /// <summary>Keys of listeners and connections.</summary>
     public TcpKeyring Keys { get; }
+
+    /// <summary>What has no connection: listeners and TIME-WAIT records, for tools.</summary>
+    public TcpOverview Overview { get; }
 
     /// <summary>Connections that have a TCB, finished ones that were not let go included.</summary>
     public int ConnectionCount => _x.Tcbs.Count;
@@ -407,14 +410,7 @@ public sealed class TcpLayer
     public int SlotCount => (int)_x.Tcbs.UsedSlots;
 
     /// <summary>Paths are found again: every connection speaks up, because one that waits for acknowledgments would learn of it by a timeout only.</summary>
-    internal void OnPathsChanged()
-    {
-        for (var slot = 0u; slot < _x.Tcbs.UsedSlots; slot++)
-        {
-            var t = _x.Tcbs.Get(slot);
-            if (t.C.State != TcpState.Closed && (t.C.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) == 0) _x.MarkReady(t);
-        }
-    }
+    internal void OnPathsChanged() => _x.MarkAllReady();
 
     /// <summary>The connection's settings; null when the handle is not live.</summary>
     public TcpSettings? GetSettings(TcpHandle connection) => _x.Tcbs.IsLive(connection) ? _x.SettingsOf(_x.Tcbs.Get(connection.Index)) : null;

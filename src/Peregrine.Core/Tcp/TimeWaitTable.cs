@@ -86,6 +86,12 @@ internal sealed unsafe class TimeWaitTable
         return ref _records[index];
     }
 
+    /// <summary>One more than the highest index that was ever used.</summary>
+    public int UsedSlots => (int)_fresh;
+
+    /// <summary>Whether there is a record at an index.</summary>
+    public bool IsInUse(int index) => (uint)index < _fresh && _records[index].InUse;
+
     /// <summary>Whether an index still names the record that it named with this generation.</summary>
     public bool IsCurrent(uint index, uint generation) =>
         index < _fresh && _records[index].InUse && _records[index].Generation == generation;

@@ -100,6 +100,90 @@ public sealed class TcpSocketOptions
         set => Change(s => s with { TrafficClass = value });
     }
 
+    /// <summary>TCP_CORK: partial segments wait for more data. Default false.</summary>
+    public bool Cork
+    {
+        get => Settings.Cork;
+        set => Change(s => s with { Cork = value });
+    }
+
+    /// <summary>TCP_NOTSENT_LOWAT: the send buffer takes no more than about so many unsent bytes, 0 for no limit, to 1 GiB.</summary>
+    public int UnsentBytesMax
+    {
+        get => Settings.UnsentBytesMax;
+        set => Change(s => s with { UnsentBytesMax = value });
+    }
+
+    /// <summary>TCP_DEFER_ACCEPT, of the listener that the connection came from: seconds, 0 to 3,600. Without effect on a connection that is open.</summary>
+    public int DeferAcceptSeconds
+    {
+        get => Settings.DeferAcceptSeconds;
+        set => Change(s => s with { DeferAcceptSeconds = value });
+    }
+
+    /// <summary>How many first segments are acknowledged at once, 0 to 63.</summary>
+    public int QuickAckCount
+    {
+        get => Settings.QuickAckCount;
+        set => Change(s => s with { QuickAckCount = value });
+    }
+
+    /// <summary>TCP_LINGER2: how long the connection may stay in FIN-WAIT-2 after it was closed, in milliseconds, 1,000 to 120,000.</summary>
+    public int FinWait2TimeoutMs
+    {
+        get => Settings.FinWait2TimeoutMs;
+        set => Change(s => s with { FinWait2TimeoutMs = value });
+    }
+
+    /// <summary>TCP_SYNCNT: how often a SYN is repeated before the open fails, 0 to 15. Without effect on a connection that is open.</summary>
+    public int SynRetryCount
+    {
+        get => Settings.SynRetryCount;
+        set => Change(s => s with { SynRetryCount = value });
+    }
+
+    /// <summary>TCP_MAXSEG: largest segment in bytes, 64 to 65,495, or 0 for what the path allows. What the SYN said stays.</summary>
+    public int MaximumSegmentSize
+    {
+        get => Settings.MaximumSegmentSize;
+        set => Change(s => s with { MaximumSegmentSize = value });
+    }
+
+    /// <summary>TCP_WINDOW_CLAMP: the receive window grows to so many bytes at most, 2,048 to 1 GiB.</summary>
+    public int WindowClamp
+    {
+        get => Settings.ReceiveBufferBytesMax;
+        set => Change(s => s with { ReceiveBufferBytes = Math.Max(2_048, Math.Min(s.ReceiveBufferBytes, value)), ReceiveBufferBytesMax = value });
+    }
+
+    /// <summary>SO_RCVLOWAT: the application hears of received bytes when there are so many, 1 to 1 GiB, or the stream ends.</summary>
+    public int ReceiveLowBytes
+    {
+        get => Settings.ReceiveLowBytes;
+        set => Change(s => s with { ReceiveLowBytes = value });
+    }
+
+    /// <summary>SO_MAX_PACING_RATE: no faster than this, in bytes a second, 1,000 to 1,000,000,000,000, or 0 for no limit.</summary>
+    public long PacingBytesPerSecondMax
+    {
+        get => Settings.PacingBytesPerSecondMax;
+        set => Change(s => s with { PacingBytesPerSecondMax = value });
+    }
+
+    /// <summary>IPV6_FLOWLABEL: 0 to 0xFFFFF, 0 for none.</summary>
+    public int FlowLabel
+    {
+        get => Settings.FlowLabel;
+        set => Change(s => s with { FlowLabel = value });
+    }
+
+    /// <summary>TCP_QUICKACK: from now on ACKs go at once, an owed one too; or may wait for answers to ride on. It wears off, as in Linux.</summary>
+    public void SetQuickAck(bool quick) => _connection.Engine.Run(() =>
+    {
+        _connection.Engine.Tcp.SetQuickAck(_connection.Handle, quick);
+        return true;
+    });
+
     /// <summary>TCP_AO_INFO: which keys of TCP-AO are used; null without.</summary>
     public TcpKeyStatus? KeyStatus =>
         _connection.Engine.Run(() => _connection.Engine.Tcp.Keys.TryGetStatus(_connection.Handle, out var status) ? status : (TcpKeyStatus?)null);

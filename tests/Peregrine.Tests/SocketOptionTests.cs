@@ -1,0 +1,116 @@
+// docs/options.md, row by row: each option is a property of connections and settings and a key of the configuration, with the unit's type and
+// the range that stand there; what is outside is an error that names setting and value.
+using System.Globalization;
+using System.Reflection;
+using Microsoft.Extensions.Configuration;
+using Peregrine.Core.Tcp;
+using Peregrine.Sockets;
+
+namespace Peregrine.Tests;
+
+public sealed class SocketOptionTests
+{
+    private sealed record Row(string Kernel, string Option, string Setting, string From, string To);
+
+    private static readonly string[] s_kernelNames =
+    [
+        "TCP_CORK", "TCP_NOTSENT_LOWAT", "TCP_USER_TIMEOUT", "TCP_DEFER_ACCEPT", "TCP_QUICKACK", "TCP_LINGER2", "TCP_SYNCNT", "TCP_MAXSEG", "TCP_WINDOW_CLAMP", "SO_KEEPALIVE",
+        "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "SO_RCVBUF", "SO_SNDBUF", "SO_RCVLOWAT", "SO_MAX_PACING_RATE", "IP_TOS", "IPV6_TCLASS", "IP_TTL", "IPV6_FLOWLABEL",
+        "TCP_CONGESTION", "TCP_NODELAY",
+    ];
+
+    private static Row[] Rows { get; } =
+    [
+        .. File.ReadAllLines(Path.Combine(Root, "docs", "options.md")).Where(static line => line.StartsWith("| `", StringComparison.Ordinal))
+            .Select(static line => line.Split('|', StringSplitOptions.TrimEntries)).Select(static cells => new Row(cells[1], cells[2].Trim('`'), cells[3].Trim('`'), cells[5], cells[6])),
+    ];
+
+    private static string Root
+    {
+        get
+        {
+            var folder = new DirectoryInfo(AppContext.BaseDirectory);
+            while (!File.Exists(Path.Combine(folder.FullName, "Peregrine.slnx"))) folder = folder.Parent ?? throw new DirectoryNotFoundException("This test needs the repository around it.");
+            return folder.FullName;
+        }
+    }
+
+    [Fact]
+    public void TheTableHasEveryOptionOnce()
+    {
+        foreach (var name in s_kernelNames) Assert.Single(Rows, row => row.Kernel.Contains($"`{name}`", StringComparison.Ordinal));
+        Assert.Distinct(Rows.Select(static row => row.Option));
+    }
+
+    [Fact]
+    public void EachIsAKeyOfTheConfigurationWithItsRange()
+    {
+        foreach (var row in Rows)
+        {
+            foreach (var value in Within(row)) Assert.Equal(value, Text(Property(typeof(TcpSettings), row.Setting).GetValue(Bind(row, value))));
+            foreach (var value in Outside(row))
+            {
+                var e = Assert.ThrowsAny<ArgumentException>(() => Bind(row, value));
+                Assert.Contains(row.Setting, e.Message, StringComparison.Ordinal);
+                Assert.Contains(value, e.Message, StringComparison.Ordinal);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task EachIsAPropertyOfAnOpenConnectionWithItsRange()
+    {
+        await using var networks = await TestNetworks.StartAsync();
+        var (client, _) = await networks.PairAsync();
+        foreach (var row in Rows)
+        {
+            var (option, setting) = (Property(typeof(TcpSocketOptions), row.Option), Property(typeof(TcpSettings), row.Setting));
+            Assert.Equal(setting.PropertyType, option.PropertyType);
+            foreach (var value in Within(row))
+            {
+                option.SetValue(client.Options, Convert.ChangeType(value, option.PropertyType, CultureInfo.InvariantCulture));
+                Assert.Equal((value, value), (Text(option.GetValue(client.Options)), Text(setting.GetValue(client.Options.Settings))));
+            }
+            foreach (var value in Outside(row).Where(_ => option.PropertyType != typeof(bool)))
+            {
+                var wrong = Convert.ChangeType(value, option.PropertyType, CultureInfo.InvariantCulture);
+                var e = Assert.IsType<ArgumentOutOfRangeException>(Assert.Throws<TargetInvocationException>(() => option.SetValue(client.Options, wrong)).InnerException);
+                Assert.Contains(row.Setting, e.Message, StringComparison.Ordinal);
+                Assert.Contains(value, e.Message, StringComparison.Ordinal);
+            }
+        }
+        client.Options.SetQuickAck(true);
+        Assert.Equal(nameof(System.Net.Sockets.SocketError.Success), client.GetInfo().SoftError.ToString());
+    }
+
+    [Fact]
+    public void AKeyThatIsNoneIsNamed() =>
+        Assert.Contains("Corc is no setting", Assert.Throws<ArgumentException>(() => Bind(new Row("", "", "Corc", "", ""), "true")).Message, StringComparison.Ordinal);
+
+    private static IEnumerable<string> Within(Row row) => row.From switch
+    {
+        "" => ["reno", "cubic"],
+        _ => row.From == row.To ? [row.From] : [row.From, row.To],
+    };
+
+    private static IEnumerable<string> Outside(Row row)
+    {
+        if (row.From == "") return ["vegas"];
+        if (row.From == "false") return ["maybe"];
+        var (from, to) = (long.Parse(row.From, CultureInfo.InvariantCulture), long.Parse(row.To, CultureInfo.InvariantCulture));
+        return [Text(from == 0 ? -1 : from - 1), Text(to + 1)];
+    }
+
+    private static TcpSettings Bind(Row row, string value)
+    {
+        // A buffer's size starts below its largest size.
+        Dictionary<string, string?> values = new() { ["P:Stack:Tcp:" + row.Setting] = value };
+        if (row.Setting is "ReceiveBufferBytes" or "SendBufferBytes") values[$"P:Stack:Tcp:{row.Setting}Max"] = "1073741824";
+        if (row.Setting == "ReceiveBufferBytesMax") values["P:Stack:Tcp:ReceiveBufferBytes"] = "2048";
+        return PeregrineConfiguration.Bind(new ConfigurationBuilder().AddInMemoryCollection(values).Build().GetSection("P")).Stack.Tcp;
+    }
+
+    private static PropertyInfo Property(Type type, string name) => type.GetProperty(name) ?? throw new InvalidOperationException($"{type.Name} has no {name}.");
+
+    private static string Text(object? value) => value is bool flag ? flag ? "true" : "false" : Convert.ToString(value, CultureInfo.InvariantCulture)!;
+}
