@@ -1,5 +1,5 @@
 // PendingFastOpenRequests of RFC 7413 §4.2: how many connections of a listener were opened by a SYN's data and have not shown yet that
-// their sender is who it says. What was reset meanwhile counts on for a while (§5.1): whoever sends SYNs under other people's addresses
+// their sender is who it says. What was reset meanwhile counts on for a while (RFC 7413 §5.1): whoever sends SYNs under other people's addresses
 // would have the bound lifted by their resets.
 using Peregrine.Core.Time;
 
