@@ -8,6 +8,11 @@ namespace Peregrine.Cli;
 
 internal static class Program
 {
+    private const int HelpWidthMax = 120;
+
+    // Where it goes to a file or a pipe there is no window, and without a limit lines would be as long as the longest description.
+    private static int HelpWidth => Console.IsOutputRedirected ? HelpWidthMax : Math.Clamp(Console.WindowWidth, 40, HelpWidthMax);
+
     private static async Task<int> Main(string[] args)
     {
         // Started by another of these before it gives root up: not for people, so no command.
@@ -28,7 +33,7 @@ internal static class Program
             + "  peregrine simulate --seeds 1000   runs networks with faults in virtual time, each from a seed\n"
             + "  peregrine curves                  measures TCP in the simulator, and compares with docs/curves")
         {
-            new HelpOption(), new VersionOption(),
+            new HelpOption { Action = new HelpAction { MaxWidth = HelpWidth } }, new VersionOption(),
         };
         root.Subcommands.Add(DemoCommand.Create());
         root.Subcommands.Add(ServeCommand.Create());

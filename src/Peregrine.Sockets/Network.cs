@@ -35,7 +35,7 @@ public abstract class Network : IAsyncDisposable
     }
 
     /// <summary>The core that new sockets belong to.</summary>
-    public SocketEngine Engine { get; }
+    public SocketEngine Engine { get; protected set; }
 
     /// <summary>Finds the addresses of hosts that <see cref="ConnectTcpAsync"/> is given by name.</summary>
     public INameResolver Resolver { get; }

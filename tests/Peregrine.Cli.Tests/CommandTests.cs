@@ -22,7 +22,37 @@ public sealed class CommandTests
     }
 
     [Theory]
+    [InlineData("simulate")]
+    [InlineData("serve")]
+    [InlineData("bench")]
+    [InlineData("iperf3")]
+    [InlineData("script")]
+    [InlineData("demo")]
+    public async Task HelpFitsIntoAHundredAndTwentyColumns(string command)
+    {
+        using var scratch = new Scratch();
+        var result = await Tool.RunAsync(scratch.Path, [], command, "--help");
+        Assert.Equal(0, result.Status);
+        Assert.Equal("", string.Join('\n', result.Output.Split('\n').Where(static line => line.TrimEnd().Length > 120)));
+        Assert.Contains("Options:", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task SimulateCrowdRunsALargeWorldAndSaysWhatItWas()
+    {
+        using var scratch = new Scratch();
+        var result = await Tool.RunAsync(scratch.Path, [], "simulate", "crowd", "--hosts", "5", "--connections", "60", "--seed", "7");
+        Assert.True(result.Status == 0, result.ToString());
+        Assert.StartsWith("5 hosts, 60 connections, 120 ends open at once, ", result.Output, StringComparison.Ordinal);
+        Assert.Matches("clean after .* s; trace hash [0-9a-f]{16}\n$", result.Output);
+        var again = await Tool.RunAsync(scratch.Path, [], "simulate", "crowd", "--hosts", "5", "--connections", "60", "--seed", "7");
+        Assert.Equal(result.Output[^17..], again.Output[^17..]);
+    }
+
+    [Theory]
     [InlineData("Unrecognized command", "nonsense")]
+    [InlineData("--hosts is 1; it must be from 2 to 250", "simulate", "crowd", "--hosts", "1")]
+    [InlineData("--connections is 0; it must be from 1 to 1000000", "simulate", "crowd", "--connections", "0")]
     [InlineData("Required argument missing", "ping")]
     [InlineData("is no address: give one like", "ping", "no.such")]
     [InlineData("is not a link: known are", "ping", "192.0.2.1", "--link", "bogus:1")]

@@ -15,22 +15,23 @@ internal static class SimulateCommand
 {
     internal static Command Create()
     {
-        var seeds = new Option<long>("--seeds") { Description = "How many seeds to run, one after the other from --first", DefaultValueFactory = static _ => 1_000 };
-        var first = new Option<ulong?>("--first") { Description = "The first seed; without it the time chooses, so that every run takes fresh ones" };
-        var seed = new Option<ulong?>("--seed") { Description = "Run only this seed" };
+        var seeds = new Option<long>("--seeds") { HelpName = "N", Description = "How many seeds to run, one after the other from --first", DefaultValueFactory = static _ => 1_000 };
+        var first = new Option<ulong?>("--first") { HelpName = "N", Description = "The first seed; without it the time chooses, so that every run takes fresh ones" };
+        var seed = new Option<ulong?>("--seed") { HelpName = "N", Description = "Run only this seed" };
         var trace = new Option<bool>("--trace") { Description = "With --seed: print every frame and what became of it" };
-        var pcap = new Option<FileInfo?>("--pcap") { Description = "With --seed: write a pcapng file with virtual times, for Wireshark" };
+        var pcap = new Option<FileInfo?>("--pcap") { HelpName = "FILE", Description = "With --seed: write a pcapng file with virtual times, for Wireshark" };
         var shrink = new Option<bool>("--shrink") { Description = "With --seed: look for a smaller world that fails by the same judge" };
-        var shard = new Option<string?>("--shard") { Description = "i/n: run only the i-th of n shares of the seeds, i from 1; --first is needed, the same for all" };
-        var json = new Option<FileInfo?>("--json") { Description = "Write the result as JSON, for 'peregrine simulate merge'" };
-        var threads = new Option<int>("--threads") { Description = "Worlds that run side by side", DefaultValueFactory = static _ => Environment.ProcessorCount };
-        var without = new Option<SwarmFaults>("--without") { Description = "Kinds of faults to leave out, separated by commas: " + string.Join(", ", Enum.GetNames<SwarmFaults>()[1..^1]) };
-        var hosts = new Option<int>("--hosts") { Description = "Hosts at most, 2 to 6", DefaultValueFactory = static _ => 6 };
-        var flows = new Option<int>("--flows") { Description = "Conversations before faults stop; 0 for twenty or more", DefaultValueFactory = static _ => 0 };
-        var bytes = new Option<int>("--bytes") { Description = "Bytes of a conversation at most", DefaultValueFactory = static _ => 200_000 };
+        var shard = new Option<string?>("--shard") { HelpName = "i/n", Description = "Run only the i-th of n shares of the seeds, i from 1; --first is needed, the same for all" };
+        var json = new Option<FileInfo?>("--json") { HelpName = "FILE", Description = "Write the result as JSON, for 'peregrine simulate merge'" };
+        var threads = new Option<int>("--threads") { HelpName = "N", Description = "Worlds that run side by side", DefaultValueFactory = static _ => Environment.ProcessorCount };
+        var without = new Option<SwarmFaults>("--without") { HelpName = "KINDS", Description = "Kinds of faults to leave out, separated by commas: " + string.Join(", ", Enum.GetNames<SwarmFaults>()[1..^1]) };
+        var hosts = new Option<int>("--hosts") { HelpName = "N", Description = "Hosts at most, 2 to 6", DefaultValueFactory = static _ => 6 };
+        var flows = new Option<int>("--flows") { HelpName = "N", Description = "Conversations before faults stop; 0 for twenty or more", DefaultValueFactory = static _ => 0 };
+        var bytes = new Option<int>("--bytes") { HelpName = "N", Description = "Bytes of a conversation at most", DefaultValueFactory = static _ => 200_000 };
+        var plain = new Option<bool>("--plain") { Description = "No hosts whose applications are on sockets, and an adversary that asks for few answers at a time" };
         var command = new Command("simulate",
-            "Runs whole networks in virtual time, each from a seed: hosts with real stacks, links with faults, and judges that watch every turn. A seed that\n"
-            + "fails always fails, here and on any other machine.\n\nExamples:\n"
+            "Runs whole networks in virtual time, each from a seed: hosts with real stacks, links with faults, and judges that\n"
+            + "watch every turn. A seed that fails always fails, here and on any other machine.\n\nExamples:\n"
             + "  peregrine simulate --seeds 1000                    a thousand fresh worlds\n"
             + "  peregrine simulate --seed 42 --trace | less        one world, frame by frame\n"
             + "  peregrine simulate --seed 42 --pcap 42.pcapng      the same for Wireshark\n"
@@ -38,7 +39,7 @@ internal static class SimulateCommand
             + "  parallel peregrine simulate --first 1 --seeds 100000 --shard {}/8 --json part-{}.json ::: $(seq 8)\n"
             + "  peregrine simulate merge part-*.json")
         {
-            seeds, first, seed, trace, pcap, shrink, shard, json, threads, without, hosts, flows, bytes,
+            seeds, first, seed, trace, pcap, shrink, shard, json, threads, without, hosts, flows, bytes, plain,
         };
         command.Subcommands.Add(CreateMerge());
         command.Subcommands.Add(CreateCrowd());
@@ -55,6 +56,7 @@ internal static class SimulateCommand
                 {
                     Faults = SwarmFaults.All & ~parsed.GetValue(without), HostCountMax = parsed.GetValue(hosts),
                     FlowCountMax = parsed.GetValue(flows), BytesMax = parsed.GetValue(bytes),
+                    IsPlain = parsed.GetValue(plain),
                 };
                 if (parsed.GetValue(seed) is { } one) return One(one, options, parsed.GetValue(trace), parsed.GetValue(pcap), parsed.GetValue(shrink), cancel);
                 if (parsed.GetValue(trace) || parsed.GetValue(shrink) || parsed.GetValue(pcap) is not null)
@@ -87,9 +89,9 @@ internal static class SimulateCommand
 
     private static Command CreateCrowd()
     {
-        var seed = new Option<ulong>("--seed") { Description = "What the world follows from", DefaultValueFactory = static _ => 1 };
-        var hosts = new Option<int>("--hosts") { Description = "Hosts, 2 to 250", DefaultValueFactory = static _ => 100 };
-        var connections = new Option<int>("--connections") { Description = "Connections, 1 to a million", DefaultValueFactory = static _ => 10_000 };
+        var seed = new Option<ulong>("--seed") { HelpName = "N", Description = "What the world follows from", DefaultValueFactory = static _ => 1 };
+        var hosts = new Option<int>("--hosts") { HelpName = "N", Description = "Hosts, 2 to 250", DefaultValueFactory = static _ => 100 };
+        var connections = new Option<int>("--connections") { HelpName = "N", Description = "Connections, 1 to a million", DefaultValueFactory = static _ => 10_000 };
         var crowd = new Command("crowd", "Runs one large world, in which all connections are open at the same time.") { seed, hosts, connections };
         crowd.SetAction(parsed =>
         {

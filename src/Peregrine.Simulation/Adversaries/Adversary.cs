@@ -165,7 +165,7 @@ internal sealed class Adversary : SimulatedNode
             segment = segment with { Options = Mss((ushort)_random.Pick(0, 1, 536, 1_460, 65_535)) };
             Send(PacketForge.Tcp(
                 World.Buffers, Mac, victim.Mac, IpAddress.FromIPv4(10, 0, 0, (byte)(210 + _random.Next(20))), (ushort)_random.Between(1_024, 65_535), victim.AddressV4,
-                TrafficApplication.Port, segment, default));
+                HostTraffic.Port, segment, default));
         }
     }
 

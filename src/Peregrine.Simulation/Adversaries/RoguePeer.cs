@@ -116,6 +116,6 @@ internal sealed class RoguePeer(Adversary owner, SimulatedHost victim, ushort lo
         };
         var segment = new TcpSegment { Seq = _next, Ack = ack, Flags = flags, Window = new UnscaledWindow(window), Options = options, UrgentPointer = (ushort)owner.Random.Size(2_000) };
         owner.Send(PacketForge.Tcp(
-            owner.World.Buffers, owner.Mac, victim.Mac, owner.Address, LocalPort, victim.AddressV4, TrafficApplication.Port, segment, payload));
+            owner.World.Buffers, owner.Mac, victim.Mac, owner.Address, LocalPort, victim.AddressV4, HostTraffic.Port, segment, payload));
     }
 }

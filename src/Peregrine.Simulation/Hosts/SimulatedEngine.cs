@@ -28,6 +28,12 @@ internal sealed class SimulatedEngine(SimulatedHost host, NetworkStack stack) : 
     public override void RunElsewhere(IThreadPoolWorkItem item)
     {
         using var turn = host.World.Enter();
+        // A host that is down, or has another engine by now, has no turns for this one.
+        if (IsStopped)
+        {
+            host.World.After(Duration.Zero, item.Execute);
+            return;
+        }
         _elsewhere.Enqueue(item);
         host.Wake();
     }
@@ -49,6 +55,23 @@ internal sealed class SimulatedEngine(SimulatedHost host, NetworkStack stack) : 
             DetachThread();
         }
         for (var left = _elsewhere.Count; left > 0; left--) _elsewhere.Dequeue().Execute();
+    }
+
+    /// <summary>The host loses everything: what pends ends with an error, and nothing more is taken. The stack lives on until this has returned.</summary>
+    internal void Crash(Instant now)
+    {
+        AttachThread();
+        try
+        {
+            BeginTurn(now);
+            while (_mailbox.TryDequeue(out var command)) Execute(command);
+            Stop();
+        }
+        finally
+        {
+            DetachThread();
+        }
+        while (_elsewhere.TryDequeue(out var item)) item.Execute();
     }
 
     // The host has its turn only when its caller lets time pass, and the caller waits: so what is in the mailbox is done here and now.

@@ -82,6 +82,9 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
 
     internal int Number { get; }
 
+    /// <summary>Connections that applications on sockets hold.</summary>
+    internal int SocketCount => _engine?.ConnectionCount ?? 0;
+
     internal HostClock Clock { get; }
 
     internal HostJudge Judge => _judge;
@@ -115,10 +118,15 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
     public void Restart(Duration downTime)
     {
         if (_isDown) return;
-        if (_network is not null) throw new InvalidOperationException($"{Name} serves sockets, whose applications cannot be restarted.");
         _isDown = true;
         _restarts++;
         _application?.OnRestart(this);
+        _network?.OnCrash();
+        if (_engine is { } engine)
+        {
+            engine.Crash(ReadClock());
+            ThrowUnhandled(engine);
+        }
         _heldBlocks.Clear();
         _heldFrames.Clear();
         while (_ringCount > 0) World.Buffers.Return(TakeFromRing());
@@ -129,6 +137,7 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
             Stack = MakeStack();
             _judge = new HostJudge(this);
             _isDown = false;
+            if (_network is not null) _network.OnStart(_engine = new SimulatedEngine(this, Stack));
             _application?.OnStart(this, _local);
             Wake();
         });
@@ -341,8 +350,7 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
         {
             var isBusy = !_engine.IsIdle || Stack.Tcp.HasEvents;
             _engine.Turn(_local);
-            if (_engine.Unhandled is { } e && e is SimulationFailureException) throw e;
-            if (_engine.Unhandled is { } other) throw World.Failure("no exceptions", Name, "an application's call-back threw: " + other.Message, other);
+            ThrowUnhandled(_engine);
             return isBusy;
         }
         var any = false;
@@ -357,6 +365,12 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
             _application?.OnEvent(this, e, _local);
         }
         return any | (_application?.OnTurn(this, _local) ?? false);
+    }
+
+    private void ThrowUnhandled(SimulatedEngine engine)
+    {
+        if (engine.Unhandled is SimulationFailureException failure) throw failure;
+        if (engine.Unhandled is { } other) throw World.Failure("no exceptions", Name, "an application's call-back threw: " + other.Message, other);
     }
 
     private bool Transmit(Instant now)

@@ -133,7 +133,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         {
             Iss = c.Snd.Iss, RemotePort = c.RemotePort, State = c.State, Flags = c.Flags, SegmentsIn = t.K.SegmentsIn, SegmentsOut = t.K.SegmentsOut,
             HasWindow = true, Una = c.Snd.Una, Max = c.Snd.Max, SentTo = c.Snd.Max, RcvNxt = c.Rcv.Nxt, Edge = c.Rcv.Edge,
-            PeerEdge = seen.HasWindow ? SeqNumber.Max(seen.PeerEdge, c.Snd.Wl2 + c.Snd.Wnd) : c.Snd.Wl2 + c.Snd.Wnd,
+            PeerEdge = seen.HasWindow ? SeqNumber.Max(seen.PeerEdge, PeerEdge(c)) : PeerEdge(c),
             Heard = seen.Heard, SilentSince = seen.SilentSince, Repeats = seen.Repeats,
         };
     }
@@ -192,9 +192,12 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         // One that is not looked at in each turn may have been allowed by a window that has gone since.
         if (!seen.HasWindow || seen.State <= TcpState.SynReceived || !c.Snd.Max.IsAfter(seen.Max) || _x.Tcbs.UsedSlots > ConnectionsPerTurnMax || Rogues.Contains(c.Remote)) return;
         // One byte beyond is a window probe, and a FIN takes a number.
-        var edge = SeqNumber.Max(seen.PeerEdge, c.Snd.Wl2 + c.Snd.Wnd);
+        var edge = SeqNumber.Max(seen.PeerEdge, PeerEdge(c));
         if (c.Snd.Max.IsAfter(edge + 2)) throw Failure("flight within window", t, $"sent up to {c.Snd.Max}, the peer's window ends at {edge}");
     }
+
+    // What the peer has offered: before it has acknowledged anything there is no SND.WL2.
+    private static SeqNumber PeerEdge(in Tcb c) => (c.State < TcpState.Established ? c.Snd.Una : c.Snd.Wl2) + c.Snd.Wnd;
 
     // New data have just been sent: at this moment the window is the one that let them go.
     private void CheckFlight(TcbRef t, in SegmentView view, ref Seen seen)

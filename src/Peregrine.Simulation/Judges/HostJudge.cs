@@ -102,6 +102,7 @@ internal sealed class HostJudge
         Expect(0, tcp.Context.Demux.Count, "demux entries");
         Expect(0, tcp.Context.Wheel.Count, "timers");
         Expect(0, _stack.Udp.SocketCount, "UDP sockets");
+        Expect(0, _host.SocketCount, "connections that sockets hold");
         Expect(_host.FreeBlocksAtStart, tcp.Blocks.FreeCount, "free blocks");
         Expect(_host.FreeRecordsAtStart, tcp.Context.Recovery.FreeRecords, "free transmission records");
         Expect(_host.FreeFramesAtStart, _stack.Frames.Chunks.FreeCount, "free frames");

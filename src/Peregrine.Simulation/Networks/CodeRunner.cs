@@ -1,5 +1,6 @@
 // Runs asynchronous code beside a world: what the code has to do at this instant, then what the thread pool has to do, where it may take part, and
 // only then the world's next event. So time stands still while code runs, and passes while all of it waits.
+using System.Runtime.ExceptionServices;
 using Peregrine.Core.Time;
 
 namespace Peregrine.Simulation.Networks;
@@ -12,6 +13,9 @@ internal sealed class CodeRunner(SimulatedWorld world)
 
     private readonly SimulationContext _context = new(world);
     private bool _isRunning;
+
+    /// <summary>Where code goes on that awaits.</summary>
+    internal SimulationContext Context => _context;
 
     /// <summary>Runs code to its end.</summary>
     /// <param name="code">The code.</param>
@@ -46,6 +50,7 @@ internal sealed class CodeRunner(SimulatedWorld world)
         while (!task.IsCompleted)
         {
             if (_context.Stray is { } where) throw new InvalidOperationException(StrayMessage + "\n" + where);
+            if (_context.Failure is { } failure) ExceptionDispatchInfo.Throw(failure);
             if (_context.TryRunNext()) continue;
             if (pool is not null && SerialThreadPool.HasWork)
             {

@@ -11,6 +11,8 @@ namespace Peregrine.Simulation.Networks;
 /// <summary>A simulated host as code on it sees it: sockets, a clock in virtual time, and faults of its line.</summary>
 public sealed class NetworkHost : Network
 {
+    private readonly List<HostedApplication> _applications = [];
+
     internal NetworkHost(SimulatedHost machine, SimulatedEngine engine)
         : base(engine, new WorldNames(machine.World))
     {
@@ -77,6 +79,29 @@ public sealed class NetworkHost : Network
     }
 
     /// <summary>
+    /// What runs on this host: called when the network runs next, and again after each <see cref="Restart"/>. Its token is cancelled when the host goes down, and
+    /// what it waits for on sockets then ends with an error; an exception that leaves it otherwise ends the run. It runs on behind the run's own code, which
+    /// does not wait for it.
+    /// </summary>
+    public NetworkHost Runs(Func<NetworkHost, CancellationToken, Task> application)
+    {
+        ArgumentNullException.ThrowIfNull(application);
+        _applications.Add(new HostedApplication(this, application, Context ?? throw new InvalidOperationException($"{Name} is in no SimulatedNetwork, which would run its code.")));
+        _applications[^1].Start();
+        return this;
+    }
+
+    /// <summary>
+    /// The host loses all state without a word to anybody, and comes back after so much time with the same addresses and nothing else; what <see cref="Runs"/> was
+    /// given begins anew. Sockets from before are dead: what pends on them ends with OperationAborted.
+    /// </summary>
+    public NetworkHost Restart(Duration downTime)
+    {
+        Machine.Restart(downTime);
+        return this;
+    }
+
+    /// <summary>
     /// An HttpClient whose connections come from this host. Its time-out goes by the host's clock and includes the content, which is buffered;
     /// <see cref="HttpClient.Timeout"/> itself would go by real time and is off. For <see cref="SimulatedNetwork.RunWithThreadPoolAsync"/>.
     /// </summary>
@@ -102,6 +127,22 @@ public sealed class NetworkHost : Network
             return true;
         });
         return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Where the host's applications run; null in a world without a <see cref="SimulatedNetwork"/>.</summary>
+    internal SimulationContext? Context { get; set; }
+
+    /// <summary>The host goes down now.</summary>
+    internal void OnCrash()
+    {
+        foreach (var application in _applications) application.Stop();
+    }
+
+    /// <summary>The host is up again, with a stack that knows nothing.</summary>
+    internal void OnStart(SocketEngine engine)
+    {
+        Engine = engine;
+        foreach (var application in _applications) application.Start();
     }
 
     private static int PerMillion(double percent)

@@ -59,6 +59,7 @@ public sealed class SimulatedNetwork : IDisposable
         }
         var host = World.AddHost(name, options);
         World.Connect(host, at ?? Switch);
+        host.Network.Context = _runner.Context;
         return host.Network;
     }
 

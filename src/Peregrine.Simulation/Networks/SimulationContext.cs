@@ -12,6 +12,12 @@ internal sealed class SimulationContext(SimulatedWorld world) : SynchronizationC
     /// <summary>Where code first went on upon a thread that is not the simulation's, or null.</summary>
     internal StackTrace? Stray => Volatile.Read(ref _stray);
 
+    /// <summary>What an application has thrown, or null.</summary>
+    internal Exception? Failure { get; private set; }
+
+    /// <summary>Ends the run with an application's exception.</summary>
+    internal void Fail(Exception exception) => Failure ??= exception;
+
     public override void Post(SendOrPostCallback d, object? state)
     {
         // An exception here would end the process: it would leave a thread of the pool. The runner throws instead.

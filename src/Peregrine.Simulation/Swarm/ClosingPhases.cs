@@ -5,7 +5,7 @@ using Peregrine.Simulation.Traffic;
 
 namespace Peregrine.Simulation.Swarm;
 
-internal sealed class ClosingPhases(SimulatedWorld world, TrafficState traffic, IReadOnlyList<TrafficApplication> applications)
+internal sealed class ClosingPhases(SimulatedWorld world, TrafficState traffic, IReadOnlyList<HostTraffic> applications)
 {
     // Those who wait for somebody that is gone, and are excused, are ended by force.
     private static readonly Duration ForceAfter = Duration.FromSeconds(240);
@@ -39,6 +39,7 @@ internal sealed class ClosingPhases(SimulatedWorld world, TrafficState traffic, 
 
     private bool IsQuiet()
     {
+        if (traffic.Found is { } found) throw found;
         // Asked after every event: flows that are done stay so.
         while (_quietCount < traffic.Flows.Count && traffic.Flows[_quietCount].IsDone) _quietCount++;
         if (_quietCount < traffic.Flows.Count) return false;
@@ -46,13 +47,14 @@ internal sealed class ClosingPhases(SimulatedWorld world, TrafficState traffic, 
         {
             if (application.EndCount > 0) return false;
         }
-        return traffic.Found is null ? true : throw traffic.Found;
+        return true;
     }
 
     private SimulationFailureException Stuck(Duration limit)
     {
         var stuck = traffic.Flows.Where(static f => !f.IsDone).Select(static f => f.ToString()).Take(3).ToList();
         if (stuck.Count == 0) stuck.Add("a server's end that never learnt its flow");
+        foreach (var application in applications) stuck.AddRange(application.Describe().Take(5));
         foreach (var host in world.Hosts) stuck.AddRange(host.Judge.Connections.Describe());
         return world.Failure("liveness", "world", $"{limit} after all faults had stopped: {string.Join("; ", stuck)}");
     }

@@ -140,7 +140,7 @@ internal sealed class FaultScript(SimulatedWorld world, SwarmTopology topology, 
 
     private LinkLane Lane(SimulationRandom r) => r.Percent(50) ? Link(r).AtoB : Link(r).BtoA;
 
-    private TrafficApplication Host(SimulationRandom r) => topology.Applications[r.Next(topology.Applications.Count)];
+    private HostTraffic Host(SimulationRandom r) => topology.Applications[r.Next(topology.Applications.Count)];
 
     private void Briefly(SimulatedLink link, SimulationRandom r, Func<LinkConditions, LinkConditions> change, bool bothWays)
     {
@@ -168,7 +168,7 @@ internal sealed class FaultScript(SimulatedWorld world, SwarmTopology topology, 
         });
     }
 
-    private void Hold(TrafficApplication host, SimulationRandom r, bool isBlocks)
+    private void Hold(HostTraffic host, SimulationRandom r, bool isBlocks)
     {
         var all = r.Percent(40) ? int.MaxValue : r.Size(600);
         host.Host.HoldMemory(isBlocks ? all : 0, isBlocks ? 0 : all);

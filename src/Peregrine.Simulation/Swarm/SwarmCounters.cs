@@ -18,6 +18,8 @@ internal static class SwarmCounters
         Add(sums, "world.connections", swarm.Traffic.Flows.Count);
         Add(sums, "world.unworthy", swarm.IsWorthy ? 0 : 1);
         Add(sums, "world.datagrams", swarm.Traffic.DatagramsReceived);
+        Add(sums, "sockets.ends", swarm.Traffic.SocketEnds);
+        Add(sums, "sockets.cancelled", swarm.Traffic.Cancellations);
         for (var bit = 0; bit < 30; bit++)
         {
             var kind = (SwarmFaults)(1 << bit);

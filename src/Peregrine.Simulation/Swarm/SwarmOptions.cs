@@ -21,6 +21,11 @@ internal sealed record SwarmOptions
     /// <summary>Bytes of a conversation at most, in each direction.</summary>
     public int BytesMax { get; init; } = 200_000;
 
+    /// <summary>
+    /// No host's applications are on sockets, and the adversary asks for few answers at a time: as worlds were at first, so that their seeds are what they were.
+    /// </summary>
+    public bool IsPlain { get; init; }
+
     /// <summary>Text of the options that differ from the defaults, as the command line takes them.</summary>
     public string CommandLine
     {
@@ -31,6 +36,7 @@ internal sealed record SwarmOptions
             if (HostCountMax != 6) text += $" --hosts {HostCountMax}";
             if (FlowCountMax != 0) text += $" --flows {FlowCountMax}";
             if (BytesMax != 200_000) text += $" --bytes {BytesMax}";
+            if (IsPlain) text += " --plain";
             return text;
         }
     }

@@ -18,6 +18,9 @@ internal static class SwarmRun
         using var swarm = new SwarmWorld(seed, options, regions);
         if (observer is not null) swarm.World.Observe(observer);
         SimulationFailureException? failure = null;
+        // Code that awaits goes on where it is completed only if the thread has no context: otherwise in the pool.
+        var before = SynchronizationContext.Current;
+        SynchronizationContext.SetSynchronizationContext(null);
         try
         {
             swarm.Run();
@@ -25,6 +28,10 @@ internal static class SwarmRun
         catch (SimulationFailureException e)
         {
             failure = e;
+        }
+        finally
+        {
+            SynchronizationContext.SetSynchronizationContext(before);
         }
         if (counters is not null && failure is null) SwarmCounters.Add(swarm, counters);
         return new SwarmResult(seed, swarm.World.TraceHash, failure);
@@ -49,6 +56,11 @@ internal static class SwarmRun
             if (tried.Faults == options.Faults || !Fails(tried)) continue;
             options = tried;
             progress?.Invoke($"without {kind}");
+        }
+        if (!options.IsPlain && Fails(options with { IsPlain = true }))
+        {
+            options = options with { IsPlain = true };
+            progress?.Invoke("as a plain world");
         }
         foreach (var flows in (int[])[1, 2, 3, 5, 8, 12, 20, 30])
         {

@@ -14,7 +14,10 @@ namespace Peregrine.Simulation.Swarm;
 
 internal sealed class SwarmTopology
 {
-    private readonly List<TrafficApplication> _applications = [];
+    // Of a hundred worlds, those in which most hosts' applications are written on sockets. The others' meet the stack's calls directly.
+    private const int OnSocketsPercent = 30;
+
+    private readonly List<HostTraffic> _applications = [];
     private readonly SimulationRandom _random;
     private readonly SimulatedWorld _world;
     private readonly SwarmFaults _faults;
@@ -25,6 +28,9 @@ internal sealed class SwarmTopology
         _random = new SimulationRandom(world.Seed, 11);
         var count = Math.Min(options.HostCountMax, 3 + _random.Next(4));
         var isRouted = _random.Percent(35) && count > 1;
+        // Chances of their own, so that without sockets a world is what it was before there were any.
+        var sockets = new SimulationRandom(world.Seed, 12);
+        var onSockets = sockets.Percent(OnSocketsPercent) && !options.IsPlain;
         var left = world.AddSwitch("s1");
         Switches.Add(left);
         Router = isRouted ? world.AddRouter("r") : null;
@@ -36,7 +42,8 @@ internal sealed class SwarmTopology
             var host = world.AddHost(((char)('a' + i)).ToString(), MakeOptions(i + 1, isRouted, isRight));
             world.Connect(host, isRight ? right : left, MakeConditions());
             Router?.Knows(host);
-            var application = new TrafficApplication(traffic, host, _random.Pick(4, 16, 128));
+            var backlog = _random.Pick(4, 16, 128);
+            HostTraffic application = onSockets && sockets.Percent(60) ? new SocketTraffic(traffic, host, backlog) : new TrafficApplication(traffic, host, backlog);
             host.Application = application;
             _applications.Add(application);
         }
@@ -46,7 +53,7 @@ internal sealed class SwarmTopology
         JoinRouter(right, 1);
     }
 
-    public IReadOnlyList<TrafficApplication> Applications => _applications;
+    public IReadOnlyList<HostTraffic> Applications => _applications;
 
     public List<SimulatedSwitch> Switches { get; } = [];
 

@@ -44,7 +44,7 @@ internal sealed class SwarmWorld : IDisposable
     /// <summary>The faults of this world.</summary>
     public SwarmFaults Chosen { get; }
 
-    public IReadOnlyList<TrafficApplication> Applications => _topology.Applications;
+    public IReadOnlyList<HostTraffic> Applications => _topology.Applications;
 
     /// <summary>Whether the world was large enough to be worth its seed.</summary>
     public bool IsWorthy => World.Hosts.Count >= 3 && Traffic.Flows.Count >= 20 && World.HostFrameCount >= 5_000 && FaultScript.Count(Chosen) >= 3;
@@ -58,7 +58,7 @@ internal sealed class SwarmWorld : IDisposable
         _faults.Start();
         _topology.Adversary?.Start(Traffic);
         ScheduleFlow();
-        var enough = () => Traffic.Flows.Count >= _flowTarget && (World.HostFrameCount >= _frameTarget || _options.FlowCountMax > 0);
+        var enough = () => Traffic.Found is { } found ? throw found : Traffic.Flows.Count >= _flowTarget && (World.HostFrameCount >= _frameTarget || _options.FlowCountMax > 0);
         World.RunUntil(enough, HostilePhaseMax);
         Calm();
         _closing.End();

@@ -63,6 +63,11 @@ internal sealed class Flow(TrafficState traffic, int id, FlowPlan plan)
 
     public bool IsServerClosed { get; set; }
 
+    /// <summary>The ends, where they are on sockets: their methods hear of a connection's end later than it comes.</summary>
+    public SocketEnd? ClientOnSockets { get; set; }
+
+    public SocketEnd? ServerOnSockets { get; set; }
+
     public bool IsDone => Plan.IsRogue || (IsClientDone && (IsServerDone || !IsServerAccepted));
 
     public long ClientTotal => HeaderBytes + Plan.ClientBytes;
@@ -119,6 +124,8 @@ internal sealed class Flow(TrafficState traffic, int id, FlowPlan plan)
         else IsServerDone = true;
         traffic.Ended(error);
         if (error == SocketError.Success) return;
+        ClientOnSockets?.TellEnd();
+        ServerOnSockets?.TellEnd();
         var before = Excuses;
         switch (error)
         {

@@ -98,25 +98,10 @@ internal sealed class FlowEnd(TrafficApplication application, bool isClient, Tcp
         bytes.CopyTo(_header.AsSpan(_headerCount));
         _headerCount += bytes.Length;
         if (_headerCount < Flow.HeaderBytes) return;
-        var named = application.Traffic.Find(_header);
-        if (named is null)
-        {
-            // Whoever opened this is no client of ours: an adversary, who gets nothing.
-            if (application.HasRogues) Abort(now);
-            else throw application.World.Failure("delivered bytes", application.Host.Name, "a connection began with bytes that nobody has sent");
-            return;
-        }
-        if (named.IsServerAccepted || named.Plan.Server != application.Host || named.IsClientDone)
-        {
-            // A second connection of the same flow: SYN cookies allow a duplicated ACK to make one. Or the client has gone.
-            named.Excuses |= named.IsServerAccepted ? Excuse.None : Excuse.NeverAccepted;
-            Tcp.Abort(Handle, now);
-            Finish(SocketError.ConnectionAborted, now);
-            return;
-        }
-        Flow = named;
-        named.IsServerAccepted = true;
-        named.ServerReceived = Flow.HeaderBytes;
+        Flow = application.Claim(_header);
+        if (Flow is not null) return;
+        Tcp.Abort(Handle, now);
+        Finish(SocketError.ConnectionAborted, now);
     }
 
     private bool MaybeEndInTheMiddle(Instant now)

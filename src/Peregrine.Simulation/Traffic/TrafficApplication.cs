@@ -1,5 +1,4 @@
 // The applications of a host that meets its stack directly: a server on two ports, the clients' ends, and datagrams with an echo.
-using System.Buffers.Binary;
 using System.Net.Sockets;
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Time;
@@ -9,43 +8,25 @@ using Peregrine.Wire;
 
 namespace Peregrine.Simulation.Traffic;
 
-internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost host, int backlog) : IHostApplication
+internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost host, int backlog) : HostTraffic(traffic, host)
 {
-    public const ushort Port = 80;
-    public const ushort DatagramPort = 7;
-
     private readonly Dictionary<uint, FlowEnd> _ends = [];
     private readonly List<FlowEnd> _due = [];
     private TcpListenerHandle _listener;
     private UdpHandle _datagrams;
     private bool _isListening, _isBound;
 
-    public SimulatedHost Host { get; } = host;
+    public override bool IsNotAccepting { get; set; }
 
-    public TrafficState Traffic { get; } = traffic;
+    public override int EndCount => _ends.Count;
 
-    public SimulatedWorld World => Traffic.World;
-
-    public byte[] Buffer { get; } = new byte[16_384];
-
-    /// <summary>Faults have stopped: nobody is slow any more.</summary>
-    public bool IsCalm { get; set; }
-
-    /// <summary>Whether strangers speak to this host.</summary>
-    public bool HasRogues { get; set; }
-
-    /// <summary>A server that does not accept for now: its queue fills.</summary>
-    public bool IsNotAccepting { get; set; }
-
-    public int EndCount => _ends.Count;
-
-    public void OnStart(SimulatedHost host, Instant now)
+    public override void OnStart(SimulatedHost host, Instant now)
     {
         Listen();
         _isBound = host.Stack.Udp.Bind(new UdpBindOptions { Local = new Endpoint(IpAddress.IPv6Any, DatagramPort) }, out _datagrams) == SocketError.Success;
     }
 
-    public void OnRestart(SimulatedHost host)
+    public override void OnRestart(SimulatedHost host)
     {
         foreach (var end in _ends.Values.ToArray()) end.OnRestart();
         ExcuseUnaccepted(Excuse.Restart);
@@ -54,7 +35,7 @@ internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost hos
         (_isListening, _isBound) = (false, false);
     }
 
-    public void OnEvent(SimulatedHost host, in TcpEvent e, Instant now)
+    public override void OnEvent(SimulatedHost host, in TcpEvent e, Instant now)
     {
         if ((e.Events & TcpEvents.Acceptable) != 0)
         {
@@ -66,7 +47,7 @@ internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost hos
         else end.Pump(now);
     }
 
-    public void OnEvent(SimulatedHost host, in UdpEvent e, Instant now)
+    public override void OnEvent(SimulatedHost host, in UdpEvent e, Instant now)
     {
         while (host.Stack.Udp.TryTakeError(e.Socket, out _))
         {
@@ -75,11 +56,12 @@ internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost hos
         {
             var n = host.Stack.Udp.Receive(e.Socket, Buffer, out var from, out _, out _);
             if (n < 0) break;
-            OnDatagram(Buffer.AsSpan(0, n), from, now);
+            var bytes = Buffer.AsSpan(0, n);
+            if (TakeDatagram(bytes)) Host.Stack.Udp.Send(_datagrams, bytes, from, now, out _);
         }
     }
 
-    public bool OnTurn(SimulatedHost host, Instant now)
+    public override bool OnTurn(SimulatedHost host, Instant now)
     {
         if (_due.Count == 0) return false;
         for (var i = 0; i < _due.Count; i++)
@@ -91,34 +73,11 @@ internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost hos
         return true;
     }
 
-    /// <summary>Begins a conversation.</summary>
-    public Flow Connect(FlowPlan plan)
-    {
-        var flow = Traffic.Add(plan);
-        if (!Host.IsRunning)
-        {
-            flow.Excuses |= Excuse.Restart;
-            flow.Done(isClient: true, SocketError.NetworkDown);
-            return flow;
-        }
-        var now = Host.LocalNow;
-        var remote = new Endpoint(plan.IsV6 ? plan.Server.AddressV6 : plan.Server.AddressV4, plan.Port);
-        var local = plan.LocalPort == 0 ? default : new Endpoint(plan.IsV6 ? IpAddress.IPv6Any : IpAddress.IPv4Any, plan.LocalPort);
-        var error = Host.Stack.Tcp.Connect(new TcpConnectOptions(remote, local, plan.Settings), now, out var handle);
-        if (error != SocketError.Success) flow.Done(isClient: true, error);
-        else _ends[handle.Index] = new FlowEnd(this, isClient: true, handle, flow);
-        Host.Wake();
-        return flow;
-    }
-
-    /// <summary>Sends a datagram that names itself; whoever gets it echoes it.</summary>
-    public void SendDatagram(SimulatedHost to, bool isV6, int length)
+    public override void SendDatagram(SimulatedHost to, bool isV6, int length)
     {
         if (!_isBound || !Host.IsRunning) return;
-        var bytes = Buffer.AsSpan(0, Math.Max(length, 8));
-        var id = (int)(Traffic.DatagramsSent & 0xFFFF);
-        WriteDatagram(bytes, id, isEcho: false);
-        if (Host.Stack.Udp.Send(_datagrams, bytes, new Endpoint(isV6 ? to.AddressV6 : to.AddressV4, DatagramPort), Host.LocalNow, out _) >= 0) Traffic.DatagramsSent++;
+        var remote = new Endpoint(isV6 ? to.AddressV6 : to.AddressV4, DatagramPort);
+        if (Host.Stack.Udp.Send(_datagrams, MakeDatagram(length), remote, Host.LocalNow, out _) >= 0) Traffic.DatagramsSent++;
         Host.Wake();
     }
 
@@ -130,14 +89,13 @@ internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost hos
 
     public void Forget(FlowEnd end) => _ends.Remove(end.Handle.Index);
 
-    public void Listen()
+    public override void Listen()
     {
         if (_isListening) return;
         _isListening = Host.Stack.Tcp.Listen(new TcpListenOptions(new Endpoint(IpAddress.IPv6Any, Port), backlog), out _listener) == SocketError.Success;
     }
 
-    /// <summary>Closes the listener; who waits to be accepted is reset.</summary>
-    public void StopListening()
+    public override void StopListening()
     {
         if (!_isListening) return;
         ExcuseUnaccepted(Excuse.Refused);
@@ -146,16 +104,7 @@ internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost hos
         Host.Wake();
     }
 
-    // Connections that wait to be accepted go without a server's end that could say so.
-    private void ExcuseUnaccepted(Excuse excuse)
-    {
-        foreach (var flow in Traffic.Flows)
-        {
-            if (flow.Plan.Server == Host && !flow.IsDone && !flow.IsServerAccepted) flow.Excuses |= excuse;
-        }
-    }
-
-    public void Accept(Instant now)
+    public override void Accept(Instant now)
     {
         if (!_isListening || IsNotAccepting) return;
         while (Host.Stack.Tcp.TryAccept(_listener, out var handle))
@@ -166,8 +115,7 @@ internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost hos
         }
     }
 
-    /// <summary>Ends those whose peer will never come back: excused flows, and connections that never said what they are.</summary>
-    public void AbortExcused()
+    public override void AbortExcused()
     {
         foreach (var end in _ends.Values.ToArray())
         {
@@ -176,8 +124,7 @@ internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost hos
         Host.Wake();
     }
 
-    /// <summary>Closes what is not a conversation: the end of the world.</summary>
-    public void Close()
+    public override void Close()
     {
         StopListening();
         if (_isBound) Host.Stack.Udp.Close(_datagrams);
@@ -185,33 +132,13 @@ internal sealed class TrafficApplication(TrafficState traffic, SimulatedHost hos
         Host.Wake();
     }
 
-    private static void WriteDatagram(Span<byte> bytes, int id, bool isEcho)
+    protected override void Open(Flow flow)
     {
-        BinaryPrimitives.WriteInt32BigEndian(bytes, id);
-        BinaryPrimitives.WriteUInt16BigEndian(bytes[4..], (ushort)bytes.Length);
-        BinaryPrimitives.WriteUInt16BigEndian(bytes[6..], (ushort)(isEcho ? 1 : 0));
-        for (var done = 8; done < bytes.Length;)
-        {
-            var part = Pattern.At(id, 2, done, bytes.Length - done);
-            part.CopyTo(bytes[done..]);
-            done += part.Length;
-        }
-    }
-
-    private void OnDatagram(Span<byte> bytes, in Endpoint from, Instant now)
-    {
-        Traffic.DatagramsReceived++;
-        var good = bytes.Length >= 8 && BinaryPrimitives.ReadUInt16BigEndian(bytes[4..]) == bytes.Length;
-        var id = good ? BinaryPrimitives.ReadInt32BigEndian(bytes) : 0;
-        good = good && Pattern.FirstWrong(id & 0xFFFF, 2, 8, bytes[8..]) < 0;
-        World.Judged.BytesVerified += bytes.Length;
-        if (!good)
-        {
-            if (HasRogues) return;
-            throw World.Failure("delivered bytes", Host.Name, $"a datagram of {bytes.Length} bytes is none that was sent");
-        }
-        if (BinaryPrimitives.ReadUInt16BigEndian(bytes[6..]) != 0) return;
-        bytes[7] = 1;
-        Host.Stack.Udp.Send(_datagrams, bytes, from, now, out _);
+        var plan = flow.Plan;
+        var remote = new Endpoint(plan.IsV6 ? plan.Server.AddressV6 : plan.Server.AddressV4, plan.Port);
+        var local = plan.LocalPort == 0 ? default : new Endpoint(plan.IsV6 ? IpAddress.IPv6Any : IpAddress.IPv4Any, plan.LocalPort);
+        var error = Host.Stack.Tcp.Connect(new TcpConnectOptions(remote, local, plan.Settings), Host.LocalNow, out var handle);
+        if (error != SocketError.Success) flow.Done(isClient: true, error);
+        else _ends[handle.Index] = new FlowEnd(this, isClient: true, handle, flow);
     }
 }

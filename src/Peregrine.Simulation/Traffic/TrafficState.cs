@@ -23,7 +23,13 @@ internal sealed class TrafficState(SimulatedWorld world)
     public long DatagramsReceived { get; set; }
 
     /// <summary>What code that awaits has found wrong: it cannot throw into the world's loop.</summary>
-    public Exception? Found { get; set; }
+    public SimulationFailureException? Found { get; set; }
+
+    /// <summary>Ends of conversations that were on sockets.</summary>
+    public long SocketEnds { get; set; }
+
+    /// <summary>Operations of sockets that were cancelled.</summary>
+    public long Cancellations { get; set; }
 
     public Flow Add(FlowPlan plan)
     {

@@ -70,8 +70,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     public CompletionMode CompletionMode
     {
         get => _mode == 0 ? _engine.Mode : (CompletionMode)_mode;
-        set => _mode = value is >= CompletionMode.Default and <= CompletionMode.ThreadPool ? (byte)value
-            : throw new ArgumentOutOfRangeException(nameof(value), value, "CompletionMode must be Default, Inline or ThreadPool.");
+        set => _mode = value is >= CompletionMode.Default and <= CompletionMode.ThreadPool ? (byte)value : throw new ArgumentOutOfRangeException(nameof(value), value, "CompletionMode must be Default, Inline or ThreadPool.");
     }
 
     /// <summary>Cancelled when the peer has finished (FIN) or the connection has ended, also while nobody receives. Call-backs run on the pool.</summary>
@@ -222,8 +221,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     internal ValueTask<int> ReceiveAsync(Memory<byte> buffer, bool throwsIO, CancellationToken cancel)
     {
-        if (_engine.IsCurrent && _receive is not { IsActive: true } && !cancel.IsCancellationRequested &&
-            TryReceive(buffer.Span, out var count, out var fault, out var error))
+        if (_engine.IsCurrent && _receive is not { IsActive: true } && !cancel.IsCancellationRequested && TryReceive(buffer.Span, out var count, out var fault, out var error))
             return fault == OperationFault.None ? new(count) : SocketErrors.Fail<int>(fault, error, throwsIO);
         if (IsDisposed) return SocketErrors.Fail<int>(OperationFault.Disposed, SocketError.OperationAborted);
         if (cancel.IsCancellationRequested) return ValueTask.FromCanceled<int>(cancel);
@@ -379,6 +377,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         _engine.Tcp.Close(Handle, _engine.Now);
         _engine.Remove(this);
         FailOperations(SocketError.OperationAborted);
+        _parts?.Connecting?.Fail(OperationFault.Socket, SocketError.OperationAborted);
         _parts?.Input?.OnClosed();
     }
 
@@ -414,7 +413,8 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     private void AbortOnCore()
     {
-        if (IsDisposed && (_marks & ConnectionMarks.ClosePending) == 0) return;
+        // A disposal by another thread that follows at once is marked already, and its close comes behind this.
+        if (IsReleased) return;
         Parts.NoteEndPoints(_engine, Handle);
         if (!IsEnded) _engine.Tcp.Abort(Handle, _engine.Now);
         _marks |= ConnectionMarks.Closed;
