@@ -31,6 +31,7 @@ public sealed class SwarmTests
     // 639312269697122341: the last blocks full of data beyond a gap, none for the segment that would close it.
     // 20006762: two that probed each other's closed window, each one byte behind for the other.
     // 54, 639312327689569226, 639312327689569248, 639312327689569350: BBR's pace after an outage, a segment in minutes.
+    // 639312451932065870: a host that sent to itself with little memory: of each segment a part found room, and the rest came after a time-out.
     // 639312407330985769: an undone recovery that took back what an ECN echo had been answered with: ssthresh without end, and then cwnd.
     // 639312407330996554: the window of a segment that filled a gap was not taken, though it acknowledged more.
     // Of the judges and the world: 66: a loss probe of new data right after the probe before it had halved the window. 1000397: what waited
@@ -61,6 +62,7 @@ public sealed class SwarmTests
     [InlineData(639_312_327_689_569_248)]
     [InlineData(639_312_327_689_569_350)]
     [InlineData(639_312_407_330_985_769)]
+    [InlineData(639_312_451_932_065_870)]
     [InlineData(639_312_407_330_996_554)]
     public void SeedsThatFoundSomethingAreClean(ulong seed)
     {

@@ -1,5 +1,7 @@
 // Who gives way when the blocks of the queues become few, as shares of the pool: first buffers stop growing; then nothing is kept that can
 // come again or can wait (data to be sent, data beyond a gap, datagrams); the last go to connections that hold no unread data.
+using System.Numerics;
+
 namespace Peregrine.Core.Memory;
 
 /// <summary>How few blocks are left, and who gives way.</summary>
@@ -20,6 +22,8 @@ public enum MemoryPressure : byte
 
 internal static class BlockPressure
 {
+    private const uint TwoSegments = 32 * 1024;
+
     /// <summary>The level that the pool has come to.</summary>
     internal static MemoryPressure LevelOf(ChunkPool blocks)
     {
@@ -33,9 +37,11 @@ internal static class BlockPressure
 
     /// <summary>
     /// A sixteenth, for what is received in order: were all blocks full of data that wait for an acknowledgment, nothing could be received,
-    /// and a connection to ourselves would wait for its own other end for ever.
+    /// and a connection to ourselves would wait for its own other end for ever. Of a small pool up to a fifth, so that the largest of the loopback's segments finds
+    /// room (two where there is more): of one that finds room in part the rest is dropped, and comes again only after a time-out, each longer than the one before.
     /// </summary>
-    internal static int ReceiveReserve(ChunkPool blocks) => blocks.Count / 16;
+    internal static int ReceiveReserve(ChunkPool blocks) =>
+        Math.Max(blocks.Count / 16, Math.Min(blocks.Count / 5, (int)(TwoSegments >> BitOperations.Log2((uint)blocks.ChunkSize))));
 
     /// <summary>Whether what can wait or come again may take one more block.</summary>
     internal static bool LeavesReceiveReserve(ChunkPool blocks) => blocks.FreeCount > ReceiveReserve(blocks);

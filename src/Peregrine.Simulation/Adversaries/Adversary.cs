@@ -15,7 +15,12 @@ internal sealed class Adversary : SimulatedNode
     // Whatever is chosen blindly lies at least so far from the numbers in use; less would be a lucky guess.
     private const int FarMin = 1 << 24;
 
-    private readonly SimulationRandom _random;
+    // Of the protocols that nobody speaks (RFC 3692).
+    private const byte UnknownProtocol = 253;
+
+    private const ushort ClosedPort = 81;
+
+    private readonly SimulationRandom _random, _asking;
     private readonly List<SimulatedHost> _victims;
     private readonly List<RoguePeer> _rogues = [];
     private readonly byte[] _junk = new byte[1_500];
@@ -34,6 +39,7 @@ internal sealed class Adversary : SimulatedNode
         : base(world, "x")
     {
         _random = new SimulationRandom(world.Seed, 30);
+        _asking = new SimulationRandom(world.Seed, 31);
         _victims = [.. victims];
         for (var i = 0; i < _junk.Length; i++) _junk[i] = (byte)_random.NextUInt64();
     }
@@ -54,6 +60,14 @@ internal sealed class Adversary : SimulatedNode
         if (IsQuiet) return;
         Act(traffic);
         Start(traffic);
+    });
+
+    /// <summary>Asks for many answers at a time now and then, until it is told to be quiet: resets or ICMP errors, more than a limiter lets go.</summary>
+    public void StartAsking() => World.After(Duration.FromMicroseconds(_asking.Next(2_000_000)), () =>
+    {
+        if (IsQuiet) return;
+        Ask();
+        StartAsking();
     });
 
     public void Stop()
@@ -166,6 +180,24 @@ internal sealed class Adversary : SimulatedNode
             Send(PacketForge.Tcp(
                 World.Buffers, Mac, victim.Mac, IpAddress.FromIPv4(10, 0, 0, (byte)(210 + _random.Next(20))), (ushort)_random.Between(1_024, 65_535), victim.AddressV4,
                 HostTraffic.Port, segment, default));
+        }
+    }
+
+    private void Ask()
+    {
+        var victim = _victims[_asking.Next(_victims.Count)];
+        var forResets = _asking.Percent(50);
+        for (var i = _asking.Between(60, 200); i > 0; i--)
+        {
+            if (forResets)
+            {
+                var segment = new TcpSegment { Seq = new SeqNumber((uint)_asking.NextUInt64()), Ack = new SeqNumber((uint)_asking.NextUInt64() | 1), Flags = TcpFlags.Ack };
+                Send(PacketForge.Tcp(World.Buffers, Mac, victim.Mac, Address, (ushort)i, victim.AddressV4, ClosedPort, segment, default));
+                continue;
+            }
+            var frame = PacketForge.Ip(World.Buffers, Mac, victim.Mac, Address, victim.AddressV4, UnknownProtocol, 8, out var offset);
+            _junk.AsSpan(0, 8).CopyTo(frame.Span[offset..]);
+            Send(frame);
         }
     }
 

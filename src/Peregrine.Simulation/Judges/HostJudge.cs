@@ -24,6 +24,7 @@ internal sealed class HostJudge
     private int _idleTurns;
     private Instant _idleSince;
     private int _turns;
+    private bool _haveWaited;
 
     public HostJudge(SimulatedHost host)
     {
@@ -32,10 +33,8 @@ internal sealed class HostJudge
         _memory = new MemoryJudge(host);
         _resetsBefore = _stack.Tcp.Counters.ResetsSent;
         var options = _stack.Options;
-        // What waited for a neighbour's address leaves later, and at once.
-        var late = options.Ip.NeighbourQueueTotalMax;
-        _strangers = new RateJudge(options.TcpRepliesPerSecond, options.TcpReplyBurst + late);
-        _icmpErrors = new RateJudge(options.Ip.IcmpErrorsPerSecond, options.Ip.IcmpErrorBurst + late);
+        _strangers = new RateJudge(options.TcpRepliesPerSecond, options.TcpReplyBurst);
+        _icmpErrors = new RateJudge(options.Ip.IcmpErrorsPerSecond, options.Ip.IcmpErrorBurst);
     }
 
     public ConnectionJudge Connections => _connections;
@@ -66,7 +65,7 @@ internal sealed class HostJudge
         if (view.Protocol is IpProtocol.Icmpv4 or IpProtocol.Icmpv6)
         {
             var isError = view.Payload.Length > 0 && (view.IsV4 ? view.Payload[0] is 3 or 11 or 12 : view.Payload[0] is >= 1 and <= 4);
-            if (isError && !_icmpErrors.Allows(_host.LocalNow)) throw Failure("reply rate", "", "more ICMP errors left than the limiter allows");
+            if (isError && !_haveWaited && !_icmpErrors.Allows(_host.LocalNow)) throw Failure("reply rate", "", "more ICMP errors left than the limiter allows");
             return;
         }
         if (!view.IsTcp) return;
@@ -76,7 +75,7 @@ internal sealed class HostJudge
         {
             // The two shapes of a reset for a segment that belongs nowhere (RFC 9293 §3.10.7.1).
             var toStranger = (view.Flags & TcpFlags.Ack) == 0 || view.Seq.Value == 0;
-            if (toStranger && !_strangers.Allows(_host.LocalNow)) throw Failure("reply rate", Ports(view), "more resets to strangers left than the limiter allows");
+            if (toStranger && !_haveWaited && !_strangers.Allows(_host.LocalNow)) throw Failure("reply rate", Ports(view), "more resets to strangers left than the limiter allows");
             return;
         }
         _connections.OnSent(view);
@@ -88,6 +87,8 @@ internal sealed class HostJudge
         _host.World.Judged.Turns++;
         CheckSpin(wasBusy, now);
         _connections.AfterTurn();
+        // What waited for a neighbour's address leaves later than it was allowed to, and at once: it is not held against the limiter.
+        _haveWaited = _stack.Ip.Neighbours.WaitingCount > 0;
         if (++_turns % MemoryWalkInterval == 0) _memory.Walk();
     }
 

@@ -57,6 +57,7 @@ internal sealed class SwarmWorld : IDisposable
         _frameTarget = _options.FrameCountMin + _random.Next(2_000);
         _faults.Start();
         _topology.Adversary?.Start(Traffic);
+        if (!_options.IsPlain) _topology.Adversary?.StartAsking();
         ScheduleFlow();
         var enough = () => Traffic.Found is { } found ? throw found : Traffic.Flows.Count >= _flowTarget && (World.HostFrameCount >= _frameTarget || _options.FlowCountMax > 0);
         World.RunUntil(enough, HostilePhaseMax);
