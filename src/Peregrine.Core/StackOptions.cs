@@ -82,6 +82,12 @@ public sealed record StackOptions
     public int InitialWindowSegments { get; init; } = 10;
 
     /// <summary>
+    /// Most bytes of the initial congestion window, unless two segments are more, 2,920 to 1,048,576 (RFC 6928 §2 has 14,600; Linux has no such
+    /// bound). Default 14,600.
+    /// </summary>
+    public int InitialWindowBytesMax { get; init; } = 14_600;
+
+    /// <summary>
     /// Received segments of a burst that continue each other are merged before they are processed, where the link has not done it (generic
     /// receive offload). Default true.
     /// </summary>
@@ -165,6 +171,7 @@ public sealed record StackOptions
         Range(nameof(FastOpenCacheCountMax), FastOpenCacheCountMax, 4, 65_536);
         Range(nameof(FastOpenDisableSeconds), FastOpenDisableSeconds, 0, 86_400);
         Range(nameof(InitialWindowSegments), InitialWindowSegments, 1, 10);
+        Range(nameof(InitialWindowBytesMax), InitialWindowBytesMax, 2_920, 1 << 20);
         Tcp.Validate();
         Ip.Validate();
     }

@@ -13,6 +13,17 @@ namespace Peregrine.Posix;
 /// <param name="AtMicroseconds">When, for a timestamp.</param>
 internal sealed record PosixNotice(string Errno, string Origin, string Code, string Info, long Data, long? AtMicroseconds = null);
 
+/// <summary>Of which moments of its last byte a call is told: bits of SO_TIMESTAMPING (linux/net_tstamp.h).</summary>
+[Flags]
+internal enum PosixStamps
+{
+    None = 0,
+    Sent = 1 << 1,
+    Scheduled = 1 << 8,
+    Acknowledged = 1 << 9,
+    All = Sent | Scheduled | Acknowledged,
+}
+
 /// <summary>Notices of one socket, and what they wait for.</summary>
 internal sealed class PosixErrorQueue
 {
@@ -28,7 +39,7 @@ internal sealed class PosixErrorQueue
 
         internal required long Key { get; init; }
 
-        internal required bool WantsAck { get; init; }
+        internal required PosixStamps Wanted { get; init; }
 
         internal bool IsSent { get; set; }
     }
@@ -39,7 +50,7 @@ internal sealed class PosixErrorQueue
     internal void OnZeroCopy(long end) => _copies.Enqueue((_copyCount++, end));
 
     /// <summary>A call's last byte is to be told of.</summary>
-    internal void OnWrite(long end, long key, bool wantsAck) => _stamped.Add(new Stamped { End = end, Key = key, WantsAck = wantsAck });
+    internal void OnWrite(long end, long key, PosixStamps wanted) => _stamped.Add(new Stamped { End = end, Key = key, Wanted = wanted });
 
     /// <summary>Bytes up to these positions have been sent and acknowledged.</summary>
     internal void OnProgress(long sent, long acknowledged, long nowMicroseconds)
@@ -56,11 +67,11 @@ internal sealed class PosixErrorQueue
             if (!s.IsSent && s.End <= sent)
             {
                 s.IsSent = true;
-                Add(s, "SCM_TSTAMP_SCHED", nowMicroseconds);
-                Add(s, "SCM_TSTAMP_SND", nowMicroseconds);
+                if ((s.Wanted & PosixStamps.Scheduled) != 0) Add(s, "SCM_TSTAMP_SCHED", nowMicroseconds);
+                if ((s.Wanted & PosixStamps.Sent) != 0) Add(s, "SCM_TSTAMP_SND", nowMicroseconds);
             }
             if (s.End > acknowledged) continue;
-            if (s.WantsAck) Add(s, "SCM_TSTAMP_ACK", nowMicroseconds);
+            if ((s.Wanted & PosixStamps.Acknowledged) != 0) Add(s, "SCM_TSTAMP_ACK", nowMicroseconds);
             _stamped.RemoveAt(i--);
         }
     }

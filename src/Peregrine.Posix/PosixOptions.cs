@@ -42,6 +42,7 @@ internal static class PosixOptions
             return PosixResult.Fail("EINVAL");
         }
         s.Settings = settings;
+        x.MarkResets(s, settings);
         if (s.Phase == PosixPhase.Listening) return ApplyToListener(x, s);
         return s.Connection.IsValid ? PosixResult.Of(x.Stack.Tcp.SetSettings(s.Connection, settings, now)) : PosixResult.Success;
     }
@@ -173,6 +174,7 @@ internal static class PosixOptions
             "IP_TOS" or "IPV6_TCLASS" => t.TrafficClass,
             "IP_TTL" or "IPV6_UNICAST_HOPS" => t.HopLimit,
             "SIOCINQ" or "FIONREAD" => x.Stack.Tcp.GetStatus(s.Connection).ReadableBytes,
+            "SIOCOUTQNSD" => hasInfo ? info.UnsentBytes : 0,
             "SIOCOUTQ" => x.Stack.Tcp.GetStatus(s.Connection).UnacknowledgedBytes,
             _ => null,
         };

@@ -63,7 +63,14 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
             s.Datagrams = handle;
         }
         (s.Local, s.IsBound) = (local, true);
+        MarkResets(s, s.Settings);
         return PosixResult.Success;
+    }
+
+    /// <summary>FreeBSD answers segments to a socket that is only bound as the socket's options say.</summary>
+    internal void MarkResets(PosixSocket s, Core.Tcp.TcpSettings? settings)
+    {
+        if (Manners.IsFreeBsd && s is { Kind: PosixKind.Tcp, Phase: PosixPhase.Fresh, IsBound: true }) Stack.Tcp.MarkResetsFrom(s.Local.Port, settings);
     }
 
     internal PosixResult Listen(long fd, long backlog)
@@ -199,6 +206,7 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         _table[fd] = null;
         foreach (var other in All.Where(static o => o.Kind == PosixKind.Epoll)) other.Watches.Remove((int)fd);
         if (s.Kind == PosixKind.Udp && s.IsBound) Stack.Udp.Close(s.Datagrams);
+        MarkResets(s, null);
         if (s.Kind != PosixKind.Tcp) return PosixResult.Success;
         if (s.Phase == PosixPhase.Listening)
         {

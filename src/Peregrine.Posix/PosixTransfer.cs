@@ -134,6 +134,15 @@ internal static class PosixTransfer
         return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
     }
 
+    /// <summary>What SO_ERROR says: the connection's end, or on Linux an ICMP error that did not end it (sk_err_soft of RFC 1122's soft errors); each told once.</summary>
+    internal static string? TakeAnyError(PosixSockets x, PosixSocket s, Instant now)
+    {
+        if (TakeError(x, s) is { } error) return error;
+        if (s.SoftErrorTaken || x.Manners.IsFreeBsd || s.Kind != PosixKind.Tcp || !x.Stack.Tcp.TryGetInfo(s.Connection, now, out var info) || info.SoftError == SocketError.Success) return null;
+        s.SoftErrorTaken = true;
+        return PosixResult.NameOf(info.SoftError);
+    }
+
     /// <summary>The error that ended the connection, told once (SO_ERROR, and whichever call comes first).</summary>
     internal static string? TakeError(PosixSockets x, PosixSocket s)
     {

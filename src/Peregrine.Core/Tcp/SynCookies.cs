@@ -1,8 +1,8 @@
 // SYN cookies: what has to be known of a half-open connection, put into the initial sequence number of its SYN-ACK, and with timestamps
 // a little more into our timestamp. Only for when the backlog is full: a lost SYN-ACK is not sent again, and not every option survives.
 //
-// The number is 28 bits of a keyed hash over tuple, peer's sequence number, time slot and MSS index, then 3 bits of MSS index and 1 of
-// the slot, these 4 masked by another hash so that they say nothing. The slot being in the hash is as good as a new secret every 64 s.
+// The number is 27 bits of a keyed hash over tuple, peer's sequence number, time slot and what follows: 1 bit of SACK, 3 of MSS index and 1 of
+// the slot, these 5 masked by another hash so that they say nothing. The slot being in the hash is as good as a new secret every 64 s.
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -25,7 +25,8 @@ internal readonly struct SynCookies
     public const int TimestampBits = 6;
 
     private const uint TimestampMask = (1u << TimestampBits) - 1;
-    private const int PlainBits = 4;
+    private const int PlainBits = 5;
+    private const uint SackBit = 0x10;
     private const uint NoWindowScale = 15;
 
     private readonly UInt128 _key;
@@ -49,14 +50,15 @@ internal readonly struct SynCookies
     /// <param name="remotePort">The peer's port.</param>
     /// <param name="irs">The peer's initial sequence number.</param>
     /// <param name="mss">The peer's segment size, or its default when it sent none; rounded down to what can be named.</param>
+    /// <param name="sack">Whether the peer permitted SACK.</param>
     /// <param name="now">The time.</param>
-    public SeqNumber Encode(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, SeqNumber irs, ushort mss, Instant now)
+    public SeqNumber Encode(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, SeqNumber irs, ushort mss, bool sack, Instant now)
     {
         var sizes = remote.IsIPv4 ? SizesIPv4 : SizesIPv6;
         var index = sizes.Length - 1;
         while (index > 0 && sizes[index] > mss) index--;
         var slot = SlotOf(now);
-        var plain = ((uint)index << 1) | ((uint)slot & 1);
+        var plain = ((uint)index << 1) | ((uint)slot & 1) | (sack ? SackBit : 0);
         return new SeqNumber(Seal(local, localPort, remote, remotePort, irs, slot, plain));
     }
 
@@ -69,16 +71,18 @@ internal readonly struct SynCookies
     /// <param name="iss">Ours: SEG.ACK − 1 of the ACK.</param>
     /// <param name="now">The time.</param>
     /// <param name="mss">The peer's segment size, not larger than it was.</param>
+    /// <param name="sack">Whether the peer permitted SACK.</param>
     public bool TryDecode(
-        in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, SeqNumber irs, SeqNumber iss, Instant now, out ushort mss)
+        in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, SeqNumber irs, SeqNumber iss, Instant now, out ushort mss, out bool sack)
     {
-        mss = 0;
+        (mss, sack) = (0, false);
         var plain = (iss.Value ^ Mask(local, localPort, remote, remotePort, irs)) & ((1u << PlainBits) - 1);
         var slot = SlotOf(now);
-        // The bit names one of the two slots that are still good, so a guess has one chance in 2^28.
+        // The bit names one of the two slots that are still good, so a guess has one chance in 2^27.
         if (((uint)slot & 1) != (plain & 1)) slot--;
         if (Seal(local, localPort, remote, remotePort, irs, slot, plain) != iss.Value) return false;
-        mss = (remote.IsIPv4 ? SizesIPv4 : SizesIPv6)[(int)(plain >> 1)];
+        mss = (remote.IsIPv4 ? SizesIPv4 : SizesIPv6)[(int)(plain >> 1) & 7];
+        sack = (plain & SackBit) != 0;
         return true;
     }
 

@@ -38,11 +38,15 @@ internal struct TcpDetails
     internal uint DataSegmentsOut;
     internal uint DeliveredSegments;
     internal uint DuplicatesReported;
+    internal uint Reordering;
     internal TcpBusyKind Busy;
 }
 
 internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
 {
+    // Linux's tcp_max_reordering.
+    private const uint ReorderingMax = 300;
+
     private readonly RegionArray<TcpDetails> _entries = new(region, countMax);
 
     internal static nuint BytesFor(int countMax) => RegionArray<TcpDetails>.BytesFor(countMax);
@@ -68,12 +72,13 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
         d.DataSegmentsOut += (bytes + mss - 1) / mss;
     }
 
-    internal void OnAck(uint index, uint delivered, uint mss, bool hasDuplicate, Instant now)
+    internal void OnAck(uint index, in Recovery.AckSample sample, uint mss, Instant now)
     {
         ref var d = ref Of(index);
         d.LastAckReceived = now;
-        d.DeliveredSegments += (delivered + mss - 1) / mss;
-        if (hasDuplicate) d.DuplicatesReported++;
+        d.DeliveredSegments += (sample.DeliveredBytes + mss - 1) / mss;
+        d.Reordering = Math.Max(d.Reordering, Math.Min((sample.ReorderedDistance + mss - 1) / mss, ReorderingMax));
+        if (sample.DuplicateBytes > 0) d.DuplicatesReported++;
     }
 
     /// <summary>What the sender is busy with from now on.</summary>

@@ -36,12 +36,20 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
             case var what when t.C.State == TcpState.SynSent && Ends(what, _x.SettingsOf(t).ConnectErrors):
                 _x.Finish(t, TcpErrors.OfConnect(what));
                 break;
+            // One that a fast open made is an attempt too, until its handshake is done or the application has it.
+            case var what when IsUnseen(t) && Ends(what, _x.SettingsOf(t).ConnectErrors):
+                FastOpenServer.OnEnded(_x, t, wasReset: false, now);
+                _x.Finish(t, TcpErrors.OfConnect(what));
+                break;
             default:
                 // RFC 9293 SHLD-25, MUST-56, RFC 5925 §7.8: never a reason to abort; told if the connection fails for want of answers.
                 t.K.SoftError = TcpErrors.ToSoft(error.Kind);
                 break;
         }
     }
+
+    private static bool IsUnseen(TcbRef t) =>
+        t.C.State == TcpState.SynReceived && (t.K.FastOpen & FastOpenFlags.Pending) != 0 && (t.C.Flags & TcbFlags.InAcceptQueue) != 0;
 
     private static bool Ends(IcmpErrorKind kind, TcpConnectErrors errors) => kind switch
     {
@@ -55,7 +63,8 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
     {
         if (error.IsLocal) return true;
         ref var c = ref t.C;
-        return error.HasSeq && error.Seq.IsAfterOrEqual(c.Snd.Una) && error.Seq.IsBefore(c.Snd.Max);
+        // A fast open's SYN-ACK counts as acknowledged, so that data may follow, and is not.
+        return error.HasSeq && error.Seq.IsAfterOrEqual(IsUnseen(t) ? c.Snd.Iss : c.Snd.Una) && error.Seq.IsBefore(c.Snd.Max);
     }
 
     private void OnPacketTooBig(TcbRef t, in IcmpError error, Instant now)

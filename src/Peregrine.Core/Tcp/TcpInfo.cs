@@ -179,6 +179,7 @@ public enum TcpSenderState
 /// <param name="DataSegmentsSent">Segments with data sent.</param>
 /// <param name="DeliveredSegments">Segments delivered to the peer, SYN included.</param>
 /// <param name="DuplicatesReported">D-SACK blocks received.</param>
+/// <param name="Reordering">The furthest that segments were seen to overtake each other, in segments, at least 3 (Linux's tcpi_reordering).</param>
 public readonly record struct TcpInfoDetails(
     Duration SinceDataReceived, Duration SinceDataSent, Duration SinceAckReceived, Duration BusyTime, Duration ReceiveWindowLimited, Duration SendBufferLimited,
-    ulong BytesSent, ulong BytesRetransmitted, uint DataSegmentsReceived, uint DataSegmentsSent, uint DeliveredSegments, uint DuplicatesReported);
+    ulong BytesSent, ulong BytesRetransmitted, uint DataSegmentsReceived, uint DataSegmentsSent, uint DeliveredSegments, uint DuplicatesReported, uint Reordering);

@@ -269,6 +269,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
                 return false;
             }
             OnHandshakeDone(t, ref s, now);
+            _text.TakeHeld(t);
         }
         // RFC 5961 §5.2: what was never sent, or lies further back than the largest window, is challenged.
         // RFC 9293 MAY-12.
@@ -398,10 +399,14 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             TcpStates.Move(ref c.State, TcpState.SynReceived);
             c.Flags |= TcbFlags.SynPending;
             _x.MarkReady(t);
+            s.TrimFront(1);
+            s.TrimBack(c.Rcv.Edge);
+            if (_x.SettingsOf(t).KeepsSynText) _text.Hold(t, s, packet);
             return;
         }
         NotePeer(t, now);
         OnHandshakeDone(t, ref s, now);
+        if (t.K.FastOpen == FastOpenFlags.None && !_x.SettingsOf(t).KeepsSynText) s.PayloadLength = 0;
         if (t.K.FastOpen != FastOpenFlags.None) _acks.OnSynDataAcknowledged(t, _fastOpen.OnSynAck(t, s, packet, now));
         _acks.OnAck(t, ref s, now);
         c.Flags |= TcbFlags.AckNow;

@@ -192,6 +192,12 @@ public sealed class TcpLayer
     /// </summary>
     public int FastOpenRoom(in TcpConnectOptions options, Instant now) => _active.FastOpenRoom(options, now);
 
+    /// <summary>
+    /// Resets that answer segments to this port, as long as it has no listener, get the TTL and traffic class of these settings: those of a socket
+    /// that is bound and nothing more. Null for the stack's own.
+    /// </summary>
+    public void MarkResetsFrom(ushort localPort, TcpSettings? settings) => _replies.Mark(localPort, settings);
+
     /// <summary>Forgets all Fast Open cookies of servers.</summary>
     public void ForgetFastOpenCookies() => _fastOpenClient.Cache.Clear();
 

@@ -30,7 +30,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         {
             if (found && s.IsAck && !s.IsRst && TryTakeCookie(ref s, packet, listener, now)) return;
             _x.Counters.DroppedNoConnection++;
-            _replies.ResetFor(packet, s, now);
+            _replies.ResetFor(packet, s, now, found ? null : _replies.MarksOf(s.LocalPort));
             return;
         }
         // RFC 9293 §3.10.7.2, fourth: neither RST, ACK nor SYN: drop.
@@ -147,7 +147,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         _x.Counters.SynsAccepted++;
         _x.Counters.SynCookiesSent++;
         _cookiesUntil = now + SynCookies.SlotLength * 2;
-        record.Iss = _cookies.Encode(record.Local, record.LocalPort, record.Remote, record.RemotePort, record.Irs, record.PeerMss, now);
+        record.Iss = _cookies.Encode(record.Local, record.LocalPort, record.Remote, record.RemotePort, record.Irs, record.PeerMss, (record.Flags & SynFlags.Sack) != 0, now);
         var stamp = 0u;
         if ((record.Flags & SynFlags.Timestamps) != 0)
         {
@@ -156,8 +156,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         }
         else
         {
-            // Without a timestamp there is nowhere to keep them.
-            record.Flags &= ~(SynFlags.WindowScale | SynFlags.Sack | SynFlags.Ecn);
+            // Without a timestamp there is nowhere to keep them; SACK is in the number.
+            record.Flags &= ~(SynFlags.WindowScale | SynFlags.Ecn);
         }
         SendSynAck(ref record, stamp, settings, now);
     }
@@ -341,7 +341,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     private bool TryTakeCookie(ref SegmentArrival s, in ReceivedPacket packet, int listener, Instant now)
     {
         if (!_x.Options.SynCookies || now > _cookiesUntil || s.IsSyn) return false;
-        if (!_cookies.TryDecode(packet.Destination, s.LocalPort, packet.Source, s.RemotePort, s.Seq - 1, s.Ack - 1, now, out var mss))
+        if (!_cookies.TryDecode(packet.Destination, s.LocalPort, packet.Source, s.RemotePort, s.Seq - 1, s.Ack - 1, now, out var mss, out var sack))
         {
             _x.Counters.SynCookiesRejected++;
             // Neither taken nor reset (RFC 9293 §3.10.7.2 would): a client whose first segments were lost or overtaken is heard from beyond
@@ -349,7 +349,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             _x.Counters.DroppedNoConnection++;
             return true;
         }
-        TakeCookie(ref s, packet, listener, mss, now);
+        TakeCookie(ref s, packet, listener, mss, sack, now);
         return true;
     }
 
@@ -358,18 +358,18 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     {
         var record = _x.SynBacklog.Get(index);
         if (!_x.Options.SynCookies || now > _cookiesUntil || _x.Listeners.Get(record.Listener)?.Generation != record.ListenerGeneration) return false;
-        if (!_cookies.TryDecode(record.Local, record.LocalPort, record.Remote, record.RemotePort, record.Irs, s.Ack - 1, now, out var mss)) return false;
+        if (!_cookies.TryDecode(record.Local, record.LocalPort, record.Remote, record.RemotePort, record.Irs, s.Ack - 1, now, out var mss, out var sack)) return false;
         if (s.Seq != record.Irs + 1)
         {
             _x.Counters.DroppedOutOfWindow++;
             return true;
         }
         Remove(index);
-        TakeCookie(ref s, packet, record.Listener, mss, now);
+        TakeCookie(ref s, packet, record.Listener, mss, sack, now);
         return true;
     }
 
-    private void TakeCookie(ref SegmentArrival s, in ReceivedPacket packet, int listener, ushort mss, Instant now)
+    private void TakeCookie(ref SegmentArrival s, in ReceivedPacket packet, int listener, ushort mss, bool sack, Instant now)
     {
         var entry = _x.Listeners.Get(listener)!;
         if (entry.IsFull)
@@ -394,7 +394,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             PeerMss = mss,
             SndWnd = new UnscaledWindow(s.RawWindow),
             FirstSent = now,
-            Flags = SynFlags.Retransmitted,
+            Flags = SynFlags.Retransmitted | (sack ? SynFlags.Sack : 0),
         };
         RestoreOptions(ref record, s, _x.Settings[entry.Settings]);
         TcpEcn.RestoreFromCookie(_x, ref record, _x.Settings[entry.Settings], s);

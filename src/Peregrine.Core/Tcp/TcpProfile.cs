@@ -11,6 +11,7 @@ public sealed record TcpProfile
         Name = "linux",
         RtoVarianceMsMin = 200,
         FastOpenDisableSeconds = 0,
+        InitialWindowBytesMax = 1 << 20,
         Connection = TcpSettings.Default with
         {
             SlowStartSegmentsPerAck = 65_535,
@@ -22,6 +23,8 @@ public sealed record TcpProfile
             InteractiveAcks = true,
             AckPastSegment = true,
             WindowSlowStart = true,
+            ReorderingMarginMs = 2,
+            KeepsSynText = false,
             ResetTimestamps = true,
             ChecksSynAckEcho = true,
             ConnectErrors = TcpConnectErrors.All,
@@ -80,6 +83,9 @@ public sealed record TcpProfile
     /// <inheritdoc cref="StackOptions.InitialWindowSegments"/>
     public int InitialWindowSegments { get; init; } = 10;
 
+    /// <inheritdoc cref="StackOptions.InitialWindowBytesMax"/>
+    public int InitialWindowBytesMax { get; init; } = 14_600;
+
     /// <inheritdoc cref="StackOptions.ChallengeAckIntervalMs"/>
     public int ChallengeAckIntervalMs { get; init; } = 500;
 
@@ -118,6 +124,7 @@ public sealed record TcpProfile
             RtoVarianceMsMin = RtoVarianceMsMin,
             RtoSlackMs = RtoSlackMs,
             InitialWindowSegments = InitialWindowSegments,
+            InitialWindowBytesMax = InitialWindowBytesMax,
             ChallengeAckIntervalMs = ChallengeAckIntervalMs,
             TimeWaitSeconds = TimeWaitSeconds,
             PlainTimeWait = PlainTimeWait,

@@ -11,6 +11,7 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
 {
     private readonly TcpContext _x = context;
     private readonly TcpSegmentWriter _writer = writer;
+    private readonly Dictionary<ushort, SegmentMarks> _bound = [];
     private Instant _tokensAt;
     private long _tokens = context.Options.TcpReplyBurst;
 
@@ -28,6 +29,16 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
         if (_writer.TrySendBare(packet.Destination, s.LocalPort, packet.Source, s.RemotePort, plan, ref path, now, tunnelOf: packet.EncapsulationPort, signer: signer, marks: marks))
             _x.Counters.ResetsSent++;
     }
+
+    /// <summary>How segments to a port without listener or connection are answered: as the socket says that has it, or null for as the stack does.</summary>
+    internal void Mark(ushort port, TcpSettings? settings)
+    {
+        if (settings is null) _bound.Remove(port);
+        else _bound[port] = SegmentMarks.Of(settings);
+    }
+
+    /// <summary>What was said of a port.</summary>
+    internal SegmentMarks? MarksOf(ushort port) => _bound.TryGetValue(port, out var marks) ? marks : null;
 
     /// <summary>A reset of a connection of ours, exactly in place: SND.NXT, so that it survives RFC 5961 at the peer.</summary>
     internal void ResetOf(TcbRef t, Instant now)

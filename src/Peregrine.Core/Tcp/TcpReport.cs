@@ -94,7 +94,7 @@ internal static class TcpReport
         var syn = (c.Flags & TcbFlags.WasEstablished) != 0 ? 1u : 0;
         return new TcpInfoDetails(
             now - d.LastDataReceived, now - d.LastDataSent, now - d.LastAckReceived, d.BusyTime, d.ReceiveWindowLimited, d.SendBufferLimited, d.BytesSent,
-            d.BytesRetransmitted, d.DataSegmentsIn, d.DataSegmentsOut, d.DeliveredSegments + syn, d.DuplicatesReported);
+            d.BytesRetransmitted, d.DataSegmentsIn, d.DataSegmentsOut, d.DeliveredSegments + syn, d.DuplicatesReported, Math.Max(d.Reordering, 3));
     }
 
     /// <summary>What of changed settings takes effect at once; the rest is read where it is used.</summary>

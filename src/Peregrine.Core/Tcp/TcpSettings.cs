@@ -119,6 +119,15 @@ public sealed record TcpSettings
     /// <summary>tcp_recovery: losses are found by time (RACK, RFC 8985 §6) rather than by counting (RFC 6675). Needs SACK. Default true.</summary>
     public bool Rack { get; init; } = true;
 
+    /// <summary>
+    /// Text that comes with the peer's SYN while we are connecting is kept (RFC 9293 §3.10.7.3), also without TCP Fast Open; Linux waits for it to come
+    /// again. Default true.
+    /// </summary>
+    public bool KeepsSynText { get; init; } = true;
+
+    /// <summary>What the timer of RFC 8985's reordering window waits beyond it, in milliseconds, 0 to 500 (2 in Linux: its timers' least). Default 0.</summary>
+    public int ReorderingMarginMs { get; init; }
+
     /// <summary>tcp_early_retrans: tail loss probes (RFC 8985 §7). Needs SACK. Default true.</summary>
     public bool TailLossProbe { get; init; } = true;
 
@@ -289,6 +298,7 @@ public sealed record TcpSettings
                 $"PacingBytesPerSecondMax is {PacingBytesPerSecondMax}; it must be 0 for no limit, or from 1000 to 1000000000000.");
         }
         Range(nameof(ProbeAckDelayMs), ProbeAckDelayMs, 0, 500);
+        Range(nameof(ReorderingMarginMs), ReorderingMarginMs, 0, 500);
         if (!Enum.IsDefined(MtuProbing)) throw new ArgumentOutOfRangeException(nameof(MtuProbing), MtuProbing, "MtuProbing must be one of: Off, BlackHole, Always.");
         Range(nameof(MtuProbeBaseMss), MtuProbeBaseMss, 48, 65_495);
         Range(nameof(MtuProbeFloorMss), MtuProbeFloorMss, 48, 65_495);

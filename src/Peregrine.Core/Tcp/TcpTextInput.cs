@@ -56,6 +56,22 @@ internal sealed class TcpTextInput(TcpContext context)
         SampleRtt(t, tsEcr, length, now);
     }
 
+    /// <summary>RFC 9293 §3.10.7.3: text that came with the SYN of a simultaneous open is queued until the connection is established.</summary>
+    internal void Hold(TcbRef t, in SegmentArrival s, in ReceivedPacket packet)
+    {
+        if (s.PayloadLength == 0 || !BlockPressure.LeavesReceiveReserve(_x.Blocks)) return;
+        var result = _x.OutOfOrder.Insert(ref t.K.OutOfOrder, t.C.Rcv.Nxt, s.Seq, packet.Frame, s.PayloadOffset, s.PayloadLength);
+        _x.Counters.DroppedBytesNoMemory += s.PayloadLength - result.Stored;
+    }
+
+    /// <summary>The connection is established: what was held comes into order.</summary>
+    internal void TakeHeld(TcbRef t)
+    {
+        if (!t.K.OutOfOrder.HasIntervals) return;
+        var taken = _x.OutOfOrder.Deliver(ref t.K.OutOfOrder, ref t.C.ReceiveQueue, _x.ReceiveQueue, ref t.C.Rcv.Nxt);
+        if (taken > 0) OnTaken(t, taken, segmentCount: 1);
+    }
+
     private void TakeInOrder(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
         ref var c = ref t.C;
@@ -94,7 +110,9 @@ internal sealed class TcpTextInput(TcpContext context)
         var settings = _x.SettingsOf(t);
         t.K.BytesReceived += (uint)count;
         t.C.Acks.HasHeard = true;
+        // What a SYN brought leaves the window as the SYN-ACK says it.
         if (t.C.State != TcpState.SynReceived) TcpWindow.GrowReceive(ref t.C, settings, count);
+        else if (settings.WindowSlowStart) t.C.ReceiveBuffer = (uint)Math.Min((ulong)settings.ReceiveBufferBytes, t.C.ReceiveBuffer + (uint)count);
         _x.Counters.BytesReceived += count;
         if (t.C.ReceiveQueue.Length >= (uint)settings.ReceiveLowBytes) _x.Raise(t, TcpEvents.Readable);
         DecideAck(ref t.C, _x, t, segmentCount);

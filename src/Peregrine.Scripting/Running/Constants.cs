@@ -20,7 +20,7 @@ internal static class Constants
     };
 
     /// <summary>Bits of SO_TIMESTAMPING (linux/net_tstamp.h).</summary>
-    internal const long StampSent = (1 << 1) | (1 << 8), StampAcknowledged = 1 << 9, StampKeys = 1 << 7;
+    internal const long StampKeys = 1 << 7;
 
     private static long Named(string name) => name switch
     {

@@ -50,7 +50,6 @@ internal static class InfoNames
             "tcpi_retransmits" => info.Backoff,
             "tcpi_probes" => info.Probes,
             "tcpi_fackets" => 0,
-            "tcpi_reordering" when !info.ReorderingSeen => 3,
             "tcpi_rcv_rtt" => Microseconds(info.ReceiveRtt),
             "tcpi_advmss" => info.AnnouncedMss,
             "tcpi_pmtu" => info.PathMtu,
@@ -78,6 +77,7 @@ internal static class InfoNames
             "tcpi_data_segs_in" => details.DataSegmentsReceived,
             "tcpi_data_segs_out" => details.DataSegmentsSent,
             "tcpi_delivered" => details.DeliveredSegments,
+            "tcpi_reordering" => details.Reordering,
             "tcpi_dsack_dups" => details.DuplicatesReported,
             _ => null,
         };

@@ -36,9 +36,10 @@ internal sealed class ScriptMessages(ScriptWorld world)
         if (result.Errno is not null || result.Value <= 0 || _x.Get(ScriptCalls.Integer(a, 0)) is not { Kind: PosixKind.Tcp } s) return result;
         if (flags.Contains("MSG_ZEROCOPY") && s.Kept.GetValueOrDefault("SO_ZEROCOPY") != 0) s.Notices.OnZeroCopy(s.BytesWritten);
         var stamps = s.Kept.GetValueOrDefault("SO_TIMESTAMPING");
-        if ((stamps & (Constants.StampSent | Constants.StampAcknowledged)) == 0) return result;
+        var wanted = (PosixStamps)stamps & PosixStamps.All;
+        if (wanted == PosixStamps.None) return result;
         var key = (stamps & Constants.StampKeys) != 0 ? s.BytesWritten - s.StampOrigin - 1 : 0;
-        s.Notices.OnWrite(s.BytesWritten, key, (stamps & Constants.StampAcknowledged) != 0);
+        s.Notices.OnWrite(s.BytesWritten, key, wanted);
         return result;
     }
 

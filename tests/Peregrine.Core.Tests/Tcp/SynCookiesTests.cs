@@ -44,18 +44,18 @@ public sealed class SynCookiesTests
     {
         IpAddress a = IpAddress.Parse("10.0.0.1"), b = IpAddress.Parse("10.0.0.2");
         SeqNumber irs = new(99);
-        var cookie = Cookies.Encode(a, 80, b, 5_000, irs, 1460, At(500));
-        Assert.True(Cookies.TryDecode(a, 80, b, 5_000, irs, cookie, At(500), out _));
-        Assert.False(Cookies.TryDecode(a, 81, b, 5_000, irs, cookie, At(500), out _));
-        Assert.False(Cookies.TryDecode(a, 80, b, 5_001, irs, cookie, At(500), out _));
-        Assert.False(Cookies.TryDecode(b, 80, a, 5_000, irs, cookie, At(500), out _));
-        Assert.False(Cookies.TryDecode(a, 80, b, 5_000, irs + 1, cookie, At(500), out var mss));
+        var cookie = Cookies.Encode(a, 80, b, 5_000, irs, 1460, false, At(500));
+        Assert.True(Cookies.TryDecode(a, 80, b, 5_000, irs, cookie, At(500), out _, out _));
+        Assert.False(Cookies.TryDecode(a, 81, b, 5_000, irs, cookie, At(500), out _, out _));
+        Assert.False(Cookies.TryDecode(a, 80, b, 5_001, irs, cookie, At(500), out _, out _));
+        Assert.False(Cookies.TryDecode(b, 80, a, 5_000, irs, cookie, At(500), out _, out _));
+        Assert.False(Cookies.TryDecode(a, 80, b, 5_000, irs + 1, cookie, At(500), out var mss, out _));
         Assert.Equal(0, mss);
-        Assert.False(new SynCookies(StackSecrets.FromSeed(7)).TryDecode(a, 80, b, 5_000, irs, cookie, At(500), out _));
+        Assert.False(new SynCookies(StackSecrets.FromSeed(7)).TryDecode(a, 80, b, 5_000, irs, cookie, At(500), out _, out _));
         for (var bit = 0; bit < 32; bit++)
-            Assert.False(Cookies.TryDecode(a, 80, b, 5_000, irs, new SeqNumber(cookie.Value ^ (1u << bit)), At(500), out _));
+            Assert.False(Cookies.TryDecode(a, 80, b, 5_000, irs, new SeqNumber(cookie.Value ^ (1u << bit)), At(500), out _, out _));
         var random = new StackRandom(1);
-        for (var i = 0; i < 200_000; i++) Assert.False(Cookies.TryDecode(a, 80, b, 5_000, irs, new SeqNumber(random.NextUInt32()), At(500), out _));
+        for (var i = 0; i < 200_000; i++) Assert.False(Cookies.TryDecode(a, 80, b, 5_000, irs, new SeqNumber(random.NextUInt32()), At(500), out _, out _));
     }
 
     [Fact]
@@ -79,8 +79,8 @@ public sealed class SynCookiesTests
     private static Instant At(long seconds) => new(seconds * 1_000_000_000);
 
     private static SeqNumber Encode(in SynCookies cookies, string local, string remote, ushort mss, Instant now) =>
-        cookies.Encode(IpAddress.Parse(local), 80, IpAddress.Parse(remote), 50_000, new SeqNumber(77), mss, now);
+        cookies.Encode(IpAddress.Parse(local), 80, IpAddress.Parse(remote), 50_000, new SeqNumber(77), mss, true, now);
 
     private static bool Decode(in SynCookies cookies, string local, string remote, SeqNumber cookie, Instant now, out ushort mss) =>
-        cookies.TryDecode(IpAddress.Parse(local), 80, IpAddress.Parse(remote), 50_000, new SeqNumber(77), cookie, now, out mss);
+        cookies.TryDecode(IpAddress.Parse(local), 80, IpAddress.Parse(remote), 50_000, new SeqNumber(77), cookie, now, out mss, out var sack) && sack;
 }

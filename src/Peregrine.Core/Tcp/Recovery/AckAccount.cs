@@ -74,6 +74,7 @@ internal static class AckAccount
         sample.Now = now;
         sample.AckedBytes = acked;
         sample.SackedBytes = d.SackedBytes;
+        sample.ReorderedDistance = d.ReorderedDistance;
         sample.LostBytes = d.LostBytes;
         sample.DuplicateBytes = d.DuplicateBytes;
         sample.DeliveredBytes = d.Bytes;

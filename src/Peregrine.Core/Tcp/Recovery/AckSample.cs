@@ -12,6 +12,9 @@ internal struct AckSample
     /// <summary>Sequence space that Snd.Una moved over.</summary>
     internal uint AckedBytes { get; set; }
 
+    /// <summary>How far below what had been delivered before something came that was sent once, at most, in bytes; 0 for in order.</summary>
+    internal uint ReorderedDistance { get; set; }
+
     /// <summary>Bytes that SACK blocks newly reported.</summary>
     internal uint SackedBytes { get; set; }
 

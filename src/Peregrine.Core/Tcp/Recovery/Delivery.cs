@@ -39,6 +39,9 @@ internal struct Delivery
     /// <summary>RFC 8985 §6.2 step 3: something sent once was delivered that lies below what had been delivered before.</summary>
     internal bool Reordered;
 
+    /// <summary>How far below, at most, in bytes.</summary>
+    internal uint ReorderedDistance;
+
     /// <summary>When the ACK came.</summary>
     internal Instant Now;
 
@@ -67,7 +70,7 @@ internal struct Delivery
         if (!record.Has(RecordFlags.Retransmitted))
         {
             var end = record.Seq + bytes;
-            if (HasForward && end.IsBefore(Forward)) Reordered = true;
+            if (HasForward && end.IsBefore(Forward)) (Reordered, ReorderedDistance) = (true, Math.Max(ReorderedDistance, (uint)(Forward - record.Seq)));
             if (end.IsBeforeOrEqual(OriginalLimit)) OriginalDelivered = true;
             TakeRack(record, bytes);
         }

@@ -411,8 +411,8 @@ internal sealed class LossRecovery
     /// <summary>Whether the scoreboard holds together: for debug builds and tests.</summary>
     internal bool Check(in Tcb c, in TcbCold k) => ScoreboardCheck.Holds(_pool, c, k);
 
-    // RFC 6928 §2: min(10*MSS, max(2*MSS, 14600)).
-    private uint InitialWindow(in Tcb c) => Math.Min(Settings.InitialWindowSegments * c.Mss, Math.Max(2u * c.Mss, 14_600));
+    // RFC 6928 §2: min(10*MSS, max(2*MSS, 14600)), or what settings put in the place of the last.
+    private uint InitialWindow(in Tcb c) => Math.Min(Settings.InitialWindowSegments * c.Mss, Math.Max(2u * c.Mss, Settings.InitialWindowBytesMax));
 
     // RFC 5681 §3.2 step 2: what limited transmit sent beyond the window does not count.
     internal uint FlightAtLoss(in Tcb c, in TcbCold k) => SettingsOf(k).ReducesFromWindow ? c.Cwnd : Math.Min(FlightSize(c), Math.Max(c.Cwnd, c.Mss));

@@ -35,8 +35,11 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         var wait = _rack.DetectLoss(c, ref k, e, now, ref d);
         Counters.TCPLostRetransmit += d.LostRetransmissions;
         TellLosses(ref c, ref k, d);
-        return wait;
+        return WithMargin(k, wait);
     }
+
+    // No wait has no margin, and one of a single unit is a round trip of nothing, rounded up.
+    private Duration WithMargin(in TcbCold k, Duration wait) => wait > new Duration(1 << TimeStamp32.Shift) ? wait + _recovery.SettingsOf(k).ReorderingMargin : wait;
 
     /// <summary>RFC 8985 §6.2 step 5: the reordering window has passed without an ACK.</summary>
     internal Duration OnReorderingTimeout(ref Tcb c, ref TcbCold k, Instant now)
@@ -46,7 +49,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         var d = new Delivery { Now = now };
         _recovery.BeginTally(k, out d.Losses);
         Rack.Expire(ref _pool.Episode(r.Episode), now);
-        var wait = _rack.DetectLoss(c, ref k, _pool.Episode(r.Episode), now, ref d);
+        var wait = WithMargin(k, _rack.DetectLoss(c, ref k, _pool.Episode(r.Episode), now, ref d));
         Counters.TCPLostRetransmit += d.LostRetransmissions;
         TellLosses(ref c, ref k, d);
         if (IsProbeLoss(c, ref k, d.LostBytes)) return wait;

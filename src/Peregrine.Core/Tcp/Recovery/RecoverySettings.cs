@@ -27,6 +27,9 @@ internal sealed record RecoverySettings
     /// <summary>Segments of the initial window: 10 by RFC 6928, at most 14,600 bytes or two segments.</summary>
     internal uint InitialWindowSegments { get; init; } = 10;
 
+    /// <summary>RFC 6928 §2: unless two segments are more, the initial window is no larger.</summary>
+    internal uint InitialWindowBytesMax { get; init; } = 14_600;
+
     /// <summary>Most segments that one ACK opens the window by in slow start (RFC 3465 §2.2: L).</summary>
     internal uint SlowStartSegmentsPerAck { get; init; } = 2;
 
@@ -44,6 +47,9 @@ internal sealed record RecoverySettings
 
     /// <summary>RFC 8985 §6: losses by time. Without it, and for a connection without SACK, by counting (RFC 6675, RFC 6582).</summary>
     internal bool Rack { get; init; } = true;
+
+    /// <summary>What the timer of the reordering window waits beyond it.</summary>
+    internal Duration ReorderingMargin { get; init; }
 
     /// <summary>RFC 8985 §7: tail loss probes.</summary>
     internal bool TailLossProbe { get; init; } = true;
@@ -86,12 +92,14 @@ internal sealed record RecoverySettings
         RtoSlack = Duration.FromMilliseconds(stack.RtoSlackMs),
         RtoMax = Duration.FromMilliseconds(stack.RtoMsMax),
         InitialWindowSegments = (uint)stack.InitialWindowSegments,
+        InitialWindowBytesMax = (uint)stack.InitialWindowBytesMax,
         RestartAfterIdle = stack.RestartAfterIdle && connection.SlowStartAfterIdle,
         SlowStartSegmentsPerAck = (uint)connection.SlowStartSegmentsPerAck,
         ReducesFromWindow = connection.ReducesFromWindow,
         HyStart = connection.HyStart,
         RtoRestart = connection.RtoRestart,
         Rack = connection.Rack,
+        ReorderingMargin = Duration.FromMilliseconds(connection.ReorderingMarginMs),
         TailLossProbe = connection.TailLossProbe,
         ProbeAckDelayMax = Duration.FromMilliseconds(connection.ProbeAckDelayMs),
         ProportionalRateReduction = connection.ProportionalRateReduction,
