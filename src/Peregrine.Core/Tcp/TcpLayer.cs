@@ -186,16 +186,10 @@ public sealed class TcpLayer
     /// <returns>Success, or why not even a SYN could be tried: AddressNotAvailable, AddressAlreadyInUse, NetworkUnreachable, InvalidArgument ….</returns>
     public SocketError Connect(in TcpConnectOptions options, Instant now, out TcpHandle connection) => _active.Connect(options, now, out connection);
 
-    /// <summary>
-    /// How many bytes a SYN to that server could carry now by TCP Fast Open; 0 where a cookie has to be asked for first, and where
-    /// <see cref="TcpSettings.FastOpenConnect"/> is off.
-    /// </summary>
+    /// <summary>How many bytes a SYN to that server could carry now by TCP Fast Open; 0 where a cookie has to be asked for first or the setting is off.</summary>
     public int FastOpenRoom(in TcpConnectOptions options, Instant now) => _active.FastOpenRoom(options, now);
 
-    /// <summary>
-    /// Resets that answer segments to this port, as long as it has no listener, get the TTL and traffic class of these settings: those of a socket
-    /// that is bound and nothing more. Null for the stack's own.
-    /// </summary>
+    /// <summary>Resets from a port without listener get the TTL and traffic class of these settings, as a socket's that is only bound; null for the stack's own.</summary>
     public void MarkResetsFrom(ushort localPort, TcpSettings? settings) => _replies.Mark(localPort, settings);
 
     /// <summary>Forgets all Fast Open cookies of servers.</summary>
