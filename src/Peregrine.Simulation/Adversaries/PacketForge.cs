@@ -13,7 +13,8 @@ internal static class PacketForge
     {
         Span<byte> header = stackalloc byte[TcpHeader.LengthMax];
         var length = TcpHeader.Write(header, fromPort, toPort, segment);
-        TcpHeader.WriteChecksum(header[..length], from, to, InternetChecksum.Sum(payload), payload.Length);
+        // The checksum field is zero in this sum.
+        TcpHeader.WriteChecksum(header[..length], from, to, InternetChecksum.Sum(payload, InternetChecksum.Sum(header[..length])), payload.Length);
         var frame = Ip(pool, fromMac, toMac, from, to, IpProtocol.Tcp, length + payload.Length, out var offset);
         header[..length].CopyTo(frame.Span[offset..]);
         payload.CopyTo(frame.Span[(offset + length)..]);
