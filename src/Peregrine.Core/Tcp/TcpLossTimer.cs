@@ -57,6 +57,7 @@ internal static class TcpLossTimer
         if ((k.Recovery.Flags & RecoveryFlags.TimerIsReordering) != 0) return;
         k.Recovery.Flags &= ~Kinds;
         k.Retransmission = Deadline.At(now + x.Recovery.Rto(k));
+        x.Arm(t, k.Retransmission);
     }
 
     /// <summary>The deadline has come. True: it was not the time-out's.</summary>

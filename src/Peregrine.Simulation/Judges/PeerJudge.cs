@@ -27,6 +27,8 @@ internal static class PeerJudge
         peer = default;
         var other = host.World.HostAt(c.Remote);
         if (other is not { IsRunning: true } || c.State < TcpState.Established) return false;
+        // A cookie is good more than once: a second copy of the ACK that answered it opens the connection again after a reset, with the same numbers.
+        if (other.Stack.Tcp.Counters.SynCookiesAccepted > 0) return false;
         if (!other.Judge.Connections.TryFind(c.Remote, c.RemotePort, c.Local, c.LocalPort, out peer) || peer.C.State < TcpState.Established) return false;
         return IsWithin(peer.C.Rcv.Nxt, c.Snd.Iss, c.Snd.Max) && IsWithin(c.Rcv.Nxt, peer.C.Snd.Iss, peer.C.Snd.Max);
     }
