@@ -10,7 +10,7 @@ public sealed class BenchTests
     public async Task PingPongInMemoryGivesATableAFileAndAPage()
     {
         using var scratch = new Scratch();
-        var run = await Tool.RunAsync(scratch.Path, [], "bench", "pingpong", "--link", "memory", "--quick", "--pairs", "2", "--seconds", "0.5", "--spin", "false", "--output", scratch.At("results"));
+        var run = await Tool.RunAsync(scratch.Path, [], "bench", "pingpong", "--link", "memory", "--quick", "--pairs", "2", "--seconds", "2", "--spin", "false", "--output", scratch.At("results"));
         Assert.True(run.Status == 0, run.ToString());
         Assert.Contains("operations/s", run.Output, StringComparison.Ordinal);
         var file = Assert.Single(Directory.GetFiles(scratch.At("results"), "*.json"));
