@@ -154,7 +154,6 @@ internal static class TcpHandshake
     {
         if (rtt > Duration.Zero && t.K.Rtt.Srtt == 0) RoundTrip.Take(ref t.K.Rtt, rtt);
         if (!TcpContext.HasOutstanding(t.C)) return;
-        t.K.Retransmission = Deadline.At(now + x.Recovery.Rto(t.K));
-        x.Arm(t, t.K.Retransmission);
+        TcpLossTimer.StartTimeout(x, t, now);
     }
 }

@@ -13,6 +13,13 @@ internal static class TcpLossTimer
     /// <summary>The deadline is the retransmission time-out's, or none.</summary>
     internal static void Reset(ref TcbCold k) => k.Recovery.Flags &= ~Kinds;
 
+    /// <summary>The time-out counts from now, and the wheel knows: it may wait for something later.</summary>
+    internal static void StartTimeout(TcpContext x, TcbRef t, Instant now)
+    {
+        t.K.Retransmission = Deadline.At(now + x.Recovery.Rto(t.K));
+        x.Arm(t, t.K.Retransmission);
+    }
+
     /// <summary>An ACK was taken: waits for the reordering window, or for a probe, or for the time-out.</summary>
     internal static void OnAck(TcpContext x, TcbRef t, Duration reorderingWait, Instant now)
     {
@@ -56,8 +63,7 @@ internal static class TcpLossTimer
         ref var k = ref t.K;
         if ((k.Recovery.Flags & RecoveryFlags.TimerIsReordering) != 0) return;
         k.Recovery.Flags &= ~Kinds;
-        k.Retransmission = Deadline.At(now + x.Recovery.Rto(k));
-        x.Arm(t, k.Retransmission);
+        StartTimeout(x, t, now);
     }
 
     /// <summary>The deadline has come. True: it was not the time-out's.</summary>

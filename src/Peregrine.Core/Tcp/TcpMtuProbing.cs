@@ -141,8 +141,7 @@ internal sealed class TcpMtuProbing(TcpContext context)
             var roundTrip = Duration.FromMicroseconds(Math.Max(t.K.Rtt.Srtt >> 3, 1));
             // The data go again now, so their time runs from now (RFC 6298 §5.1).
             TcpLossTimer.Reset(ref t.K);
-            t.K.Retransmission = Deadline.At(now + _x.Recovery.Rto(t.K));
-            _x.Arm(t, t.K.Retransmission);
+            TcpLossTimer.StartTimeout(_x, t, now);
             search.NotBefore = now + (roundTrip * Math.Max(1, t.C.Cwnd / t.C.Mss));
             End(t, ref search, now);
         }

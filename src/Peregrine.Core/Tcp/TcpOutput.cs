@@ -307,18 +307,12 @@ internal sealed class TcpOutput(
             }
         }
         // RFC 6298 §5.1: the timer runs whenever something is in flight.
-        if (!t.K.Retransmission.IsSet) StartRetransmission(t, now);
+        if (!t.K.Retransmission.IsSet) TcpLossTimer.StartTimeout(_x, t, now);
         // Also where the persist timer runs already: without a limit the connection would repeat for ever.
         StartUserTimeout(t, now);
         c.Flags &= ~TcbFlags.Persisting;
         // Before the handshake is complete the timer is the SYN-ACK's.
         if (!isRetransmission && c.State != TcpState.SynReceived) TcpLossTimer.OnSent(_x, t, now);
-    }
-
-    private void StartRetransmission(TcbRef t, Instant now)
-    {
-        t.K.Retransmission = Deadline.At(now + _x.Recovery.Rto(t.K));
-        _x.Arm(t, t.K.Retransmission);
     }
 
     private void StartUserTimeout(TcbRef t, Instant now)
