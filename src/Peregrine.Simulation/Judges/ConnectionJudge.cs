@@ -33,8 +33,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
 
     private struct Seen
     {
-        public SeqNumber Iss;
-        public ushort RemotePort;
+        public uint Generation;
         public TcpState State;
         public TcbFlags Flags;
         public uint SegmentsIn, SegmentsOut;
@@ -58,7 +57,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         var t = _x.Tcbs.Get(slot);
         ref var c = ref t.C;
         ref var seen = ref At(slot);
-        if (!seen.HasWindow || seen.Iss != c.Snd.Iss || seen.RemotePort != c.RemotePort || seen.State <= TcpState.SynReceived) return;
+        if (!seen.HasWindow || !IsSame(seen, c) || seen.State <= TcpState.SynReceived) return;
         CheckFlight(t, view, ref seen);
         CheckPatience(t, view, ref seen);
         // What waited for a neighbour's address says how things were.
@@ -117,8 +116,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         }
         if (IsQuiet(t, seen) && (_turns + index) % QuietInterval != 0) return;
         host.World.Judged.Connections++;
-        // A slot that has another connection since the last look. (The generation also changes when a handle is let go.)
-        if (seen.Iss != c.Snd.Iss || seen.RemotePort != c.RemotePort) seen = default;
+        if (!IsSame(seen, c)) seen = default;
         CheckSequence(t, ref seen);
         CheckState(t);
         CheckSending(t, ref seen);
@@ -131,18 +129,23 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         }
         seen = new Seen
         {
-            Iss = c.Snd.Iss, RemotePort = c.RemotePort, State = c.State, Flags = c.Flags, SegmentsIn = t.K.SegmentsIn, SegmentsOut = t.K.SegmentsOut,
+            Generation = c.Generation, State = c.State, Flags = c.Flags, SegmentsIn = t.K.SegmentsIn, SegmentsOut = t.K.SegmentsOut,
             HasWindow = true, Una = c.Snd.Una, Max = c.Snd.Max, SentTo = c.Snd.Max, RcvNxt = c.Rcv.Nxt, Edge = c.Rcv.Edge,
             PeerEdge = seen.HasWindow ? SeqNumber.Max(seen.PeerEdge, PeerEdge(c)) : PeerEdge(c),
             Heard = seen.Heard, SilentSince = seen.SilentSince, Repeats = seen.Repeats,
         };
     }
 
+    // The slot's connection is still the one that was looked at. All numbers of another may be the same: a SYN cookie is good more than once. A generation
+    // ends when the application lets the handle go, and when the slot is freed: the one after it is the same connection's only if it has just become an orphan.
+    private static bool IsSame(in Seen seen, in Tcb c) =>
+        seen.Generation == c.Generation || (seen.Generation + 1 == c.Generation && (c.Flags & ~seen.Flags & TcbFlags.Orphan) != 0);
+
     private static bool IsQuiet(TcbRef t, in Seen seen)
     {
         ref var c = ref t.C;
         return seen.HasWindow && seen.SegmentsIn == t.K.SegmentsIn && seen.SegmentsOut == t.K.SegmentsOut && seen.Flags == c.Flags && seen.State == c.State
-            && seen.Iss == c.Snd.Iss && seen.Una == c.Snd.Una && seen.Max == c.Snd.Max && seen.RcvNxt == c.Rcv.Nxt && seen.Edge == c.Rcv.Edge;
+            && seen.Generation == c.Generation && seen.Una == c.Snd.Una && seen.Max == c.Snd.Max && seen.RcvNxt == c.Rcv.Nxt && seen.Edge == c.Rcv.Edge;
     }
 
     private void CheckSequence(TcbRef t, ref Seen seen)
