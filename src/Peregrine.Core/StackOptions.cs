@@ -63,6 +63,13 @@ public sealed record StackOptions
     /// <summary>How long a record stays in TIME-WAIT, in seconds, 1 to 240: 2 MSL. Default 60.</summary>
     public int TimeWaitSeconds { get; init; } = 60;
 
+    /// <summary>
+    /// After so long in TIME-WAIT the local port of a connection with timestamps may begin another one to the same endpoint, in milliseconds, 1 to
+    /// 240,000 (Linux's tcp_tw_reuse with tcp_tw_reuse_delay, 1,000). For those who open connections by the thousand a second to one server. 0: not before TIME-WAIT has
+    /// ended (RFC 9293 §3.3.2). Default 0.
+    /// </summary>
+    public int TimeWaitReuseMs { get; init; }
+
     /// <summary>Least time between challenge ACKs of one connection, in milliseconds, 0 to 10,000 (RFC 5961 §7). Default 500.</summary>
     public int ChallengeAckIntervalMs { get; init; } = 500;
 
@@ -161,6 +168,7 @@ public sealed record StackOptions
         Range(nameof(EphemeralPortMin), EphemeralPortMin, 1, 65_535);
         Range(nameof(EphemeralPortMax), EphemeralPortMax, EphemeralPortMin, 65_535);
         Range(nameof(TimeWaitSeconds), TimeWaitSeconds, 1, 240);
+        Range(nameof(TimeWaitReuseMs), TimeWaitReuseMs, 0, 240_000);
         Range(nameof(ChallengeAckIntervalMs), ChallengeAckIntervalMs, 0, 10_000);
         Range(nameof(TcpRepliesPerSecond), TcpRepliesPerSecond, 1, 1_000_000);
         Range(nameof(TcpReplyBurst), TcpReplyBurst, 1, 1_000_000);

@@ -46,6 +46,22 @@ public sealed class HandshakeTests
         world.CloseAndAssertNothingLeaked((world.A, c));
     }
 
+    // Nothing is known of the neighbour when they begin: all SYNs wait for its answer, and none is lost, which would cost a second.
+    [Fact]
+    public void AHundredConnectionsBeginAtOnceWithAServerJustMet()
+    {
+        using var world = new TwoHosts();
+        Assert.Equal(SocketError.Success, world.B.Tcp.Listen(new TcpListenOptions(new Endpoint(world.B.Address, 80), 200), out var listener));
+        for (var i = 0; i < 100; i++) Assert.Equal(SocketError.Success, world.A.Tcp.Connect(new TcpConnectOptions(new Endpoint(world.B.Address, 80)), world.Now, out _));
+        var accepted = 0;
+        world.OnTurn = () =>
+        {
+            while (world.B.Tcp.TryAccept(listener, out _)) accepted++;
+        };
+        world.AssertRunUntil(() => accepted == 100, Duration.FromMilliseconds(500), "the last handshake");
+        Assert.Equal(0, world.A.Stack.Ip.NeighbourCounters.QueueDropped);
+    }
+
     [Fact]
     public void ConnectingIntoTheVoidTimesOutAfterMoreThanThreeMinutes()
     {

@@ -11,7 +11,7 @@ namespace Peregrine.Bench.Lab;
 
 internal sealed class MemoryBed : Bed
 {
-    private const string ServerAddress = "192.0.2.2", ClientAddress = "192.0.2.1", Server = "bench-server", Client = "bench-client";
+    private const string ServerAddress = "192.0.2.2", Server = "bench-server", Client = "bench-client";
 
     private readonly string _folder = Directory.CreateTempSubdirectory("peregrine-bench-").FullName;
 
@@ -32,7 +32,7 @@ internal sealed class MemoryBed : Bed
         var (ours, theirs) = MemoryLink.CreatePair();
         using var first = ServerSettings.WithLoss(ours, work.LossPercent);
         using var second = theirs;
-        var client = (Environment.ProcessorCount > 1 ? 1 : 0, ServerSettings.Create(Client, ClientAddress + "/24", work.Spin, -1, "none", false));
+        var client = (Environment.ProcessorCount > 1 ? 1 : 0, ServerSettings.ForClient(ServerSettings.Create(Client, "", work.Spin, -1, "none", false)));
         var settings = ServerSettings.Create(Server, ServerAddress + "/24", work.Spin, 0, control, false) with { ProfileEveryTurns = ProfileEveryTurns };
         var server = await PeregrineNetwork.StartAsync(settings, first, cancel: cancel, platform: new LinuxPlatform()).ConfigureAwait(false);
         await using (server.ConfigureAwait(false))

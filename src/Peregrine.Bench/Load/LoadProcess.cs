@@ -17,7 +17,7 @@ internal static class LoadProcess
 {
     internal const string Measuring = "measuring";
 
-    private const string Name = "bench-client", StackAddress = "192.0.2.1/24";
+    private const string Name = "bench-client";
 
     internal static void Run(TextReader input, TextWriter output)
     {
@@ -47,7 +47,7 @@ internal static class LoadProcess
     private static async Task<LoadResult> RunOnStackAsync(LoadOrder order, Action onMeasure)
     {
         using var link = LinkFactory.Open(order.Link, new LinkSettings());
-        var network = await PeregrineNetwork.StartAsync(ServerSettings.Create(Name, StackAddress, order.Work.Spin, -1, "none", isXdp: false), link, platform: new LinuxPlatform()).ConfigureAwait(false);
+        var network = await PeregrineNetwork.StartAsync(ServerSettings.ForClient(ServerSettings.Create(Name, "", order.Work.Spin, -1, "none", isXdp: false)), link, platform: new LinuxPlatform()).ConfigureAwait(false);
         await using (network.ConfigureAwait(false))
         {
             var said = false;

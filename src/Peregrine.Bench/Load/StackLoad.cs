@@ -2,6 +2,7 @@
 // same work and the same counting as on kernel sockets.
 using System.Net;
 using System.Net.Sockets;
+using Peregrine.Bench.Serving;
 using Peregrine.Sockets;
 
 namespace Peregrine.Bench.Load;
@@ -45,7 +46,7 @@ internal sealed class StackLoad(BenchWork work, Network network, IPAddress addre
         limit.CancelAfter(TimeSpan.FromSeconds(20));
         for (var i = 0; i < (work.IsBulk ? 0 : work.Connections); i++)
         {
-            var lane = new Lane(this);
+            var lane = new Lane(this, ServerSettings.ClientAddresses[i % ServerSettings.ClientAddresses.Count]);
             lanes.Add(lane);
             if (work.IsUdp) await lane.BindAsync(limit.Token).ConfigureAwait(false);
             else if (!work.IsPerConnection) await lane.ConnectAsync(limit.Token).ConfigureAwait(false);
@@ -128,8 +129,9 @@ internal sealed class StackLoad(BenchWork work, Network network, IPAddress addre
     }
 
     /// <summary>One connection, or one after another.</summary>
-    private sealed class Lane(StackLoad load) : ITcpHandler
+    private sealed class Lane(StackLoad load, IPAddress local) : ITcpHandler
     {
+        private readonly TcpConnectionOptions _options = new() { LocalEndPoint = new IPEndPoint(local, 0) };
         private readonly byte[] _datagram = new byte[2_048];
         private TcpConnection? _connection;
         private UdpSocket? _socket;
@@ -138,7 +140,7 @@ internal sealed class StackLoad(BenchWork work, Network network, IPAddress addre
 
         internal async Task ConnectAsync(CancellationToken cancel)
         {
-            _connection = await load.Network.ConnectTcpAsync(new IPEndPoint(load.Address, Services.PortOf(load.Work)), cancel: cancel).ConfigureAwait(false);
+            _connection = await load.Network.ConnectTcpAsync(new IPEndPoint(load.Address, Services.PortOf(load.Work)), _options, cancel).ConfigureAwait(false);
             _connection.NoDelay = true;
             _connection.SetHandler(this);
         }

@@ -1,4 +1,5 @@
 // How a benchmark's server network is set up, in its own process or beside the client's on a link in memory.
+using System.Net;
 using Peregrine.Core;
 using Peregrine.Core.Links;
 using Peregrine.Core.Tcp;
@@ -35,6 +36,19 @@ internal static class ServerSettings
             Tcp = TcpSettings.Default with { NoDelay = true, CongestionControl = "cubic" },
         },
     };
+
+    /// <summary>
+    /// The same network for a client that is a stack of ours: sixteen addresses, whose ports serve again after a second, as the kernel's client does it
+    /// (tcp_tw_reuse). One address has 64,512 ports to a server's one, and they would be in TIME-WAIT within that second.
+    /// </summary>
+    internal static PeregrineOptions ForClient(PeregrineOptions options) => options with
+    {
+        Addresses = [.. ClientAddresses.Select(static address => $"{address}/24")],
+        Stack = options.Stack with { TimeWaitReuseMs = 1_000, TimeWaitCountMax = 1 << 20 },
+    };
+
+    /// <summary>The addresses that such a client's connections take in turns.</summary>
+    internal static IReadOnlyList<IPAddress> ClientAddresses { get; } = [.. Enumerable.Range(16, 16).Select(static last => new IPAddress([192, 0, 2, (byte)last]))];
 
     /// <summary>The link, with losses where the work has some.</summary>
     internal static ILink WithLoss(ILink link, double percent)

@@ -16,11 +16,14 @@ public sealed record IpOptions
     /// <summary>Neighbours over all interfaces, 16 to 16,384. When there are more, unused ones are forgotten.</summary>
     public int NeighbourCountMax { get; init; } = 4096;
 
-    /// <summary>Packets that wait for one unresolved neighbour; then the oldest is dropped. 1 to 255.</summary>
-    public int NeighbourQueueCountMax { get; init; } = 16;
+    /// <summary>
+    /// Packets that wait for one unresolved neighbour; then the oldest is dropped. 1 to 255; default 128, about what Linux holds (unres_qlen_bytes): a client begins with many
+    /// connections to one server at once, and a SYN lost here costs its connection a second.
+    /// </summary>
+    public int NeighbourQueueCountMax { get; init; } = 128;
 
-    /// <summary>Packets that wait for all unresolved neighbours together.</summary>
-    public int NeighbourQueueTotalMax { get; init; } = 512;
+    /// <summary>Packets that wait for all unresolved neighbours together, 1 to 65,536. Default 2,048.</summary>
+    public int NeighbourQueueTotalMax { get; init; } = 2_048;
 
     /// <summary>Routes, 8 to 65,536. A lookup that misses a flow's cached path looks at them in order of prefix length.</summary>
     public int RouteCountMax { get; init; } = 256;

@@ -14,11 +14,12 @@ internal sealed class TcpActiveOpen
     private readonly TcpContext _x;
     private readonly EphemeralPorts _ports;
     private readonly FastOpenClient _fastOpen;
+    private readonly TcpTimeWaitInput _timeWaits;
     private TcpDemuxKeys _keys;
 
-    internal TcpActiveOpen(TcpContext context, TcpDemuxKeys keys, in StackSecrets secrets, FastOpenClient fastOpen)
+    internal TcpActiveOpen(TcpContext context, TcpDemuxKeys keys, in StackSecrets secrets, FastOpenClient fastOpen, TcpTimeWaitInput timeWaits)
     {
-        (_x, _keys, _fastOpen) = (context, keys, fastOpen);
+        (_x, _keys, _fastOpen, _timeWaits) = (context, keys, fastOpen, timeWaits);
         _ports = new EphemeralPorts(secrets, context.Generator, context.Options.EphemeralPortMin, context.Options.EphemeralPortMax);
     }
 
@@ -35,9 +36,9 @@ internal sealed class TcpActiveOpen
         var path = default(FlowPath);
         var error = _x.Ip.Resolve(remote.Address, ref local, ref path, now);
         if (error != SocketError.Success) return error;
-        error = ChoosePort(local, remote, options.Local.Port, out var port);
-        if (error != SocketError.Success) return error;
         var settings = options.Settings ?? _x.Options.Tcp;
+        error = ChoosePort(local, remote, options.Local.Port, settings, now, out var port);
+        if (error != SocketError.Success) return error;
         var keys = options.Keys?.For(remote.Address);
         // Who gives keys wants no connection without.
         if (keys is null && options.Keys is not null) return SocketError.InvalidArgument;
@@ -48,6 +49,8 @@ internal sealed class TcpActiveOpen
             _x.Tcbs.Free(index);
             return SocketError.NoBufferSpaceAvailable;
         }
+        // What waits under a chosen tuple gives way; a table that has lost an entry has room for another.
+        TimeWaitRecord? old = _x.Demux.TryFind(hash, local, port, remote.Address, remote.Port, ref _keys, out _, out var waiting) ? _timeWaits.TakeOver(waiting) : null;
         if (!_x.Demux.TryAdd(hash, DemuxKind.Tcb, index))
         {
             _x.Settings.Release(number);
@@ -62,6 +65,7 @@ internal sealed class TcpActiveOpen
         c.Flags = TcbFlags.ActiveOpen | TcbFlags.SynPending;
         TcpStates.Move(ref c.State, TcpState.SynSent);
         var iss = _x.Isn.Next(local, port, remote.Address, remote.Port, now);
+        if (old is { } record) iss = TimeWaitJudge.IssAfter(record, iss);
         if (keys is not null) TcpKeyring.Enable(_x).OnConnect(t, keys, iss);
         TcpHandshake.Initialize(_x, t, iss, _x.Isn.TimestampOffset(local, port, remote.Address, remote.Port), settings, now);
         // RFC 2385 §4.3: an MD5 signature leaves no room for timestamps beside SACK blocks.
@@ -99,24 +103,24 @@ internal sealed class TcpActiveOpen
     }
 
     // RFC 9293 MUST-43 is the optional local address; RFC 6056 §3.3 the port.
-    private SocketError ChoosePort(in IpAddress local, in Endpoint remote, ushort wanted, out ushort port)
+    private SocketError ChoosePort(in IpAddress local, in Endpoint remote, ushort wanted, TcpSettings settings, Instant now, out ushort port)
     {
-        var use = new TupleInUse(_x, _keys, local, remote);
+        var use = new TupleInUse(this, local, remote, settings, now);
         port = wanted;
         if (wanted != 0) return use.IsInUse(wanted) ? SocketError.AddressAlreadyInUse : SocketError.Success;
         return _ports.TryPick(local, remote.Address, remote.Port, ref use, out port) ? SocketError.Success : SocketError.AddressNotAvailable;
     }
 
-    private struct TupleInUse(TcpContext x, TcpDemuxKeys keys, IpAddress local, Endpoint remote) : IPortInUse
+    private readonly struct TupleInUse(TcpActiveOpen open, IpAddress local, Endpoint remote, TcpSettings settings, Instant now) : IPortInUse
     {
-        private TcpDemuxKeys _keys = keys;
-
         public bool IsInUse(ushort localPort)
         {
+            var x = open._x;
             // A port that a listener has would make the answer ambiguous for people and tools, though not for us.
             if (x.Listeners.TryFind(local, localPort, out _)) return true;
             var hash = x.Demux.Hash(local, localPort, remote.Address, remote.Port);
-            return x.Demux.TryFind(hash, local, localPort, remote.Address, remote.Port, ref _keys, out _, out _);
+            return x.Demux.TryFind(hash, local, localPort, remote.Address, remote.Port, ref open._keys, out var kind, out var index)
+                && !open._timeWaits.MayReopen(kind, index, settings, now);
         }
     }
 }

@@ -131,7 +131,7 @@ public struct TcpCounters
     /// <summary>TIME-WAIT records that gave way to newer ones because the table was full.</summary>
     public long TimeWaitEvicted;
 
-    /// <summary>TIME-WAIT records reused by a new SYN (RFC 6191).</summary>
+    /// <summary>TIME-WAIT records that gave way to a new connection, by a SYN that came (RFC 6191) or one of ours (<see cref="StackOptions.TimeWaitReuseMs"/>).</summary>
     public long TimeWaitReused;
 
     /// <summary>Payload bytes that arrived out of order and were kept.</summary>

@@ -45,7 +45,7 @@ public sealed class TcpLayer
         _passive = new TcpPassiveOpen(context, _replies, _writer, _input, new SynCookies(secrets), _fastOpenServer);
         _timeWaits = new TcpTimeWaitInput(context, _replies, _passive);
         _icmp = new TcpIcmpInput(context, keys);
-        _active = new TcpActiveOpen(context, keys, secrets, _fastOpenClient);
+        _active = new TcpActiveOpen(context, keys, secrets, _fastOpenClient, _timeWaits);
         _receiver = new TcpReceiver(context, keys, _input, _passive, _timeWaits, _replies);
     }
 

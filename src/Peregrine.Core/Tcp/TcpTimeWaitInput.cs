@@ -19,9 +19,7 @@ internal sealed class TcpTimeWaitInput(TcpContext context, TcpReplies replies, T
         if (verdict == TimeWaitVerdict.AcceptSyn && _x.Listeners.TryFind(packet.Destination, s.LocalPort, out var listener))
         {
             // RFC 9293 MAY-2, SHLD-4 with RFC 6191: the old connection is certainly over.
-            var old = record;
-            Remove(index);
-            _x.Counters.TimeWaitReused++;
+            var old = TakeOver(index);
             _passive.OnSyn(ref s, packet, listener, old, now);
             return;
         }
@@ -40,6 +38,23 @@ internal sealed class TcpTimeWaitInput(TcpContext context, TcpReplies replies, T
     /// <summary>Whether a segment opens a connection anew that waits here.</summary>
     internal bool IsReopenedBy(DemuxKind kind, uint index, in SegmentArrival s, Instant now) =>
         kind == DemuxKind.TimeWait && Judge(_x.TimeWaits.Get(index), s, now) == TimeWaitVerdict.AcceptSyn;
+
+    /// <summary>
+    /// Whether a connection of ours may take the tuple of one that waits here. What is still under way of the old one has an older timestamp than
+    /// the new SYN's, so that the peer discards it (RFC 7323 §5), as RFC 6191 §2 argues for the other direction.
+    /// </summary>
+    internal bool MayReopen(DemuxKind kind, uint index, TcpSettings settings, Instant now) =>
+        _x.Options.TimeWaitReuseMs != 0 && kind == DemuxKind.TimeWait && settings.Timestamps && _x.TimeWaits.Get(index).Timestamps &&
+        _x.TimeWaits.WaitOf(index, now) >= Duration.FromMilliseconds(_x.Options.TimeWaitReuseMs);
+
+    /// <summary>Removes a record for a new connection with its tuple, and says what was.</summary>
+    internal TimeWaitRecord TakeOver(uint index)
+    {
+        var old = _x.TimeWaits.Get(index);
+        Remove(index);
+        _x.Counters.TimeWaitReused++;
+        return old;
+    }
 
     /// <summary>Removes records whose time is over: a turn's share.</summary>
     internal void FireTimers(Instant now)

@@ -126,6 +126,9 @@ internal sealed unsafe class TimeWaitTable
         return index != None && _records[index].Expires.IsDue(now);
     }
 
+    /// <summary>How long the record at an index that is in use has waited, give or take 131 us.</summary>
+    public Duration WaitOf(uint index, Instant now) => _wait - (Get(index).Expires.ToInstant(now) - now);
+
     /// <summary>When the next record expires.</summary>
     public Instant NextDeadline(Instant now) => _oldest == None ? Instant.Never : Instant.Max(now, _records[_oldest].Expires.ToInstant(now));
 

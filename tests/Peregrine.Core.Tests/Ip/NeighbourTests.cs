@@ -310,12 +310,13 @@ public sealed class NeighbourTests : IDisposable
     [Fact]
     public void QueueOfAnUnresolvedNeighbourDropsTheOldest()
     {
-        for (int i = 0; i < 20; i++) _f.Output(Peer4, fill: (byte)i);
-        Assert.Equal(4, _f.Ip.NeighbourCounters.QueueDropped);
-        Assert.Equal(4, _f.Ip.Counters.SendDroppedNeighbour);
-        _f.Sent();
-        _f.Receive(ArpFrame(ArpOperation.Reply, Peer4, PeerMac, Our4, OurMac));
-        List<byte[]> sent = _f.Sent();
+        using var f = new IpFixture(new IpOptions { NeighbourQueueCountMax = 16 });
+        for (int i = 0; i < 20; i++) f.Output(Peer4, fill: (byte)i);
+        Assert.Equal(4, f.Ip.NeighbourCounters.QueueDropped);
+        Assert.Equal(4, f.Ip.Counters.SendDroppedNeighbour);
+        f.Sent();
+        f.Receive(ArpFrame(ArpOperation.Reply, Peer4, PeerMac, Our4, OurMac));
+        List<byte[]> sent = f.Sent();
         Assert.Equal(16, sent.Count);
         Assert.Equal(4, Packet4(sent[0]).Payload[0]);
     }
