@@ -141,8 +141,11 @@ internal static class SimulateCommand
         var isTerminal = !Console.IsErrorRedirected;
         var share = (range.Count + range.ShardCount - 1 - range.ShardIndex) / range.ShardCount;
         Console.Error.WriteLine($"seeds {range.First} to {range.First + (ulong)range.Count - 1}, {share} of them here, on {range.ThreadCount} threads; Ctrl-C ends it");
+        var told = 0;
         var report = SwarmRunner.Run(range, cancel, soFar =>
         {
+            // At once: a long run is not waited for to look at what it has found.
+            for (; told < soFar.Failures.Count; told++) Console.Error.WriteLine((isTerminal ? "\r" : "") + soFar.Failures[told].Message);
             if (Stopwatch.GetElapsedTime(shown).TotalSeconds < (isTerminal ? 0.5 : 10)) return;
             shown = Stopwatch.GetTimestamp();
             var line = string.Create(CultureInfo.InvariantCulture, $"{soFar.Done} of {share} seeds, {soFar.Done / soFar.Seconds:F0} a second, {soFar.Failures.Count} failed");

@@ -30,9 +30,13 @@ internal static class TcpWindow
         var gain = offered - c.Rcv.Edge;
         // RFC 9293 MUST-39: RFC 9293 §3.8.6.2.2 with Fr = 1/2: the edge moves in steps of a segment or half the buffer.
         if (IsStep(c, gain) || IsWide(c, offered)) c.Rcv.Edge = offered;
-        // RFC 9293 SHLD-14: never to the left. Rounding up to the scale's step keeps a rounded window from shrinking (RFC 7323 §2.4).
+        // RFC 9293 SHLD-14: never to the left. Rounding up to the scale's step keeps a rounded window from shrinking (RFC 7323 §2.4), but only while
+        // less than a step is promised beyond the buffer: each segment that is no multiple of the step adds to that, and many small ones without end.
         var window = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt);
-        var field = Math.Min((window + (1u << c.RcvScale) - 1) >> c.RcvScale, ushort.MaxValue);
+        var step = 1u << c.RcvScale;
+        var field = (window + step - 1) >> c.RcvScale;
+        if (c.Rcv.Nxt + (field << c.RcvScale) - offered >= (int)step) field = window >> c.RcvScale;
+        field = Math.Min(field, ushort.MaxValue);
         c.Rcv.Edge = SeqNumber.Max(c.Rcv.Edge, c.Rcv.Nxt + (field << c.RcvScale));
         return (ushort)field;
     }

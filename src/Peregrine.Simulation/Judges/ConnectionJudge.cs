@@ -39,6 +39,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         public uint SegmentsIn, SegmentsOut;
         public bool HasWindow;
         public SeqNumber Una, Max, SentTo, RcvNxt, Edge, PeerEdge;
+        public uint BufferMax;
 
         // What was heard when the peer fell silent, since when, and how often the first byte was repeated.
         public uint Heard;
@@ -67,11 +68,11 @@ internal sealed class ConnectionJudge(SimulatedHost host)
             throw Failure("segments sent", t, $"acknowledges {view.Ack}, but RCV.NXT is {c.Rcv.Nxt} and was {seen.RcvNxt} before the turn");
         if ((view.Seq + (uint)view.DataLength).IsAfter(c.Snd.Max) || view.Seq.IsBefore(seen.Una - 1))
             throw Failure("segments sent", t, $"sends {view.Seq}+{view.DataLength}, but SND.UNA is {c.Snd.Una} and SND.MAX {c.Snd.Max}");
-        // RFC 9293 SHLD-14, RFC 7323 §2.3: the window that the peer computes ends where we think.
+        // RFC 9293 SHLD-14, RFC 7323 §2.3: the window that the peer computes ends where we think; it goes back by no more than rounding (§2.4).
         var edge = view.Ack + ((uint)view.Window << c.RcvScale);
         if (edge.IsAfter(c.Rcv.Edge)) throw Failure("window kept", t, $"offers up to {edge}, but RCV's edge is {c.Rcv.Edge}");
         var isCapped = view.Window == ushort.MaxValue;
-        if (!isCapped && edge.IsBefore(seen.Edge)) throw Failure("window kept", t, $"offers up to {edge} after it has offered {seen.Edge}");
+        if (!isCapped && (edge + ((1u << c.RcvScale) - 1)).IsBefore(seen.Edge)) throw Failure("window kept", t, $"offers up to {edge} after it has offered {seen.Edge}");
     }
 
     public void AfterTurn()
@@ -132,6 +133,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
             Generation = c.Generation, State = c.State, Flags = c.Flags, SegmentsIn = t.K.SegmentsIn, SegmentsOut = t.K.SegmentsOut,
             HasWindow = true, Una = c.Snd.Una, Max = c.Snd.Max, SentTo = c.Snd.Max, RcvNxt = c.Rcv.Nxt, Edge = c.Rcv.Edge,
             PeerEdge = seen.HasWindow ? SeqNumber.Max(seen.PeerEdge, PeerEdge(c)) : PeerEdge(c),
+            BufferMax = seen.BufferMax,
             Heard = seen.Heard, SilentSince = seen.SilentSince, Repeats = seen.Repeats,
         };
     }
@@ -161,9 +163,14 @@ internal sealed class ConnectionJudge(SimulatedHost host)
             if ((uint)(c.Snd.QueueEnd - first) != c.SendQueue.Length)
                 throw Failure("send queue", t, $"{c.SendQueue.Length} bytes are queued for {first} to {c.Snd.QueueEnd}");
         }
+        // A buffer that was made smaller takes nothing back; nor did it before the first look.
+        seen.BufferMax = Math.Max(seen.BufferMax, seen.HasWindow ? c.ReceiveBuffer : Math.Max(c.ReceiveBuffer, Promised(c)));
         if (!seen.HasWindow || seen.State <= TcpState.SynReceived) return;
         if (c.Snd.Una.IsBefore(seen.Una) || c.Rcv.Nxt.IsBefore(seen.RcvNxt)) throw Failure("never back", t, "SND.UNA or RCV.NXT went back");
         if (c.Rcv.Edge.IsBefore(seen.Edge)) throw Failure("window kept", t, $"the window's edge went back from {seen.Edge} to {c.Rcv.Edge}");
+        // RFC 7323 §2.4: what is offered and what is unread fit the buffer, but for a window that was rounded up to its scale.
+        if (Promised(c) >= seen.BufferMax + (1u << c.RcvScale))
+            throw Failure("window kept", t, $"{Promised(c)} bytes are offered or unread, and the buffer is {c.ReceiveBuffer}, with a scale of {c.RcvScale}");
         if (c.Rcv.Nxt.IsAfter(c.Rcv.Edge + 1)) throw Failure("window kept", t, $"RCV.NXT {c.Rcv.Nxt} is beyond the window's edge {c.Rcv.Edge}");
     }
 
@@ -198,6 +205,8 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         var edge = SeqNumber.Max(seen.PeerEdge, PeerEdge(c));
         if (c.Snd.Max.IsAfter(edge + 2)) throw Failure("flight within window", t, $"sent up to {c.Snd.Max}, the peer's window ends at {edge}");
     }
+
+    private static uint Promised(in Tcb c) => (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt) + c.ReceiveQueue.Length;
 
     // What the peer has offered: before it has acknowledged anything there is no SND.WL2.
     private static SeqNumber PeerEdge(in Tcb c) => (c.State < TcpState.Established ? c.Snd.Una : c.Snd.Wl2) + c.Snd.Wnd;

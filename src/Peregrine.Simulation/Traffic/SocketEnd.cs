@@ -15,6 +15,9 @@ internal sealed class SocketEnd(SocketTraffic application, bool isClient, Flow? 
     private readonly SimulationRandom _random = new(application.World.Seed, 0x3_0000_0000UL + (ulong)application.Traffic.SocketEnds++);
     private readonly CancellationTokenSource _opening = new();
     private TaskCompletionSource? _progress;
+
+    // The receive that waits now, by what cancels it.
+    private CancellationTokenSource? _receiving;
     private TcpConnection? _connection;
     private bool _isPiped, _isDone, _hasFailed;
 
@@ -96,6 +99,10 @@ internal sealed class SocketEnd(SocketTraffic application, bool isClient, Flow? 
         if (_isDone || _connection is not null) return;
         Flow!.Excuses |= Excuse.Application;
         _opening.Cancel();
+        application.Later(() =>
+        {
+            if (!_isDone) throw application.Cancellation(ToString(), "a connect was cancelled and waits on");
+        });
     }
 
     private async Task<SocketError> TalkAsync()
@@ -208,6 +215,7 @@ internal sealed class SocketEnd(SocketTraffic application, bool isClient, Flow? 
             using var cancelling = _random.Percent(10) && !application.IsCalm ? new CancellationTokenSource() : null;
             if (cancelling is not null) application.After(Duration.FromMicroseconds(_random.Size(200_000)), () => Cancel(cancelling));
             _reads = "and waits";
+            _receiving = cancelling;
             try
             {
                 var cancel = cancelling?.Token ?? default;
@@ -218,11 +226,16 @@ internal sealed class SocketEnd(SocketTraffic application, bool isClient, Flow? 
             }
             catch (OperationCanceledException)
             {
+                if (cancelling is not { IsCancellationRequested: true }) throw application.Cancellation(ToString(), "a receive was cancelled by nobody");
                 application.Traffic.Cancellations++;
             }
             catch (Exception e) when (ErrorOf(e) is { } error)
             {
                 return (0, error);
+            }
+            finally
+            {
+                _receiving = null;
             }
         }
     }
@@ -271,16 +284,15 @@ internal sealed class SocketEnd(SocketTraffic application, bool isClient, Flow? 
         _ => null,
     };
 
-    private static void Cancel(CancellationTokenSource source)
+    private void Cancel(CancellationTokenSource source)
     {
-        try
+        // It has ended.
+        if (!ReferenceEquals(_receiving, source)) return;
+        source.Cancel();
+        application.Later(() =>
         {
-            source.Cancel();
-        }
-        catch (ObjectDisposedException)
-        {
-            // The receive has ended.
-        }
+            if (!_isDone && ReferenceEquals(_receiving, source)) throw application.Cancellation(ToString(), "a receive was cancelled and waits on");
+        });
     }
 
     private bool MaybeEndInTheMiddle()

@@ -12,7 +12,10 @@ namespace Peregrine.Simulation.Traffic;
 
 internal sealed class SocketTraffic(TrafficState traffic, SimulatedHost host, int backlog) : HostTraffic(traffic, host), IEventTarget
 {
+    private static readonly Duration s_turns = Duration.FromSeconds(1);
+
     private readonly List<SocketEnd> _ends = [];
+    private readonly List<CancellationToken> _accepts = [];
     private readonly byte[] _received = new byte[16_384];
     private Sockets.TcpListener? _listener;
     private CancellationTokenSource? _accepting;
@@ -29,8 +32,13 @@ internal sealed class SocketTraffic(TrafficState traffic, SimulatedHost host, in
             _isNotAccepting = value;
             if (!value) return;
             // The accept that waits is cancelled; what comes meanwhile must be there for the next one.
-            _accepting?.Cancel();
+            if (_accepting is not { } accepting) return;
             _accepting = null;
+            accepting.Cancel();
+            Later(() =>
+            {
+                if (_accepts.Contains(accepting.Token)) throw Cancellation(Host.Name, "an accept was cancelled and waits on");
+            });
         }
     }
 
@@ -53,6 +61,7 @@ internal sealed class SocketTraffic(TrafficState traffic, SimulatedHost host, in
         foreach (var end in _ends.ToArray()) end.OnRestart();
         ExcuseUnaccepted(Excuse.Restart);
         _ends.Clear();
+        _accepts.Clear();
         (_listener, _accepting, _datagrams, _isSendingDatagram) = (null, null, null, false);
     }
 
@@ -124,6 +133,12 @@ internal sealed class SocketTraffic(TrafficState traffic, SimulatedHost host, in
     /// <summary>A call when so much of the host's time has passed.</summary>
     public void After(Duration time, Action action) => Host.AddTimer(Host.ShownClock + time, this, action);
 
+    /// <summary>A call when the host has run for long enough to do what it was asked for now. Of the world's time: it wakes no host that forgot to wake.</summary>
+    public void Later(Action action) => WhenRunning(() => WhenRunning(action));
+
+    /// <summary>What an operation of a socket has done after a cancellation, or without one.</summary>
+    public SimulationFailureException Cancellation(string where, string what) => World.Failure("cancellation", where, what);
+
     /// <summary>Waits for so much of the host's time.</summary>
     public Task Delay(Duration time)
     {
@@ -141,6 +156,12 @@ internal sealed class SocketTraffic(TrafficState traffic, SimulatedHost host, in
         _ends.Add(end);
         Run(() => end.RunAsync(connection));
     }
+
+    private void WhenRunning(Action action) => World.After(s_turns, () =>
+    {
+        if (Host.IsRunning) action();
+        else WhenRunning(action);
+    });
 
     // What is found must end the world, and a task that nobody awaits would keep it to itself.
     private void Run(Func<Task> code) => _ = RunAsync(code);
@@ -163,6 +184,7 @@ internal sealed class SocketTraffic(TrafficState traffic, SimulatedHost host, in
 
     private async Task AcceptAsync(Sockets.TcpListener listener, CancellationToken cancel)
     {
+        _accepts.Add(cancel);
         try
         {
             while (true)
@@ -174,6 +196,10 @@ internal sealed class SocketTraffic(TrafficState traffic, SimulatedHost host, in
         catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException or SocketException { SocketErrorCode: SocketError.OperationAborted })
         {
             Traffic.Cancellations += e is OperationCanceledException ? 1 : 0;
+        }
+        finally
+        {
+            _accepts.Remove(cancel);
         }
     }
 

@@ -159,11 +159,31 @@ public sealed class ReceiveTests
             while (peer.Inbox.TryDequeue(out var answer))
             {
                 var offered = answer.Ack + ((uint)answer.Window << info.ReceiveScale);
-                Assert.True(offered.IsAfterOrEqual(edge), $"step {i}: the edge moved left");
-                (edge, peer.Next) = (offered, answer.Ack);
+                // RFC 7323 §2.4: but for the scale's rounding.
+                Assert.True((offered + ((1u << info.ReceiveScale) - 1)).IsAfterOrEqual(edge), $"step {i}: the edge moved left");
+                (edge, peer.Next) = (SeqNumber.Max(edge, offered), answer.Ack);
             }
         }
         Assert.True(edge - (peer.Iss + 1) > 100_000);
+    }
+
+    // RFC 7323 §2.4: a window that is rounded up again with each segment would never close.
+    [Fact]
+    public void SmallSegmentsDoNotOutgrowTheBuffer()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(new TcpSettings { ReceiveBufferBytes = 4_096, ReceiveBufferBytesMax = 1 << 20 }, Offer(scale: 0));
+        peer.Tcp.TryGetInfo(c, peer.Now, out var info);
+        Assert.Equal(5, info.ReceiveScale);
+        var window = uint.MaxValue;
+        for (var i = 0; i < 5_000 && window > 0; i++)
+        {
+            peer.SendNext(1);
+            peer.Advance(500);
+            while (peer.Inbox.TryDequeue(out var answer)) window = (uint)answer.Window << info.ReceiveScale;
+        }
+        Assert.Equal(0u, window);
+        Assert.InRange(peer.Tcp.GetStatus(c).ReadableBytes, 4_096, 4_096 + 31);
     }
 
     // RFC 9293 MUST-39
