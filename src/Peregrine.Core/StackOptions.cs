@@ -89,10 +89,10 @@ public sealed record StackOptions
     public int InitialWindowSegments { get; init; } = 10;
 
     /// <summary>
-    /// Most bytes of the initial congestion window, unless two segments are more, 2,920 to 1,048,576 (RFC 6928 §2 has 14,600; Linux has no such
-    /// bound). Default 14,600.
+    /// Most bytes of the initial congestion window, unless two segments are more, 2,920 to 1,048,576 (RFC 6928 §2 has 14,600). Default
+    /// 1,048,576, which is none: Linux counts segments only.
     /// </summary>
-    public int InitialWindowBytesMax { get; init; } = 14_600;
+    public int InitialWindowBytesMax { get; init; } = 1 << 20;
 
     /// <summary>
     /// Received segments of a burst that continue each other are merged before they are processed, where the link has not done it (generic
@@ -127,17 +127,17 @@ public sealed record StackOptions
     /// </summary>
     public bool ConnectionDetails { get; init; }
 
-    /// <summary>RTO is the smoothed round trip and at least this more, in milliseconds, 0 to 1,000 (200 in Linux, as its tcp_rto_min). Default 0.</summary>
-    public int RtoVarianceMsMin { get; init; }
+    /// <summary>RTO is the smoothed round trip and at least this more, in milliseconds, 0 to 1,000. Default 200, as Linux's tcp_rto_min; 0 is RFC 6298's.</summary>
+    public int RtoVarianceMsMin { get; init; } = 200;
 
     /// <summary>Servers whose TCP Fast Open cookies are remembered (RFC 7413 §4.1.3), 4 to 65,536. Default 1,024.</summary>
     public int FastOpenCacheCountMax { get; init; } = 1_024;
 
     /// <summary>
     /// How long a server is spared Fast Open that did not give a cookie or did not take a SYN's data (RFC 7413 §4.1.3.1), in seconds, 0 to
-    /// 86,400. Default 900.
+    /// 86,400. Default 0, as in Linux.
     /// </summary>
-    public int FastOpenDisableSeconds { get; init; } = 900;
+    public int FastOpenDisableSeconds { get; init; }
 
     /// <summary>Settings of connections that are given none of their own.</summary>
     public TcpSettings Tcp { get; init; } = TcpSettings.Default;

@@ -57,7 +57,7 @@ public sealed class MemoryTests
     // RFC 7323 §2.3: the largest window, a scale of 14. Buffers are as large as their owner says; blocks are taken as data come.
     public void AWindowOfAGibibyteIsFilledAsFarAsThePathHolds()
     {
-        var buffers = TcpSettings.Default with { ReceiveBufferBytes = 1 << 30, ReceiveBufferBytesMax = 1 << 30, SendBufferBytes = 1 << 30, SendBufferBytesMax = 1 << 30 };
+        var buffers = TcpSettings.Default with { ReceiveBufferBytes = 1 << 30, ReceiveBufferBytesMax = 1 << 30, SendBufferBytes = 1 << 30, SendBufferBytesMax = 1 << 30, WindowSlowStart = false };
         // The sum of memory says what fits: 160 MiB of blocks.
         var options = Host.SmallOptions with { BlockCount = 40_960, TransmissionRecordCount = 131_072, Tcp = buffers };
         var wire = new WireOptions { Delay = Duration.FromMilliseconds(50), RateBitsPerSecond = 8_000_000_000, QueueFramesMax = 200_000 };

@@ -25,6 +25,8 @@ public sealed class OptionsTests
         var options = new PeregrineOptions();
         options.Validate();
         Assert.Equal(CompletionMode.Inline, options.CompletionMode);
+        // A network that is told nothing behaves as Linux does.
+        Assert.Equal(Core.Tcp.TcpProfile.Linux.Apply(options.Stack), options.Stack);
     }
 
     [Theory]

@@ -14,7 +14,7 @@ internal sealed class TcpAckInput(TcpContext context)
     {
         ref var c = ref t.C;
         var una = c.Snd.Una;
-        var priorWindow = c.Snd.Wnd;
+        var (priorWindow, priorCwnd) = (c.Snd.Wnd, c.Cwnd);
         // RFC 7323 §2.2: the window of a SYN is never scaled. RFC 9293 MUST-1: unsigned.
         UpdateWindow(ref c, s.Seq, s.Ack, s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale, s.Ack.IsAfter(una));
         if (s.Ack.IsBefore(una)) return;
@@ -38,7 +38,7 @@ internal sealed class TcpAckInput(TcpContext context)
         }
         if (c.Snd.Una != una) OnProgress(t, una, now);
         t.K.More &= ~MoreHints.Held;
-        if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0 && !s.IsSyn) TcpEcn.OnAck(_x, t, s, (uint)(c.Snd.Una - una), delivered, now);
+        if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0 && !s.IsSyn) TcpEcn.OnAck(_x, t, s, (uint)(c.Snd.Una - una), delivered, priorCwnd, now);
         if (isNews) TcpLossTimer.OnAck(_x, t, wait, now);
         if ((c.Flags & TcbFlags.Persisting) != 0) OnPersistAnswer(t);
         if (WantsOutput(t) || _x.Details is not null) _x.MarkReady(t);

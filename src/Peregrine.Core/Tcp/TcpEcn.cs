@@ -182,17 +182,18 @@ internal static class TcpEcn
     /// <param name="s">The ACK.</param>
     /// <param name="acked">Bytes that it acknowledges.</param>
     /// <param name="delivered">Bytes that it reports for the first time, by SACK too.</param>
+    /// <param name="cwndBefore">The window before it was taken in.</param>
     /// <param name="now">Now.</param>
-    internal static void OnAck(TcpContext x, TcbRef t, in SegmentArrival s, uint acked, uint delivered, Instant now)
+    internal static void OnAck(TcpContext x, TcbRef t, in SegmentArrival s, uint acked, uint delivered, uint cwndBefore, Instant now)
     {
         if (IsAccurate(t))
         {
             var marked = AccurateEcnSender.OnAck(ref StateOf(x, t), s, delivered, t.C.Mss);
-            EcnResponse.OnFeedback(x.Recovery, ref t.C, ref t.K, delivered, marked, marked > 0, now);
+            EcnResponse.OnFeedback(x.Recovery, ref t.C, ref t.K, delivered, marked, marked > 0, cwndBefore, now);
             return;
         }
         var isEcho = (s.Flags & TcpFlags.Ece) != 0;
-        EcnResponse.OnFeedback(x.Recovery, ref t.C, ref t.K, acked, isEcho ? acked : 0, isEcho, now);
+        EcnResponse.OnFeedback(x.Recovery, ref t.C, ref t.K, acked, isEcho ? acked : 0, isEcho, cwndBefore, now);
     }
 
     /// <summary>RFC 3168 §6.1.3: a data segment's mark is echoed on every ACK until the sender says CWR.</summary>

@@ -359,7 +359,8 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
     {
         if (!s.Options.HasTimestamps || s.Options.TsEcr == 0 || s.IsRst || !_x.SettingsOf(t).ChecksSynAckEcho) return true;
         var age = TcpContext.TimestampNow(t.C, now) - s.Options.TsEcr;
-        var sinceSyn = Duration.Max(now - t.K.RoundStart.ToInstant(now), Duration.Zero);
+        // RoundStart is up to a tick later than the SYN, and the clock of timestamps counts whole milliseconds.
+        var sinceSyn = Duration.Max(now - t.K.RoundStart.ToInstant(now), Duration.Zero) + new Duration(1L << Deadline.Shift);
         return age <= sinceSyn.Nanoseconds / 1_000_000 + 1;
     }
 

@@ -1,35 +1,12 @@
-// How a system's TCP behaves, as data: every switch and number of StackOptions and TcpSettings in which Linux's and FreeBSD's differ from ours or
-// from each other. No code asks which profile it runs under; another profile is another record.
+// How a system's TCP behaves, as data: every switch and number of StackOptions and TcpSettings in which Linux's and FreeBSD's differ. What Linux does is
+// the default of each, so that its profile is an empty change. No code asks which profile it runs under; another profile is another record.
 namespace Peregrine.Core.Tcp;
 
 /// <summary>The documented behaviour of a system's TCP, to be put into <see cref="StackOptions"/> by <see cref="Apply"/>.</summary>
 public sealed record TcpProfile
 {
-    /// <summary>Linux 6.x with its default settings: option order, timers, ACKs, windows, resets and what ICMP errors do as there.</summary>
-    public static TcpProfile Linux { get; } = new()
-    {
-        Name = "linux",
-        RtoVarianceMsMin = 200,
-        FastOpenDisableSeconds = 0,
-        InitialWindowBytesMax = 1 << 20,
-        Connection = TcpSettings.Default with
-        {
-            SlowStartSegmentsPerAck = 65_535,
-            ReducesFromWindow = true,
-            FastOpenExperimental = true,
-            AcceptsMissingTimestamps = true,
-            AcceptsResetConnections = true,
-            WindowProbeData = false,
-            InteractiveAcks = true,
-            AckPastSegment = true,
-            WindowSlowStart = true,
-            ReorderingMarginMs = 2,
-            KeepsSynText = false,
-            ResetTimestamps = true,
-            ChecksSynAckEcho = true,
-            ConnectErrors = TcpConnectErrors.All,
-        },
-    };
+    /// <summary>Linux 6.x with its default settings, which are our defaults: option order, timers, ACKs, windows, resets and what ICMP errors do as there.</summary>
+    public static TcpProfile Linux { get; } = new() { Name = "linux" };
 
     /// <summary>FreeBSD 14 with its default settings and stack: option order, time-outs with slack, every second segment acknowledged, windows to the byte.</summary>
     public static TcpProfile FreeBsd { get; } = new()
@@ -38,6 +15,9 @@ public sealed record TcpProfile
         RtoMsMin = 30,
         RtoMsMax = 64_000,
         RtoSlackMs = 200,
+        RtoVarianceMsMin = 0,
+        FastOpenDisableSeconds = 900,
+        InitialWindowBytesMax = 14_600,
         ChallengeAckIntervalMs = 0,
         ListenDropsSynFin = false,
         PlainTimeWait = true,
@@ -59,6 +39,19 @@ public sealed record TcpProfile
             AckEverySecondSegment = true,
             WindowIsBuffer = true,
             WholeSegmentBuffer = true,
+            SlowStartSegmentsPerAck = 2,
+            ReducesFromWindow = false,
+            FastOpenExperimental = false,
+            AcceptsMissingTimestamps = false,
+            AcceptsResetConnections = false,
+            WindowProbeData = true,
+            InteractiveAcks = false,
+            AckPastSegment = false,
+            WindowSlowStart = false,
+            ReorderingMarginMs = 0,
+            KeepsSynText = true,
+            ResetTimestamps = false,
+            ChecksSynAckEcho = false,
         },
     };
 
@@ -75,7 +68,7 @@ public sealed record TcpProfile
     public int RtoMsMax { get; init; } = 120_000;
 
     /// <inheritdoc cref="StackOptions.RtoVarianceMsMin"/>
-    public int RtoVarianceMsMin { get; init; }
+    public int RtoVarianceMsMin { get; init; } = 200;
 
     /// <inheritdoc cref="StackOptions.RtoSlackMs"/>
     public int RtoSlackMs { get; init; }
@@ -84,7 +77,7 @@ public sealed record TcpProfile
     public int InitialWindowSegments { get; init; } = 10;
 
     /// <inheritdoc cref="StackOptions.InitialWindowBytesMax"/>
-    public int InitialWindowBytesMax { get; init; } = 14_600;
+    public int InitialWindowBytesMax { get; init; } = 1 << 20;
 
     /// <inheritdoc cref="StackOptions.ChallengeAckIntervalMs"/>
     public int ChallengeAckIntervalMs { get; init; } = 500;
@@ -102,7 +95,7 @@ public sealed record TcpProfile
     public bool DropSynFin { get; init; }
 
     /// <inheritdoc cref="StackOptions.FastOpenDisableSeconds"/>
-    public int FastOpenDisableSeconds { get; init; } = 900;
+    public int FastOpenDisableSeconds { get; init; }
 
     /// <summary>The profile of that name, in any case; null when there is none.</summary>
     public static TcpProfile? Find(string name) => name.ToUpperInvariant() switch

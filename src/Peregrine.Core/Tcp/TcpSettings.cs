@@ -4,7 +4,7 @@ using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Tcp;
 
-/// <summary>Settings of a connection, a listener's connections or a whole stack. Defaults are those of a Linux server unless said otherwise.</summary>
+/// <summary>Settings of a connection, a listener's connections or a whole stack. The defaults are Linux's (<see cref="TcpProfile.Linux"/>).</summary>
 public sealed record TcpSettings
 {
     /// <summary>The defaults.</summary>
@@ -19,14 +19,14 @@ public sealed record TcpSettings
     /// <summary>TCP_NOTSENT_LOWAT: the send buffer takes no more than about so many unsent bytes, 1 to 1 GiB, or 0 for no limit. Default 0.</summary>
     public int UnsentBytesMax { get; init; }
 
-    /// <summary>A closed window is probed with a byte of data (RFC 9293 §3.8.6.1); else by a segment without any before the window. Default true.</summary>
-    public bool WindowProbeData { get; init; } = true;
+    /// <summary>A closed window is probed with a byte of data (RFC 9293 §3.8.6.1); else by a segment without any before the window, as Linux does. Default false.</summary>
+    public bool WindowProbeData { get; init; }
 
-    /// <summary>Resets of a connection with timestamps carry them (RFC 7323 §3.2). Default false.</summary>
-    public bool ResetTimestamps { get; init; }
+    /// <summary>Resets of a connection with timestamps carry them (RFC 7323 §3.2). Default true.</summary>
+    public bool ResetTimestamps { get; init; } = true;
 
-    /// <summary>A SYN-ACK that echoes a timestamp which our SYNs did not have is answered by a reset and not taken. Default false.</summary>
-    public bool ChecksSynAckEcho { get; init; }
+    /// <summary>A SYN-ACK that echoes a timestamp which our SYNs did not have is answered by a reset and not taken. Default true.</summary>
+    public bool ChecksSynAckEcho { get; init; } = true;
 
     /// <summary>Receive buffer at the start, in bytes, 2,048 to 1 GiB. Default 128 KiB. It grows to <see cref="ReceiveBufferBytesMax"/> as the path needs.</summary>
     public int ReceiveBufferBytes { get; init; } = 128 * 1024;
@@ -49,17 +49,17 @@ public sealed record TcpSettings
     /// <summary>How many first segments are acknowledged at once, 0 to 63. Default 16.</summary>
     public int QuickAckCount { get; init; } = 16;
 
-    /// <summary>An application that answers what it gets within the delay of an ACK gets no quick ACKs, until one had to go alone. Default false.</summary>
-    public bool InteractiveAcks { get; init; }
+    /// <summary>An application that answers what it gets within the delay of an ACK gets no quick ACKs, until one had to go alone. Default true.</summary>
+    public bool InteractiveAcks { get; init; } = true;
 
-    /// <summary>An ACK goes as soon as more than a full-sized segment is unacknowledged; else with two of them (RFC 9293 SHLD-19). Default false.</summary>
-    public bool AckPastSegment { get; init; }
+    /// <summary>An ACK goes as soon as more than a full-sized segment is unacknowledged; else with two of them (RFC 9293 SHLD-19). Default true.</summary>
+    public bool AckPastSegment { get; init; } = true;
 
-    /// <summary>The window starts at 64 KiB at most and opens by two segments for each that comes, up to the receive buffer. Default false.</summary>
-    public bool WindowSlowStart { get; init; }
+    /// <summary>The window starts at 64 KiB at most and opens by two segments for each that comes, up to the receive buffer. Default true.</summary>
+    public bool WindowSlowStart { get; init; } = true;
 
-    /// <summary>A loss reduces from the congestion window; else from the data in flight (RFC 5681 §3.1), which may be less. Default false.</summary>
-    public bool ReducesFromWindow { get; init; }
+    /// <summary>A loss reduces from the congestion window; else from the data in flight (RFC 5681 §3.1), which may be less. Default true.</summary>
+    public bool ReducesFromWindow { get; init; } = true;
 
     /// <summary>How often a SYN is repeated before the open fails, 0 to 15. Default 7: with doubling from 1 s, more than the 3 minutes of RFC 9293 MUST-23.</summary>
     public int SynRetryCount { get; init; } = 7;
@@ -76,8 +76,8 @@ public sealed record TcpSettings
     /// <summary>TCP_NOOPT: our SYNs have no options, not even the MSS that RFC 9293 SHLD-5 wants. Default false.</summary>
     public bool NoOptions { get; init; }
 
-    /// <summary>What ICMP errors end an attempt to connect. Default <see cref="TcpConnectErrors.Hard"/>.</summary>
-    public TcpConnectErrors ConnectErrors { get; init; } = TcpConnectErrors.Hard;
+    /// <summary>What ICMP errors end an attempt to connect. Default <see cref="TcpConnectErrors.All"/>.</summary>
+    public TcpConnectErrors ConnectErrors { get; init; } = TcpConnectErrors.All;
 
     /// <summary>
     /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the connection fails, in milliseconds, 1,000 to 86,400,000.
@@ -121,12 +121,12 @@ public sealed record TcpSettings
 
     /// <summary>
     /// Text that comes with the peer's SYN while we are connecting is kept (RFC 9293 §3.10.7.3), also without TCP Fast Open; Linux waits for it to come
-    /// again. Default true.
+    /// again. Default false.
     /// </summary>
-    public bool KeepsSynText { get; init; } = true;
+    public bool KeepsSynText { get; init; }
 
-    /// <summary>What the timer of RFC 8985's reordering window waits beyond it, in milliseconds, 0 to 500 (2 in Linux: its timers' least). Default 0.</summary>
-    public int ReorderingMarginMs { get; init; }
+    /// <summary>What the timer of RFC 8985's reordering window waits beyond it, in milliseconds, 0 to 500; 2 is the least of Linux's timers. Default 2.</summary>
+    public int ReorderingMarginMs { get; init; } = 2;
 
     /// <summary>tcp_early_retrans: tail loss probes (RFC 8985 §7). Needs SACK. Default true.</summary>
     public bool TailLossProbe { get; init; } = true;
@@ -149,8 +149,8 @@ public sealed record TcpSettings
     /// <summary>HyStart++ ends CUBIC's first slow start before the path's queue overruns (RFC 9406). Default true.</summary>
     public bool HyStart { get; init; } = true;
 
-    /// <summary>Segments that one ACK opens the window by in slow start at most (RFC 3465: L), 1 to 65,535. Default 2.</summary>
-    public int SlowStartSegmentsPerAck { get; init; } = 2;
+    /// <summary>Segments that one ACK opens the window by in slow start at most (RFC 3465: L, which is 2 there), 1 to 65,535. Default 65,535: no bound, as in Linux.</summary>
+    public int SlowStartSegmentsPerAck { get; init; } = 65_535;
 
     /// <summary>tcp_slow_start_after_idle: the window restarts after a time-out without sending (RFC 5681 §4.1). Default true.</summary>
     public bool SlowStartAfterIdle { get; init; } = true;
@@ -176,8 +176,8 @@ public sealed record TcpSettings
     /// <summary>Data of SYNs are sent and taken without a cookie (RFC 7413 §4.2 without its defence): for closed networks. Default false.</summary>
     public bool FastOpenWithoutCookie { get; init; }
 
-    /// <summary>A request for a cookie that was not answered is made once in the option's experimental form (kind 254). Default false.</summary>
-    public bool FastOpenExperimental { get; init; }
+    /// <summary>A request for a cookie that was not answered is made once in the option's experimental form (kind 254). Default true.</summary>
+    public bool FastOpenExperimental { get; init; } = true;
 
     /// <summary>How often a SYN that asks for ECN is repeated so, 0 to 15; further ones ask for nothing (RFC 3168 §6.1.1.1). Default 0.</summary>
     public int EcnSynRetryCount { get; init; }
@@ -191,11 +191,11 @@ public sealed record TcpSettings
     /// <summary>RFC 7323 window scaling is offered and accepted. Default true.</summary>
     public bool WindowScaling { get; init; } = true;
 
-    /// <summary>A segment without timestamps is taken although they were agreed on; else dropped (RFC 7323 §3.2). Default false.</summary>
-    public bool AcceptsMissingTimestamps { get; init; }
+    /// <summary>A segment without timestamps is taken although they were agreed on; else dropped (RFC 7323 §3.2). Default true.</summary>
+    public bool AcceptsMissingTimestamps { get; init; } = true;
 
-    /// <summary>A connection that was reset while it waited to be accepted is given out all the same, with what it had received. Default false.</summary>
-    public bool AcceptsResetConnections { get; init; }
+    /// <summary>A connection that was reset while it waited to be accepted is given out all the same, with what it had received. Default true.</summary>
+    public bool AcceptsResetConnections { get; init; } = true;
 
     /// <summary>
     /// TCP_REMOTE_UDP_ENCAPS_PORT: connections are opened in UDP datagrams to this port, 1 to 65,535, or 0 for none. Needs

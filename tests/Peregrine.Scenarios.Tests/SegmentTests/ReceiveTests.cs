@@ -272,7 +272,7 @@ public sealed class ReceiveTests
     public void TwoThatProbeEachOthersWindowHearThatItHasOpened()
     {
         using var peer = new Peer();
-        var c = peer.Accept(window: 0);
+        var c = peer.Accept(new TcpSettings { WindowProbeData = true }, window: 0);
         peer.Write(c, 100);
         peer.Advance(1_500);
         Assert.Equal((peer.HostIss + 1, 1), (peer.Inbox.Peek().Seq, peer.Take().Payload.Length));

@@ -180,7 +180,7 @@ public sealed class SendTests
     public void AClosedWindowIsProbedAfterOneTimeoutThenMoreSlowlyAndForEver()
     {
         using var peer = new Peer();
-        var c = peer.Accept(window: 0);
+        var c = peer.Accept(new TcpSettings { WindowProbeData = true }, window: 0);
         peer.Write(c, 100);
         peer.ExpectSilence();
         var last = peer.Now;
@@ -207,8 +207,8 @@ public sealed class SendTests
     [Fact]
     public void WithoutAFreeRecordTheOverrideIsAProbeOfOneByte()
     {
-        using var peer = new Peer(Host.SmallOptions with { TransmissionRecordCount = 64 });
-        var first = peer.Accept(new TcpSettings { NoDelay = true });
+        using var peer = new Peer(Host.SmallOptions with { TransmissionRecordCount = 64, Tcp = new TcpSettings { WindowProbeData = true } });
+        var first = peer.Accept(new TcpSettings { NoDelay = true, WindowProbeData = true });
         peer.Port = 4_001;
         peer.SynExchange(window: 4_000);
         peer.Send(Ack, window: 600);

@@ -39,7 +39,7 @@ public sealed class TimestampTests
     public void ASegmentWithoutTheNegotiatedTimestampIsDroppedInSilence()
     {
         using var peer = new Peer();
-        var c = peer.Accept(options: Offer(timestamps: true));
+        var c = peer.Accept(new TcpSettings { AcceptsMissingTimestamps = false }, options: Offer(timestamps: true));
         peer.SendBare(Ack | Fin);
         peer.ExpectSilence();
         Assert.Equal((TcpState.Established, 1L), (peer.State(c), peer.Tcp.Counters.DroppedNoTimestamp));
@@ -115,5 +115,30 @@ public sealed class TimestampTests
         peer.Port = 4_001;
         peer.Connect(out var syn);
         Assert.True(syn.Segment.OptionsRef is { HasTimestamps: true, SackPermitted: true, HasWindowScale: true, HasMss: true });
+    }
+
+    // A SYN-ACK of another connection would echo what no SYN of ours said; one of ours is taken wherever in a millisecond and in a tick of the wheel its SYN left.
+    [Fact]
+    public void ASynAckIsTakenThatEchoesOurSynAndNoOther()
+    {
+        using var peer = new Peer();
+        for (var i = 0; i < 200; i++)
+        {
+            peer.Port++;
+            var c = peer.Connect(out var syn);
+            var late = default(TcpOptions);
+            late.SetTimestamps(1_000, syn.Segment.OptionsRef.TsVal);
+            peer.Advance(Duration.FromMicroseconds(1_000 + (i % 10 * 37)));
+            if (i == 199)
+            {
+                late.SetTimestamps(1_000, syn.Segment.OptionsRef.TsVal - 10);
+                peer.Send(Syn | Ack, options: late);
+                Assert.Equal((Rst, TcpState.SynSent), (peer.Take().Flags, peer.State(c)));
+                return;
+            }
+            peer.Send(Syn | Ack, options: late);
+            Assert.Equal((i, Ack, TcpState.Established), (i, peer.Take().Flags, peer.State(c)));
+            peer.Advance(Duration.FromMicroseconds(53));
+        }
     }
 }

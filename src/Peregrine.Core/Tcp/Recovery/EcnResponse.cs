@@ -12,8 +12,9 @@ internal static class EcnResponse
     /// <param name="acked">Bytes that it reports as delivered.</param>
     /// <param name="marked">How much of that was marked.</param>
     /// <param name="isEcho">Whether it tells of any mark.</param>
+    /// <param name="cwndBefore">The window before this ACK opened it, which it does not do when it tells of congestion.</param>
     /// <param name="now">Now.</param>
-    internal static void OnFeedback(LossRecovery recovery, ref Tcb c, ref TcbCold k, uint acked, uint marked, bool isEcho, Instant now)
+    internal static void OnFeedback(LossRecovery recovery, ref Tcb c, ref TcbCold k, uint acked, uint marked, bool isEcho, uint cwndBefore, Instant now)
     {
         ref var r = ref k.Recovery;
         var control = recovery.Controls.Of(k);
@@ -22,6 +23,7 @@ internal static class EcnResponse
         if (isEcho && (r.Flags & RecoveryFlags.UndoPossible) != 0) Undo.Forfeit(ref recovery.EpisodeOf(r));
         if (!isEcho || r.Phase >= RecoveryPhase.Recovery || (r.Head == RecordPool.None && acked == 0)) return;
         if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
+        c.Cwnd = Math.Min(c.Cwnd, cwndBefore);
         // An ACK of everything leaves nothing in flight; what it acknowledges was.
         control.OnEcnEcho(ref c, ref k, Math.Max(recovery.FlightAtLoss(c, k), acked), now);
         r.RecoveryPoint = c.Snd.Max;

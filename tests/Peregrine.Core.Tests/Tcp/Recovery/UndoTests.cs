@@ -134,7 +134,7 @@ public sealed class UndoTests
         Assert.Equal((0u, 1000u), b.Retransmit());
         b.Ack(10_000);
         b.SendMany(8);
-        EcnResponse.OnFeedback(b.Recovery, ref b.C, ref b.K, 1000, 1000, isEcho: true, b.Now);
+        EcnResponse.OnFeedback(b.Recovery, ref b.C, ref b.K, 1000, 1000, isEcho: true, b.C.Cwnd, b.Now);
         var (cwnd, ssthresh) = (b.C.Cwnd, b.C.Ssthresh);
         b.Ack(10_000, (0, 1000));
         Assert.Equal((cwnd, ssthresh), (b.C.Cwnd, b.C.Ssthresh));
