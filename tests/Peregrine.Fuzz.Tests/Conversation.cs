@@ -89,6 +89,8 @@ internal sealed class Conversation : IDisposable
             SendBufferBytes = _random.Pick(2_048, 16_384, 65_536),
             SendBufferBytesMax = 131_072,
             QuickAckCount = _random.Pick(0, 16),
+            AcceptsMissingTimestamps = (seed >> 3) % 2 == 0,
+            WindowProbeData = (seed >> 4) % 2 == 0,
         };
         var options = new StackOptions
         {
