@@ -91,6 +91,7 @@ internal sealed class Conversation : IDisposable
             QuickAckCount = _random.Pick(0, 16),
             AcceptsMissingTimestamps = (seed >> 3) % 2 == 0,
             WindowProbeData = (seed >> 4) % 2 == 0,
+            WindowValidation = (seed >> 5) % 2 == 0,
         };
         var options = new StackOptions
         {

@@ -152,8 +152,21 @@ public sealed record TcpSettings
     /// <summary>Segments that one ACK opens the window by in slow start at most (RFC 3465: L, which is 2 there), 1 to 65,535. Default 65,535: no bound, as in Linux.</summary>
     public int SlowStartSegmentsPerAck { get; init; } = 65_535;
 
+    /// <summary>
+    /// RFC 3742's max_ssthresh: beyond so many segments slow start opens the window by half of that number a round trip, 2 to 1,000,000 (the RFC
+    /// recommends 100), or 0 for no limit. Default 0: Linux has it no more.
+    /// </summary>
+    public int SlowStartSegmentsMax { get; init; }
+
     /// <summary>tcp_slow_start_after_idle: the window restarts after a time-out without sending (RFC 5681 §4.1). Default true.</summary>
     public bool SlowStartAfterIdle { get; init; } = true;
+
+    /// <summary>
+    /// RFC 7661: a window that is not used is kept for five minutes, though the application pauses (<see cref="SlowStartAfterIdle"/> then says nothing); what is
+    /// sent into it is paced, unless <see cref="Pacing"/> is off, and a loss reduces from what was used. Default false: Linux only keeps an unused
+    /// window from growing, and FreeBSD has net.inet.tcp.newcwv off.
+    /// </summary>
+    public bool WindowValidation { get; init; }
 
     /// <summary>RTO restart (RFC 7765): with few segments in flight the timer runs from when they were sent. Default false.</summary>
     public bool RtoRestart { get; init; }
@@ -290,6 +303,7 @@ public sealed record TcpSettings
         Range(nameof(UnsentBytesMax), UnsentBytesMax, 0, 1 << 30);
         Range(nameof(FastOpenQueueLength), FastOpenQueueLength, 0, 65_535);
         Range(nameof(SlowStartSegmentsPerAck), SlowStartSegmentsPerAck, 1, 65_535);
+        if (SlowStartSegmentsMax != 0) Range(nameof(SlowStartSegmentsMax), SlowStartSegmentsMax, 2, 1_000_000);
         if (!Enum.IsDefined(Ecn)) throw new ArgumentOutOfRangeException(nameof(Ecn), Ecn, "Ecn must be one of: Off, On, Accept, Accurate, AcceptAccurate.");
         if (!Enum.IsDefined(Pacing)) throw new ArgumentOutOfRangeException(nameof(Pacing), Pacing, "Pacing must be one of: Auto, Off, On.");
         if (PacingBytesPerSecondMax != 0 && PacingBytesPerSecondMax is < 1_000 or > 1_000_000_000_000)

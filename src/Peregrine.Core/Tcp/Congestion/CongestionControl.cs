@@ -126,6 +126,9 @@ internal abstract class CongestionControl
         return Math.Min(acked, segments * c.Mss);
     }
 
+    private protected static void OpenSlowStart(ref Tcb c, uint bytes, RecoverySettings settings) =>
+        Grow(ref c, LimitedSlowStart.Limit(c.Cwnd, c.Mss, bytes, settings.SlowStartSegmentsMax), settings);
+
     private protected static void Grow(ref Tcb c, uint bytes, RecoverySettings settings)
     {
         if (c.Cwnd >= settings.CwndMax) return;

@@ -36,7 +36,7 @@ internal sealed class Cubic : CongestionControl
             var growth = settings.HyStart && c.Ssthresh == uint.MaxValue
                 ? HyStart.OnAck(ref c, ref k.Congestion, sample, HyStart.Limit(sample.AckedBytes, c.Mss, (k.Recovery.Flags & RecoveryFlags.Paced) != 0, settings))
                 : SlowStartGrowth(c, k, sample.AckedBytes, settings);
-            Grow(ref c, growth, settings);
+            OpenSlowStart(ref c, growth, settings);
             return;
         }
         ref var s = ref k.Congestion;

@@ -20,7 +20,7 @@ internal sealed class NewReno : CongestionControl
         if (!isCwndLimited) return;
         if (c.Cwnd < c.Ssthresh)
         {
-            Grow(ref c, SlowStartGrowth(c, k, sample.AckedBytes, settings), settings);
+            OpenSlowStart(ref c, SlowStartGrowth(c, k, sample.AckedBytes, settings), settings);
             return;
         }
         // RFC 5681 §3.1, RFC 3465 §2.1: one segment more each time a window of bytes has been acknowledged, and not more than one.

@@ -30,6 +30,9 @@ internal struct Delivery
     internal Instant OldestSentAt;
     internal bool HasOldest;
 
+    /// <summary>Bytes of those that were sent more than once.</summary>
+    internal uint RetransmittedBytes;
+
     /// <summary>Among the cumulatively acknowledged there was one sent more than once.</summary>
     internal bool AckedRetransmitted;
 
@@ -74,9 +77,10 @@ internal struct Delivery
             if (end.IsBeforeOrEqual(OriginalLimit)) OriginalDelivered = true;
             TakeRack(record, bytes);
         }
-        else if (IsSurelyDelivered(record, isCumulative))
+        else
         {
-            TakeRack(record, bytes);
+            RetransmittedBytes += bytes;
+            if (IsSurelyDelivered(record, isCumulative)) TakeRack(record, bytes);
         }
         if (HasLatest && (record.SentAt < Latest.SentAt || (record.SentAt == Latest.SentAt && record.Seq.IsBefore(Latest.Seq)))) return;
         Latest = record;

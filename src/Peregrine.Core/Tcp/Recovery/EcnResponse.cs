@@ -24,8 +24,9 @@ internal static class EcnResponse
         if (!isEcho || r.Phase >= RecoveryPhase.Recovery || (r.Head == RecordPool.None && acked == 0)) return;
         if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
         c.Cwnd = Math.Min(c.Cwnd, cwndBefore);
+        var used = recovery.Validation.OnCongestion(ref c, ref k);
         // An ACK of everything leaves nothing in flight; what it acknowledges was.
-        control.OnEcnEcho(ref c, ref k, Math.Max(recovery.FlightAtLoss(c, k), acked), now);
+        control.OnEcnEcho(ref c, ref k, Math.Max(recovery.FlightAtLoss(c, k), Math.Max(acked, used)), now);
         r.RecoveryPoint = c.Snd.Max;
         r.Flags |= RecoveryFlags.EcnResponded;
         // RFC 9768 §3.1.5: in its accurate form nobody says so.

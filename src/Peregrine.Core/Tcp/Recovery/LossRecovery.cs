@@ -31,7 +31,7 @@ internal sealed class LossRecovery
         (_board, LoneAck) = (new Scoreboard(_pool), new LoneAck(_pool));
         (_choice, _sacks) = (new RetransmissionChoice(_board), new SackInput(_board));
         _byNumber = [Settings = settings ?? new RecoverySettings()];
-        Phases = new RecoveryPhases(this, _pool, _board);
+        (Phases, Validation) = (new RecoveryPhases(this, _pool, _board), new WindowValidation(this, _pool));
     }
 
     /// <summary>What happened, by Linux's names.</summary>
@@ -54,6 +54,9 @@ internal sealed class LossRecovery
 
     /// <summary>What moves connections from phase to phase.</summary>
     internal RecoveryPhases Phases { get; }
+
+    /// <summary>What is known of how much of the windows is used.</summary>
+    internal WindowValidation Validation { get; }
 
     /// <summary>The short way of <see cref="OnAck"/>.</summary>
     internal LoneAck LoneAck { get; }
@@ -248,7 +251,11 @@ internal sealed class LossRecovery
         var settings = SettingsOf(k);
         if (TryOpenEpisode(ref r) && isNew && settings.MayUndo) Undo.Begin(c, k, ref r, ref EpisodeOf(r));
         // RFC 5681 §3.1: ssthresh is held when the same segment times out again.
-        if (!isRepeated) Controls.Of(k).OnTimeout(ref c, ref k, FlightAtLoss(c, k));
+        if (!isRepeated)
+        {
+            Validation.OnCongestion(ref c, ref k);
+            Controls.Of(k).OnTimeout(ref c, ref k, FlightAtLoss(c, k));
+        }
         // RFC 9293 MUST-19: RFC 5681 §3.1: the loss window is one segment; slow start, congestion avoidance and back-off follow.
         c.Cwnd = c.Mss;
         c.DupAcks = 0;
@@ -340,18 +347,8 @@ internal sealed class LossRecovery
         return true;
     }
 
-    /// <summary>To be called before sending when nothing is outstanding: lowers the window after idleness (RFC 5681 §4.1).</summary>
-    internal void OnIdle(ref Tcb c, ref TcbCold k, Instant now)
-    {
-        ref var r = ref k.Recovery;
-        if (!SettingsOf(k).RestartAfterIdle || CongestionControl.OwnsWindow(r.Algorithm) || r.Head != RecordPool.None || (r.Flags & RecoveryFlags.Established) == 0) return;
-        // With nothing in flight the latest delivered record is the last one sent.
-        if (TimeStamp32.Between(r.FirstSentAt, TimeStamp32.Of(now)) is var idle && (idle <= Settings.RtoLeast || idle <= Rto(k))) return;
-        // RFC 5681 §4.1: RW = min(IW, cwnd).
-        c.Cwnd = Math.Min(c.Cwnd, InitialWindow(c));
-        r.Flags &= ~(RecoveryFlags.LimitedThisRound | RecoveryFlags.LimitedLastRound);
-        Controls.Of(k).OnRestart(ref c, ref k);
-    }
+    /// <summary>To be called before sending when nothing is outstanding: lowers the window after idleness.</summary>
+    internal void OnIdle(ref Tcb c, ref TcbCold k, Instant now) => IdleRestart.OnIdle(this, ref c, ref k, now);
 
     /// <summary>The path MTU shrank: lowers Mss and has what was sent in larger segments sent again, without closing the window.</summary>
     internal void OnMssReduced(ref Tcb c, ref TcbCold k, ushort newMss)
@@ -390,20 +387,26 @@ internal sealed class LossRecovery
             Controls.Of(k).End(ref k);
             Begin(ref c, ref k, algorithm, now);
         }
-        else PacingChoice.Make(SettingsOf(k), Controls.Of(k), ref k);
+        else if (k.Recovery.ValidatesWindow != SettingsOf(k).WindowValidation) Validation.Reset(ref k);
+        ChoosePacing(ref k);
     }
 
     private void Begin(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm, Instant now)
     {
         if (!Controls.TryBegin(ref c, ref k, algorithm, now)) Counters.TCPBbrNoModel++;
-        PacingChoice.Make(SettingsOf(k), Controls.Of(k), ref k);
+        Validation.Reset(ref k);
+        ChoosePacing(ref k);
     }
+
+    /// <summary>Notes whether the connection is paced.</summary>
+    internal void ChoosePacing(ref TcbCold k) => PacingChoice.Make(SettingsOf(k), Controls.Of(k), ref k);
 
     /// <summary>The connection ends: gives all its records back.</summary>
     internal void Release(ref Tcb c, ref TcbCold k)
     {
         _board.Release(ref k.Recovery);
         CloseEpisode(ref k.Recovery);
+        Validation.End(ref k.Recovery);
         Controls.Of(k).End(ref k);
         k.Recovery = default;
     }
@@ -412,7 +415,7 @@ internal sealed class LossRecovery
     internal bool Check(in Tcb c, in TcbCold k) => ScoreboardCheck.Holds(_pool, c, k);
 
     // RFC 6928 §2: min(10*MSS, max(2*MSS, 14600)), or what settings put in the place of the last.
-    private uint InitialWindow(in Tcb c) => Math.Min(Settings.InitialWindowSegments * c.Mss, Math.Max(2u * c.Mss, Settings.InitialWindowBytesMax));
+    internal uint InitialWindow(in Tcb c) => Math.Min(Settings.InitialWindowSegments * c.Mss, Math.Max(2u * c.Mss, Settings.InitialWindowBytesMax));
 
     // RFC 5681 §3.2 step 2: what limited transmit sent beyond the window does not count.
     internal uint FlightAtLoss(in Tcb c, in TcbCold k) => SettingsOf(k).ReducesFromWindow ? c.Cwnd : Math.Min(FlightSize(c), Math.Max(c.Cwnd, c.Mss));

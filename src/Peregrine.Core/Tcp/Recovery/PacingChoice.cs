@@ -10,13 +10,13 @@ internal static class PacingChoice
     internal static void Make(RecoverySettings settings, CongestionControl control, ref TcbCold k)
     {
         k.Recovery.Flags &= ~RecoveryFlags.Paced;
-        if (settings.PacingRateMax != 0 || IsWanted(settings, control)) k.Recovery.Flags |= RecoveryFlags.Paced;
+        if (settings.PacingRateMax != 0 || IsWanted(settings, control, k)) k.Recovery.Flags |= RecoveryFlags.Paced;
     }
 
     /// <summary>The rate of a connection that is paced, in bytes a second.</summary>
     internal static ulong Rate(RecoverySettings settings, CongestionControl control, in Tcb c, in TcbCold k)
     {
-        var rate = IsWanted(settings, control) ? Math.Max(control.PacingRate(c, k), Least(settings, c, k)) : ulong.MaxValue;
+        var rate = IsWanted(settings, control, k) ? Math.Max(control.PacingRate(c, k), Least(settings, c, k)) : ulong.MaxValue;
         return settings.PacingRateMax == 0 ? rate : Math.Min(rate, settings.PacingRateMax);
     }
 
@@ -25,6 +25,8 @@ internal static class PacingChoice
     private static ulong Least(RecoverySettings settings, in Tcb c, in TcbCold k) =>
         2ul * c.Mss * 1_000_000 / (ulong)RoundTrip.Rto(k.Rtt, backoff: 0, synTimedOut: false, settings).Microseconds;
 
-    private static bool IsWanted(RecoverySettings settings, CongestionControl control) =>
-        settings.Pacing == TcpPacingMode.On || (settings.Pacing == TcpPacingMode.Auto && control.NeedsPacing);
+    // RFC 7661 §4.4.2: and in the non-validated phase.
+    private static bool IsWanted(RecoverySettings settings, CongestionControl control, in TcbCold k) =>
+        settings.Pacing == TcpPacingMode.On
+        || (settings.Pacing == TcpPacingMode.Auto && (control.NeedsPacing || k.Recovery.IsNonValidated));
 }

@@ -65,6 +65,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         ref var r = ref k.Recovery;
         var isSack = (c.Flags & TcbFlags.Sack) != 0;
         var isBareDuplicate = isDuplicate && sample.SackedBytes == 0;
+        _recovery.Validation.OnRepaired(r, d.RetransmittedBytes);
         // RFC 6675 §2: with SACK, a duplicate ACK is one that reports something new.
         if (isSack) isDuplicate = sample.SackedBytes > 0;
         sample.Undone = r.Episode != RecordPool.None && OnEpisodeAck(ref c, ref k, sample, d, isDuplicate, isBareDuplicate);
@@ -147,7 +148,9 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         {
             // RFC 8985 §7.4.2: the loss was repaired, and is congestion like any other.
             Counters.TCPLossProbeRecovery++;
-            _recovery.Controls.Of(k).OnLoss(ref c, ref k, Math.Max(_recovery.FlightAtLoss(c, k), Math.Min(sample.InFlightBefore, c.Cwnd)));
+            var used = _recovery.Validation.OnCongestion(ref c, ref k);
+            var flight = Math.Max(_recovery.FlightAtLoss(c, k), Math.Min(sample.InFlightBefore, c.Cwnd));
+            _recovery.Controls.Of(k).OnLoss(ref c, ref k, Math.Max(flight, used));
             c.Cwnd = Math.Min(c.Cwnd, c.Ssthresh);
         }
         var settings = _recovery.SettingsOf(k);
@@ -163,6 +166,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         else Counters.TCPFullUndo++;
         if (r.Phase >= RecoveryPhase.Recovery) Rack.OnRecoveryEnd(ref r);
         Undo.Restore(ref c, ref r, e);
+        _recovery.Validation.Reset(ref k);
         if (Undo.GivesBack(e)) _recovery.Controls.Of(k).OnUndo(ref c, ref k, e.PriorWmax);
         ForwardRto.End(ref r);
         // RFC 4015 §3.3 step 8: nothing more goes again.
@@ -205,7 +209,11 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         // RFC 3168 §6.1.2, RFC 8257 §3.5: one reduction for a window of data, be it for marks or for losses.
         var ownsWindow = CongestionControl.OwnsWindow(r.Algorithm);
         if (ownsWindow || (r.Flags & RecoveryFlags.EcnResponded) == 0 || !c.Snd.Una.IsBefore(r.RecoveryPoint))
+        {
+            var window = _recovery.Validation.OnLoss(ref c, ref k);
             _recovery.Controls.Of(k).OnLoss(ref c, ref k, _recovery.FlightAtLoss(c, k));
+            if (window != 0) c.Ssthresh = window;
+        }
         FastRecovery.Begin(ref c, ref r, _board[r.Head], isSack, _recovery.IsRack(c, k));
         r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending | RecoveryFlags.EcnResponded);
         if (!isSack || !hasEpisode) return;
@@ -223,6 +231,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         if (r.Phase == RecoveryPhase.Loss) Grow(ref c, ref k, sample);
         else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) ProportionalRateReduction.End(ref c, ref r);
         else FastRecovery.End(ref c, isSack);
+        _recovery.Validation.OnRecoveryEnd(ref c, ref k);
         Rack.OnRecoveryEnd(ref r);
         ForwardRto.End(ref r);
         r.Flags &= ~(RecoveryFlags.RetransmitHead | RecoveryFlags.RescueOffered | RecoveryFlags.PartialAckSeen);
@@ -240,6 +249,8 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         var isLimited = (r.Flags & (RecoveryFlags.LimitedThisRound | RecoveryFlags.LimitedLastRound)) != 0
             || r.Phase == RecoveryPhase.Loss
             || (c.Cwnd < c.Ssthresh && c.Cwnd / 2 < sample.InFlightBefore);
+        // RFC 7661 §4.2: no sample during the repair after a time-out.
+        if (r.ValidatesWindow && r.Phase != RecoveryPhase.Loss) isLimited = _recovery.Validation.OnAck(ref c, ref k, sample.DeliveredBytes, isLimited, sample.Now);
         // RFC 3168 §6.1.2: no growth while marks are being answered.
         if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
         var isFirst = c.Ssthresh == uint.MaxValue;

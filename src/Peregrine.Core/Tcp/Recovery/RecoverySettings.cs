@@ -33,6 +33,9 @@ internal sealed record RecoverySettings
     /// <summary>Most segments that one ACK opens the window by in slow start (RFC 3465 §2.2: L).</summary>
     internal uint SlowStartSegmentsPerAck { get; init; } = 2;
 
+    /// <summary>RFC 3742 max_ssthresh in segments: beyond it slow start is limited; 0 for never.</summary>
+    internal uint SlowStartSegmentsMax { get; init; }
+
     /// <summary>A loss reduces from cwnd rather than from FlightSize.</summary>
     internal bool ReducesFromWindow { get; init; }
 
@@ -44,6 +47,9 @@ internal sealed record RecoverySettings
 
     /// <summary>RFC 5681 §4.1: start again from the restart window after an RTO without sending.</summary>
     internal bool RestartAfterIdle { get; init; } = true;
+
+    /// <summary>RFC 7661: a window that is not used is kept for a time, and a loss then reduces from what is used.</summary>
+    internal bool WindowValidation { get; init; }
 
     /// <summary>RFC 8985 §6: losses by time. Without it, and for a connection without SACK, by counting (RFC 6675, RFC 6582).</summary>
     internal bool Rack { get; init; } = true;
@@ -95,9 +101,11 @@ internal sealed record RecoverySettings
         InitialWindowBytesMax = (uint)stack.InitialWindowBytesMax,
         RestartAfterIdle = stack.RestartAfterIdle && connection.SlowStartAfterIdle,
         SlowStartSegmentsPerAck = (uint)connection.SlowStartSegmentsPerAck,
+        SlowStartSegmentsMax = (uint)connection.SlowStartSegmentsMax,
         ReducesFromWindow = connection.ReducesFromWindow,
         HyStart = connection.HyStart,
         RtoRestart = connection.RtoRestart,
+        WindowValidation = connection.WindowValidation,
         Rack = connection.Rack,
         ReorderingMargin = Duration.FromMilliseconds(connection.ReorderingMarginMs),
         TailLossProbe = connection.TailLossProbe,

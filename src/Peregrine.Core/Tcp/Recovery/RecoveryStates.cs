@@ -1,4 +1,4 @@
-// Loss recovery's and round-trip measurement's parts of a TCB: 64 and 16 bytes, checked by a test. Only LossRecovery and its helpers
+// Loss recovery's and round-trip measurement's parts of a TCB: 68 and 16 bytes; a test has the sum. Only LossRecovery and its helpers
 // write them.
 using System.Runtime.InteropServices;
 using Peregrine.Core.Tcp.Congestion;
@@ -205,9 +205,26 @@ internal struct RecoveryState
 
     internal CongestionAlgorithm Algorithm
     {
-        readonly get => (CongestionAlgorithm)(_phaseAndAlgorithm >> 2);
-        set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 3) | ((byte)value << 2));
+        readonly get => (CongestionAlgorithm)((_phaseAndAlgorithm >> 2) & 0x0F);
+        set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 0xC3) | ((byte)value << 2));
     }
+
+    /// <summary>RFC 7661: more of the window than is used was not validated: it is the window of another time.</summary>
+    internal bool IsNonValidated
+    {
+        readonly get => (_phaseAndAlgorithm & 0x40) != 0;
+        set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 0xBF) | (value ? 0x40 : 0));
+    }
+
+    /// <summary>RFC 7661: the settings ask for validation.</summary>
+    internal bool ValidatesWindow
+    {
+        readonly get => (_phaseAndAlgorithm & 0x80) != 0;
+        set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 0x7F) | (value ? 0x80 : 0));
+    }
+
+    /// <summary>The <see cref="ValidationState"/>, while there is something to validate; a record of the same pool.</summary>
+    internal uint Validation;
 
     /// <summary>Until so many bytes are delivered, rate samples are limited by the application.</summary>
     internal uint AppLimitedUntil;

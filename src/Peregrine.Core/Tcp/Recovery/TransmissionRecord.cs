@@ -122,6 +122,13 @@ internal sealed unsafe class RecordPool
         return ref Unsafe.As<TransmissionRecord, RecoveryEpisode>(ref this[index]);
     }
 
+    /// <summary>A record of the pool that serves as a connection's <see cref="ValidationState"/>.</summary>
+    internal ref ValidationState Validation(uint index)
+    {
+        Debug.Assert(sizeof(ValidationState) <= sizeof(TransmissionRecord), "the state must fit into a record");
+        return ref Unsafe.As<TransmissionRecord, ValidationState>(ref this[index]);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryRent(out uint index)
     {

@@ -3,6 +3,7 @@ using Peregrine.Core.Tcp;
 using Peregrine.Core.Tcp.Congestion;
 using Peregrine.Core.Tcp.Congestion.Bbr;
 using Peregrine.Core.Tcp.Recovery;
+using Peregrine.Core.Tests.Tcp.Recovery;
 
 namespace Peregrine.Core.Tests.Tcp.Congestion;
 
@@ -86,5 +87,30 @@ public sealed class NewRenoTests
         var k = default(TcbCold);
         k.Recovery.Algorithm = algorithm;
         Assert.Equal(name == "newreno" ? "reno" : name, new CongestionControls(new BbrPool(region, 4, new StackRandom(1))).Of(k).Name);
+    }
+
+    [Theory]
+    [InlineData("reno", 100)]
+    [InlineData("cubic", 100)]
+    [InlineData("reno", 0)]
+    // RFC 3742 §2: up to max_ssthresh the window doubles in a round trip; beyond it opens by at most half of that many segments.
+    public void BeyondItsLimitSlowStartOpensByHalfTheLimitARoundTrip(string name, int limit)
+    {
+        const uint mss = RecoveryBench.Mss;
+        Assert.True(CongestionControl.TryParse(name, out var algorithm));
+        var settings = RecoveryBench.Classic with { SlowStartSegmentsMax = (uint)limit, SlowStartSegmentsPerAck = 1, HyStart = false };
+        using var b = new RecoveryBench(settings: settings, algorithm: algorithm, cwnd: 50 * mss);
+        for (var round = 0; round < 6; round++)
+        {
+            var before = b.C.Cwnd;
+            var una = b.Una;
+            var count = before / mss;
+            b.SendMany((int)count);
+            b.PassMs(100);
+            for (var i = 1u; i <= count; i++) b.Ack(una + (i * mss));
+            var grown = b.C.Cwnd - before;
+            if (limit == 0 || before <= 50 * mss) Assert.Equal(count * mss, grown);
+            else Assert.InRange(grown, 40 * mss, 51 * mss);
+        }
     }
 }
