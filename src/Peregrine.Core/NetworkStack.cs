@@ -228,7 +228,7 @@ public sealed class NetworkStack : IDisposable
         Wheel = new TimerWheel(region, options.ConnectionCountMax, now),
         Recovery = recovery,
         TimeWaits = new TimeWaitTable(region, options.TimeWaitCountMax, Duration.FromSeconds(options.TimeWaitSeconds)),
-        SynBacklog = new SynBacklog(region, options.SynBacklogCountMax, options.ListenerCountMax, options.Tcp.SynAckRetryCount),
+        SynBacklog = new SynBacklog(region, options.SynBacklogCountMax, options.ListenerCountMax, options.Tcp.SynAckRetryCount, Duration.FromMilliseconds(options.RtoMsInitial)),
         SendQueue = new SendQueue(blocks),
         ReceiveQueue = new ReceiveQueue(blocks, ip.Frames),
         OutOfOrder = new OutOfOrderQueue(blocks, ip.Frames),

@@ -82,6 +82,9 @@ public sealed record StackOptions
     /// <summary>Least retransmission time-out, in milliseconds, 1 to 60,000. Default 200 (RFC 6298 §2.4 says 1,000, which servers do not use).</summary>
     public int RtoMsMin { get; init; } = 200;
 
+    /// <summary>Retransmission time-out before the first measurement, in milliseconds, 100 to 60,000. Default 1,000 (RFC 6298 §2.1).</summary>
+    public int RtoMsInitial { get; init; } = 1_000;
+
     /// <summary>Largest retransmission time-out, in milliseconds, 60,000 to 240,000 (RFC 6298 §2.5). Default 120,000.</summary>
     public int RtoMsMax { get; init; } = 120_000;
 
@@ -175,6 +178,7 @@ public sealed record StackOptions
         Range(nameof(RtoSlackMs), RtoSlackMs, 0, 1_000);
         Range(nameof(RtoVarianceMsMin), RtoVarianceMsMin, 0, 1_000);
         Range(nameof(RtoMsMin), RtoMsMin, 1, 60_000);
+        Range(nameof(RtoMsInitial), RtoMsInitial, 100, 60_000);
         Range(nameof(RtoMsMax), RtoMsMax, 60_000, 240_000);
         Range(nameof(FastOpenCacheCountMax), FastOpenCacheCountMax, 4, 65_536);
         Range(nameof(FastOpenDisableSeconds), FastOpenDisableSeconds, 0, 86_400);

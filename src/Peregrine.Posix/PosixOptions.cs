@@ -13,6 +13,9 @@ internal static class PosixOptions
         "SO_REUSEADDR", "SO_REUSEPORT", "SO_MARK", "SO_PRIORITY", "SO_DEBUG", "SO_DONTROUTE", "SO_BROADCAST", "SO_OOBINLINE", "IP_FREEBIND", "IPV6_V6ONLY",
         "IP_BIND_ADDRESS_NO_PORT", "IP_RECVERR", "IPV6_RECVERR", "TCP_FASTOPEN", "TCP_FASTOPEN_CONNECT", "TCP_FASTOPEN_NO_COOKIE",
         "TCP_INQ", "SO_ZEROCOPY", "SO_TIMESTAMPING", "SO_TIMESTAMP", "SO_TIMESTAMPNS", "SO_BUSY_POLL", "SO_INCOMING_CPU",
+        "SO_REUSEPORT_LB", "SO_NOSIGPIPE", "SO_USELOOPBACK", "SO_TS_CLOCK", "SO_BINTIME", "SO_SETFIB", "SO_USER_COOKIE", "SO_NO_OFFLOAD", "SO_NO_DDP",
+        "IP_RECVTOS", "IP_RECVTTL", "IP_RECVDSTADDR", "IP_RECVIF", "IP_DONTFRAG", "IP_PORTRANGE", "IPV6_RECVPKTINFO", "IPV6_RECVHOPLIMIT", "IPV6_RECVTCLASS",
+        "IPV6_RECVPATHMTU", "IPV6_DONTFRAG", "IPV6_PORTRANGE", "IPV6_AUTOFLOWLABEL", "TCP_LOG", "TCP_LOGID", "TCP_LOG_TAG", "TCP_RST_REASON_ENABLE",
         "TCP_THIN_LINEAR_TIMEOUTS", "TCP_THIN_DUPACK", "TCP_SAVE_SYN", "TCP_TX_DELAY", "IP_MTU_DISCOVER", "IPV6_MTU_DISCOVER", "SO_RCVTIMEO", "SO_SNDTIMEO",
     ];
 
@@ -25,6 +28,12 @@ internal static class PosixOptions
             s.Kept[name] = value;
             if (name == "SO_TIMESTAMPING") s.StampOrigin = UnacknowledgedStart(x, s, now);
             return s.Phase == PosixPhase.Listening ? ApplyToListener(x, s) : PosixResult.Success;
+        }
+        if (name == "TCP_MD5SIG" && x.Associations is not null)
+        {
+            s.Kept[name] = value;
+            x.MarkResets(s, s.Settings);
+            return s.Phase == PosixPhase.Listening ? PosixResult.Of(x.Stack.Tcp.Keys.Set(s.Listener, x.KeysOf(s))) : PosixResult.Success;
         }
         if (name == "TCP_QUICKACK")
         {
@@ -80,8 +89,8 @@ internal static class PosixOptions
                 return t with { MaximumSegmentSize = number };
             case "TCP_SYNCNT":
                 return t with { SynRetryCount = number };
-            case "TCP_USER_TIMEOUT":
-                return t with { UserTimeoutMs = number == 0 ? TcpSettings.Default.UserTimeoutMs : number };
+            case "TCP_USER_TIMEOUT" or "TCP_MAXUNACKTIME":
+                return t with { UserTimeoutMs = number == 0 ? TcpSettings.Default.UserTimeoutMs : name == "TCP_USER_TIMEOUT" ? number : number * 1000 };
             case "IPV6_USE_MIN_MTU":
                 return t with { MinimumMtu = value == 1 };
             case "TCP_REMOTE_UDP_ENCAPS_PORT":
@@ -97,7 +106,7 @@ internal static class PosixOptions
                 return t with { ReceiveLowBytes = Math.Max(1, number) };
             case "IPV6_FLOWLABEL":
                 return t with { FlowLabel = number };
-            case "TCP_CORK":
+            case "TCP_CORK" or "TCP_NOPUSH":
                 return t with { Cork = value != 0 };
             case "TCP_NOTSENT_LOWAT":
                 s.Kept[name] = value;
@@ -108,6 +117,8 @@ internal static class PosixOptions
                 return t with { ConnectTimeoutMs = number * 1000 };
             case "TCP_NOOPT":
                 return t with { NoOptions = value != 0 };
+            case "TCP_DELACK":
+                return t with { DelayedAckMs = value == 0 ? 0 : TcpProfile.FreeBsd.Connection.DelayedAckMs };
             case "TCP_LINGER2":
                 return t with { FinWait2TimeoutMs = number * 1000 };
             case "IP_TOS" or "IPV6_TCLASS":
@@ -123,7 +134,12 @@ internal static class PosixOptions
     internal static PosixResult SetCongestion(PosixSockets x, long fd, string algorithm, Instant now)
     {
         if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
-        var settings = s.Settings with { CongestionControl = algorithm };
+        return Replace(x, s, s.Settings with { CongestionControl = algorithm }, now);
+    }
+
+    /// <summary>Gives a socket other settings; ENOENT when one of them is not there.</summary>
+    internal static PosixResult Replace(PosixSockets x, PosixSocket s, TcpSettings settings, Instant now)
+    {
         try
         {
             settings.Validate();
@@ -157,8 +173,9 @@ internal static class PosixOptions
             "TCP_SYNCNT" => t.SynRetryCount,
             "TCP_USER_TIMEOUT" => t.UserTimeoutMs == TcpSettings.Default.UserTimeoutMs ? 0 : t.UserTimeoutMs,
             "TCP_LINGER2" => t.FinWait2TimeoutMs / 1000,
+            "TCP_MD5SIG" => s.Kept.GetValueOrDefault(name),
             "TCP_QUICKACK" => s.Kept.GetValueOrDefault(name, 1),
-            "TCP_CORK" => t.Cork ? 1 : 0,
+            "TCP_CORK" or "TCP_NOPUSH" => t.Cork ? 1 : 0,
             "TCP_NOTSENT_LOWAT" => s.Kept.GetValueOrDefault(name),
             "SO_MAX_PACING_RATE" => t.PacingBytesPerSecondMax == 0 ? -1 : t.PacingBytesPerSecondMax,
             "SO_RCVLOWAT" => t.ReceiveLowBytes,
@@ -169,6 +186,9 @@ internal static class PosixOptions
             "SO_PROTOCOL" => s.Kind == PosixKind.Udp ? 17 : 6,
             "TCP_KEEPINIT" => t.ConnectTimeoutMs / 1000,
             "TCP_NOOPT" => t.NoOptions ? 1 : 0,
+            "TCP_DELACK" => t.DelayedAckMs == 0 ? 0 : 1,
+            "TCP_MAXUNACKTIME" => t.UserTimeoutMs == TcpSettings.Default.UserTimeoutMs ? 0 : t.UserTimeoutMs / 1000,
+            "SO_LISTENQLIMIT" => s.Phase == PosixPhase.Listening ? s.Backlog - 1 : 0,
             "IPV6_USE_MIN_MTU" => t.MinimumMtu ? 1 : 0,
             "TCP_REMOTE_UDP_ENCAPS_PORT" => s.Connection.IsValid ? x.Stack.Tcp.UdpEncapsulationPortOf(s.Connection) : t.UdpEncapsulationPort,
             "IP_TOS" or "IPV6_TCLASS" => t.TrafficClass,

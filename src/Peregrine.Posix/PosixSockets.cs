@@ -3,6 +3,7 @@
 using System.Net.Sockets;
 using Peregrine.Core;
 using Peregrine.Core.Tcp;
+using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Time;
 using Peregrine.Core.Udp;
 using Peregrine.Wire;
@@ -24,6 +25,9 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
 
     /// <summary>What the system allows of TCP Fast Open.</summary>
     internal PosixFastOpenModes FastOpenModes { get; set; }
+
+    /// <summary>The system's security associations, of which sockets with TCP_MD5SIG take theirs (setkey(8) of the BSDs); null for none.</summary>
+    internal TcpKeySet? Associations { get; set; }
 
     internal PosixSocket? Get(long fd) => fd is >= 0 and < DescriptorCountMax ? _table[fd] : null;
 
@@ -70,8 +74,11 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
     /// <summary>FreeBSD answers segments to a socket that is only bound as the socket's options say.</summary>
     internal void MarkResets(PosixSocket s, Core.Tcp.TcpSettings? settings)
     {
-        if (Manners.IsFreeBsd && s is { Kind: PosixKind.Tcp, Phase: PosixPhase.Fresh, IsBound: true }) Stack.Tcp.MarkResetsFrom(s.Local.Port, settings);
+        if (Manners.IsFreeBsd && s is { Kind: PosixKind.Tcp, Phase: PosixPhase.Fresh, IsBound: true }) Stack.Tcp.MarkResetsFrom(s.Local.Port, settings, settings is null ? null : KeysOf(s));
     }
+
+    /// <summary>What a socket signs with.</summary>
+    internal TcpKeySet? KeysOf(PosixSocket s) => s.Kept.GetValueOrDefault("TCP_MD5SIG") != 0 ? Associations : null;
 
     internal PosixResult Listen(long fd, long backlog)
     {
@@ -81,7 +88,7 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         if (s.Phase != PosixPhase.Fresh) return PosixResult.Fail("EINVAL");
         // A queue of n holds n + 1 on both systems.
         s.Backlog = (int)Math.Clamp(backlog + 1, 1, 4_096);
-        var options = new TcpListenOptions(s.Local, s.Backlog, V6Only: false, PosixFastOpen.ListenerSettings(this, s, s.Backlog));
+        var options = new TcpListenOptions(s.Local, s.Backlog, V6Only: false, PosixFastOpen.ListenerSettings(this, s, s.Backlog), KeysOf(s));
         var error = Stack.Tcp.Listen(options, out var listener);
         if (error != SocketError.Success) return PosixResult.Of(error);
         (s.Phase, s.Listener) = (PosixPhase.Listening, listener);
@@ -140,7 +147,7 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
     /// <summary>Makes the connection, whose SYN goes with the stack's next turn.</summary>
     internal SocketError StartConnect(PosixSocket s, Endpoint remote, TcpSettings settings, Instant now)
     {
-        var error = Stack.Tcp.Connect(new TcpConnectOptions(remote, s.IsBound ? s.Local : default, settings), now, out var connection);
+        var error = Stack.Tcp.Connect(new TcpConnectOptions(remote, s.IsBound ? s.Local : default, settings, KeysOf(s)), now, out var connection);
         if (error != SocketError.Success) return error;
         (s.Phase, s.Connection, s.Remote, s.Settings) = (PosixPhase.Connecting, connection, remote, settings);
         s.Local = Stack.Tcp.LocalOf(connection);

@@ -21,6 +21,23 @@ public sealed class PackedTcpOptionsTests
         Assert.Equal(options, read);
     }
 
+    [Theory]
+    [InlineData(true, true, true, "020405b4010303060402080a000000070000000901011312")]
+    [InlineData(true, true, false, "020405b40103030604021312")]
+    [InlineData(false, true, false, "020405b404021312")]
+    [InlineData(false, false, false, "020405b401011312")]
+    public void ASignatureIsLast(bool scale, bool sack, bool stamps, string expected)
+    {
+        var options = Make(scale, sack, stamps);
+        options.SetMd5();
+        Assert.True(options.IsSignedLast);
+        var bytes = new byte[options.EncodedLength];
+        Assert.Equal(bytes.Length, options.WriteTo(bytes));
+        Assert.Equal(expected + new string('0', 32), Convert.ToHexStringLower(bytes));
+        Assert.True(TcpOptions.Parse(bytes, isSyn: true, out var read));
+        Assert.Equal((bytes.Length - 18, 18), (read.AuthenticationOffset, read.AuthenticationLength));
+    }
+
     private static TcpOptions Make(bool scale, bool sack, bool stamps)
     {
         var options = new TcpOptions { Mss = 1460, IsPacked = true };

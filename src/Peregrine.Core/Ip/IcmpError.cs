@@ -26,8 +26,11 @@ internal enum IcmpErrorKind : byte
     /// <summary>Larger than a link on the path carries.</summary>
     PacketTooBig,
 
-    /// <summary>The hop limit was used up, or fragments were missing.</summary>
+    /// <summary>The hop limit was used up.</summary>
     TimeExceeded,
+
+    /// <summary>Fragments were missing.</summary>
+    ReassemblyTimeExceeded,
 
     /// <summary>A header field that the other side could not process.</summary>
     ParameterProblem,

@@ -214,7 +214,7 @@ internal sealed class IcmpLayer(IpLayer ip)
     {
         kind = message.Type switch
         {
-            Icmpv4Type.TimeExceeded => IcmpErrorKind.TimeExceeded,
+            Icmpv4Type.TimeExceeded => OfTime(message.Code),
             Icmpv4Type.ParameterProblem => IcmpErrorKind.ParameterProblem,
             // RFC 792, RFC 1122 §3.2.2.1, RFC 1812 §5.2.7.1.
             _ => message.Code switch
@@ -231,12 +231,15 @@ internal sealed class IcmpLayer(IpLayer ip)
         return message.Type != Icmpv4Type.DestinationUnreachable || message.Code <= 15;
     }
 
+    // RFC 792, RFC 4443 §3.3: 0 is in transit, 1 in reassembly.
+    private static IcmpErrorKind OfTime(byte code) => code == 1 ? IcmpErrorKind.ReassemblyTimeExceeded : IcmpErrorKind.TimeExceeded;
+
     private static bool TryKind(in Icmpv6Packet message, out IcmpErrorKind kind)
     {
         kind = message.Type switch
         {
             Icmpv6Type.PacketTooBig => IcmpErrorKind.PacketTooBig,
-            Icmpv6Type.TimeExceeded => IcmpErrorKind.TimeExceeded,
+            Icmpv6Type.TimeExceeded => OfTime(message.Code),
             Icmpv6Type.ParameterProblem => message.Code == Icmpv6ParameterCode.UnrecognizedNextHeader
                 ? IcmpErrorKind.ProtocolUnreachable : IcmpErrorKind.ParameterProblem,
             _ => message.Code switch

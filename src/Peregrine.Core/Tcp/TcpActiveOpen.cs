@@ -68,8 +68,8 @@ internal sealed class TcpActiveOpen
         if (old is { } record) iss = TimeWaitJudge.IssAfter(record, iss);
         if (keys is not null) TcpKeyring.Enable(_x).OnConnect(t, keys, iss);
         TcpHandshake.Initialize(_x, t, iss, _x.Isn.TimestampOffset(local, port, remote.Address, remote.Port), settings, now);
-        // RFC 2385 §4.3: an MD5 signature leaves no room for timestamps beside SACK blocks.
-        if (keys is { IsMd5: true } && (c.Flags & TcbFlags.Sack) != 0) c.Flags &= ~TcbFlags.Timestamps;
+        // RFC 2385 §4.3: an MD5 signature leaves no room for timestamps beside SACK blocks. FreeBSD, whose SYNs are packed, rather does without the blocks.
+        if (keys is { IsMd5: true } && (c.Flags & TcbFlags.Sack) != 0 && !settings.PackedSynOptions) c.Flags &= ~TcbFlags.Timestamps;
         // A signature leaves no room for a cookie.
         if (keys is null && _fastOpen.MayTry(remote.Address, settings, now)) t.K.FastOpen = FastOpenFlags.Client;
         t.K.LastReceived = Deadline.At(now);

@@ -13,7 +13,7 @@ internal static class TcpErrors
     internal static SocketError OfConnect(IcmpErrorKind kind) => kind switch
     {
         IcmpErrorKind.NetUnreachable => SocketError.NetworkUnreachable,
-        IcmpErrorKind.HostUnreachable or IcmpErrorKind.TimeExceeded => SocketError.HostUnreachable,
+        IcmpErrorKind.HostUnreachable or IcmpErrorKind.TimeExceeded or IcmpErrorKind.ReassemblyTimeExceeded => SocketError.HostUnreachable,
         _ => SocketError.ConnectionRefused,
     };
 

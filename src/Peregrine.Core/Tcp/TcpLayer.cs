@@ -189,8 +189,8 @@ public sealed class TcpLayer
     /// <summary>How many bytes a SYN to that server could carry now by TCP Fast Open; 0 where a cookie has to be asked for first or the setting is off.</summary>
     public int FastOpenRoom(in TcpConnectOptions options, Instant now) => _active.FastOpenRoom(options, now);
 
-    /// <summary>Resets from a port without listener get the TTL and traffic class of these settings, as a socket's that is only bound; null for the stack's own.</summary>
-    public void MarkResetsFrom(ushort localPort, TcpSettings? settings) => _replies.Mark(localPort, settings);
+    /// <summary>Resets from a port without listener get TTL and traffic class of these settings, as a socket's that is only bound, and signatures; null for neither.</summary>
+    public void MarkResetsFrom(ushort localPort, TcpSettings? settings, TcpKeySet? keys = null) => _replies.Mark(localPort, settings, keys);
 
     /// <summary>Forgets all Fast Open cookies of servers.</summary>
     public void ForgetFastOpenCookies() => _fastOpenClient.Cache.Clear();
@@ -226,6 +226,9 @@ public sealed class TcpLayer
         get => _x.Ip.Errors.TunnelPort;
         set => _x.Ip.Errors.TunnelPort = _x.Encapsulation.LocalPort = checked((ushort)value);
     }
+
+    /// <summary>What a tunnel is reckoned to take of the MTU, in bytes, 8 (the default: UDP's header) to 1,024, as net.inet.tcp.udp_tunneling_overhead.</summary>
+    public int UdpTunnelOverheadBytes { get => _x.Encapsulation.Overhead; set => _x.Encapsulation.Overhead = value; }
 
     /// <summary>The UDP port of a connection's peer, where its segments go in datagrams; else 0.</summary>
     public int UdpEncapsulationPortOf(TcpHandle connection) => _x.Tcbs.IsLive(connection) ? _x.Encapsulation.PortOf(_x.Tcbs.Get(connection.Index).C) : 0;

@@ -20,6 +20,12 @@ public enum TcpMtuProbingMode : byte
 
     /// <summary>From the beginning.</summary>
     Always,
+
+    /// <summary>
+    /// FreeBSD's pmtud_blackhole_detection: full segments that time out twice are made smaller (<see cref="TcpSettings.MtuProbeBaseMss"/>), twice more
+    /// again (<see cref="TcpSettings.MtuProbeFloorMss"/>); after the sixth time-out the size was not the reason, and is as before.
+    /// </summary>
+    Steps,
 }
 
 /// <summary>What is to be done about a probe.</summary>
@@ -42,6 +48,9 @@ internal sealed class TcpMtuProbing(TcpContext context)
 
     /// <summary>RFC 9293 R1: time-outs of the same data after which the path may be a black hole.</summary>
     private const int FullStopCount = 3;
+
+    /// <summary>With <see cref="TcpMtuProbingMode.Steps"/>: time-outs of the same data at which they are made smaller, and at which that is given up.</summary>
+    private const int FirstStepCount = 2, SecondStepCount = 4, NoStepCount = 6;
 
     private readonly TcpContext _x = context;
     private readonly Dictionary<uint, MtuSearch> _searches = [];
@@ -74,8 +83,31 @@ internal sealed class TcpMtuProbing(TcpContext context)
     internal static void OnTimeout(TcpContext x, TcbRef t, Instant now)
     {
         x.MtuProbing?.Abandon(t);
-        if (t.C.Backoff < FullStopCount || x.SettingsOf(t).MtuProbing == TcpMtuProbingMode.Off) return;
-        (x.MtuProbing ??= new TcpMtuProbing(x)).OnBlackHole(t, now);
+        var mode = x.SettingsOf(t).MtuProbing;
+        if (mode == TcpMtuProbingMode.Off) return;
+        if (mode == TcpMtuProbingMode.Steps) OnStep(x, t, now);
+        else if (t.C.Backoff >= FullStopCount) (x.MtuProbing ??= new TcpMtuProbing(x)).OnBlackHole(t, now);
+    }
+
+    // Smaller at the second and at the fourth time-out, and at the sixth as before: then it was not the size.
+    private static void OnStep(TcpContext x, TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        if (c.Backoff is FirstStepCount or SecondStepCount && c.Snd.Max - c.Snd.Una >= c.Mss) (x.MtuProbing ??= new TcpMtuProbing(x)).StepDown(t, now);
+        else if (c.Backoff == NoStepCount) x.MtuProbing?.Forget(t);
+        else return;
+        TcpHandshake.RefreshMss(x, t);
+        // RFC 5681 §3.1: the loss window is one segment of the size that goes now.
+        c.Cwnd = c.Mss;
+    }
+
+    private void StepDown(TcbRef t, Instant now)
+    {
+        var settings = _x.SettingsOf(t);
+        var mss = t.C.Mss + TcpHandshake.OptionLength(_x, t);
+        var step = Math.Min(mss, mss > settings.MtuProbeBaseMss ? settings.MtuProbeBaseMss : settings.MtuProbeFloorMss);
+        var size = step + TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length + _x.Encapsulation.OverheadOf(t.C);
+        _searches[_x.Tcbs.IndexOf(t)] = new MtuSearch { Low = size, High = size, Since = now };
     }
 
     /// <summary>eff_pmtu: what the connection may send, at most what the path is believed to carry.</summary>
@@ -100,6 +132,7 @@ internal sealed class TcpMtuProbing(TcpContext context)
         length = 0;
         ref var search = ref Find(t);
         if (Unsafe.IsNullRef(ref search) || search.ProbeSize != 0 || now < search.NotBefore || !IsUndisturbed(t)) return MtuProbeChoice.None;
+        if (_x.SettingsOf(t).MtuProbing == TcpMtuProbingMode.Steps) return MtuProbeChoice.None;
         ref var c = ref t.C;
         // RFC 4821 §7.3.
         var size = (search.Low + search.High) / 2;

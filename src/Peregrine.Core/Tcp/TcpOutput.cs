@@ -407,7 +407,7 @@ internal sealed class TcpOutput(
         c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Iss + 1 + (uint)dataLength);
         if (c.Backoff == 0) t.K.RoundStart = Deadline.At(now);
         else _x.Counters.SegmentsRetransmitted++;
-        if (!t.K.Retransmission.IsSet) t.K.Retransmission = Deadline.At(now + Duration.FromSeconds(1));
+        if (!t.K.Retransmission.IsSet) t.K.Retransmission = Deadline.At(now + _x.Recovery.Settings.RtoInitial);
         _x.Arm(t, t.K.Retransmission);
         return true;
     }

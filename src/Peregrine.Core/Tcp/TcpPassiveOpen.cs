@@ -446,7 +446,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         TcpEcn.OnSynAckPlan(ref record, settings, SignerOf(record) is not null, ref plan);
         plan.Options.IsPacked = settings.PackedSynOptions;
         plan.Options.Mss = TcpHandshake.AnnouncedMss(
-            record.Local, record.Path, settings, _x.Encapsulation.PortOf(record.Local, record.LocalPort, record.Remote, record.RemotePort) != 0 ? UdpHeader.Length : 0);
+            record.Local, record.Path, settings, _x.Encapsulation.PortOf(record.Local, record.LocalPort, record.Remote, record.RemotePort) != 0 ? _x.Encapsulation.Overhead : 0);
         if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(stamp, record.TsRecent);
         if ((record.Flags & SynFlags.Sack) != 0) plan.Options.SackPermitted = true;
         if ((record.Flags & SynFlags.WindowScale) != 0) plan.Options.WindowScale = new WindowScale(TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax));

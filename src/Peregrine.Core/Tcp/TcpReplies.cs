@@ -31,8 +31,11 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
     }
 
     /// <summary>How segments to a port without listener or connection are answered: as the socket says that has it, or null for as the stack does.</summary>
-    internal void Mark(ushort port, TcpSettings? settings)
+    internal void Mark(ushort port, TcpSettings? settings, TcpKeySet? keys)
     {
+        // What is not signed with the keys is not answered at all.
+        if (keys is not null) TcpKeyring.Enable(_x).Bind(port, keys);
+        else _x.Authenticator?.Bind(port, null);
         if (settings is null) _bound.Remove(port);
         else _bound[port] = SegmentMarks.Of(settings);
     }

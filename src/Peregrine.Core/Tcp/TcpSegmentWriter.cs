@@ -180,7 +180,9 @@ internal sealed class TcpSegmentWriter(TcpContext context)
     private uint Sign(TcpAuthentication signer, in Frame frame, int headerLength, in SegmentPlan plan, uint headerSum)
     {
         var padding = plan.Options.HasMd5 ? 2 : 0;
-        var segment = new SegmentBytes(_x.Frames, frame, 0, frame.Length, headerLength, TcpHeader.Length + padding, plan.Options.SignatureLength - padding);
+        var length = plan.Options.SignatureLength - padding;
+        var offset = plan.Options.IsSignedLast ? headerLength - length : TcpHeader.Length + padding;
+        var segment = new SegmentBytes(_x.Frames, frame, 0, frame.Length, headerLength, offset, length);
         return InternetChecksum.Combine(headerSum, InternetChecksum.Sum(signer.Sign(segment, plan.Flags, plan.Seq)), false);
     }
 

@@ -137,6 +137,12 @@ public sealed record TcpSettings
     /// <summary>Proportional rate reduction in fast recovery with SACK (RFC 9937). Default true.</summary>
     public bool ProportionalRateReduction { get; init; } = true;
 
+    /// <summary>
+    /// What goes again is filled up to a whole segment with what was sent behind it and goes again too (RFC 9293 §3.7.4 leaves repacketization to the
+    /// sender; FreeBSD does it). Default false.
+    /// </summary>
+    public bool JoinsRetransmissions { get; init; }
+
     /// <summary>tcp_frto: F-RTO finds spurious time-outs (RFC 5682). Default true.</summary>
     public bool ForwardRto { get; init; } = true;
 
@@ -313,7 +319,7 @@ public sealed record TcpSettings
         }
         Range(nameof(ProbeAckDelayMs), ProbeAckDelayMs, 0, 500);
         Range(nameof(ReorderingMarginMs), ReorderingMarginMs, 0, 500);
-        if (!Enum.IsDefined(MtuProbing)) throw new ArgumentOutOfRangeException(nameof(MtuProbing), MtuProbing, "MtuProbing must be one of: Off, BlackHole, Always.");
+        if (!Enum.IsDefined(MtuProbing)) throw new ArgumentOutOfRangeException(nameof(MtuProbing), MtuProbing, "MtuProbing must be one of: Off, BlackHole, Always, Steps.");
         Range(nameof(MtuProbeBaseMss), MtuProbeBaseMss, 48, 65_495);
         Range(nameof(MtuProbeFloorMss), MtuProbeFloorMss, 48, 65_495);
         Range(nameof(MtuProbeThresholdBytes), MtuProbeThresholdBytes, 1, 65_535);

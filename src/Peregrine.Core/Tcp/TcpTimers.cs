@@ -140,7 +140,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         c.Flags |= TcbFlags.SynPending;
         c.Path.Generation = 0;
         _x.MarkReady(t);
-        var timeout = Duration.FromSeconds(1L << Math.Min((int)c.Backoff, 7)) + Duration.FromMilliseconds(_x.Options.RtoSlackMs);
+        var timeout = (_x.Recovery.Settings.RtoInitial * (1L << Math.Min((int)c.Backoff, 7))) + Duration.FromMilliseconds(_x.Options.RtoSlackMs);
         k.Retransmission = Deadline.At(now + Duration.Min(timeout, _x.Recovery.Settings.RtoMax));
         return false;
     }

@@ -13,6 +13,7 @@ namespace Peregrine.Core.Tcp;
 internal sealed class UdpEncapsulation(DemuxTable demux, FramePool frames, TcpDemuxKeys keys)
 {
     private const int SweepCountMin = 64;
+    private const int OverheadMax = 1_024;
 
     private readonly DemuxTable _demux = demux;
     private readonly FramePool _frames = frames;
@@ -26,6 +27,19 @@ internal sealed class UdpEncapsulation(DemuxTable demux, FramePool frames, TcpDe
     /// <summary>Our UDP port; 0 for none.</summary>
     internal ushort LocalPort { get; set; }
 
+    /// <summary>Bytes that the encapsulation is reckoned to take from a packet.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is out of range.</exception>
+    internal int Overhead
+    {
+        get;
+        set
+        {
+            if (value is < UdpHeader.Length or > OverheadMax)
+                throw new ArgumentOutOfRangeException(nameof(value), value, $"UdpTunnelOverheadBytes must be {UdpHeader.Length} to {OverheadMax} bytes.");
+            field = value;
+        }
+    } = UdpHeader.Length;
+
     /// <summary>The peer's UDP port of a connection, half-open or waiting ones included; 0 without encapsulation.</summary>
     internal ushort PortOf(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort) =>
         _tuples.Count == 0 ? (ushort)0 : PortOf(_demux.Hash(local, localPort, remote, remotePort));
@@ -37,7 +51,7 @@ internal sealed class UdpEncapsulation(DemuxTable demux, FramePool frames, TcpDe
     internal ushort PortOf(ulong hash) => _tuples.TryGetValue(hash, out var tuple) ? tuple.Port : (ushort)0;
 
     /// <summary>Bytes that the encapsulation takes from each of a connection's packets.</summary>
-    internal int OverheadOf(in Tcb c) => PortOf(c) != 0 ? UdpHeader.Length : 0;
+    internal int OverheadOf(in Tcb c) => PortOf(c) != 0 ? Overhead : 0;
 
     /// <summary>A connection begins: its segments go to that UDP port, or to none.</summary>
     internal void Note(ulong hash, ushort port, in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort)

@@ -50,9 +50,19 @@ internal static class Constants
         "SOF_TIMESTAMPING_OPT_ID_TCP" => 1 << 16,
         // RFC 2474, RFC 4594: class selectors and the usual code points, shifted into the traffic class.
         _ when name.StartsWith("IPTOS_DSCP_CS", StringComparison.Ordinal) && char.IsAsciiDigit(name[^1]) => (name[^1] - '0') << 5,
+        // RFC 2597: class n, drop precedence m.
+        _ when name.StartsWith("IPTOS_DSCP_AF", StringComparison.Ordinal) && name is [.., >= '1' and <= '4', >= '1' and <= '3'] => ((name[^2] - '0') << 5) | ((name[^1] - '0') << 3),
         "IPTOS_LOWDELAY" => 0x10,
         "IPTOS_THROUGHPUT" => 8,
+        "IPTOS_RELIABILITY" => 4,
+        "IPTOS_DSCP_VA" => 0xB0,
         "IPTOS_DSCP_EF" => 0xB8,
+        "AF_INET" => 2,
+        "AF_INET6" => 10,
+        "SOCK_STREAM" => 1,
+        "SOCK_DGRAM" => 2,
+        "IPPROTO_TCP" => 6,
+        "IPPROTO_UDP" => 17,
         _ => throw new NotApplicableException($"the constant {name} is not understood"),
     };
 }

@@ -1,4 +1,5 @@
-// FreeBSD's kernel settings (net.inet.tcp and a few more), mapped to ours.
+// FreeBSD's kernel settings (tcp(4), siftr and log switches left aside), mapped to ours. One of four things becomes of a name: it is a setting of
+// the stack, or one of connections, or nothing here depends on it, or only the value that is FreeBSD's own can be had.
 using System.Globalization;
 using Peregrine.Core;
 using Peregrine.Core.Tcp;
@@ -7,12 +8,58 @@ namespace Peregrine.Scripting.Running;
 
 internal static class FreeBsdSysctls
 {
-    internal static StackOptions Apply(StackOptions options, string name, string value)
+    // Caches, logs, sizes of tables and the kernel's own economy: what is on the wire does not depend on them, or every script begins with them empty.
+    private static readonly string[] s_passed =
+    [
+        "log_in_vain", "log_debug", "do_tcpdrain", "reass.", "hostcache.", "tcbhashsize", "pcbcount", "states", "tso", "soreceive_stream", "per_cpu_timers",
+        "isn_reseed_interval", "require_unique_port", "sack.maxholes", "sack.globalmaxholes", "sack.tso", "syncache.bucketlimit", "syncache.cachelimit",
+        "syncache.hashsize", "syncache.count", "syncache.see_other", "ts_offset_per_conn", "maxtcptw", "map_limit", "split_limit", "sendbuf_inc",
+        "sendbuf_auto_lowat", "recvbuf_inc", "bb.", "hpts.", "rack.", "bbr.", "functions_available", "functions_inherit_listen_socket_stack", "ack_war_",
+        "fastopen.ccache_", "fastopen.autokey", "fastopen.keylen", "fastopen.maxkeys", "fastopen.numkeys", "fastopen.maxpsks", "fastopen.numpsks",
+        "fastopen.psk_enable", "net.inet.icmp.", "net.inet6.icmp6.", "net.inet.ip.portrange.", "net.inet.ip.random_id", "net.inet.ip.rfc6864", "net.inet.udp.",
+        "kern.ipc.somaxconn", "kern.ipc.soacceptqueue", "kern.ipc.nmbclusters", "kern.ipc.sockbuf_waste_factor",
+    ];
+
+    // What FreeBSD has, we have so, and not otherwise.
+    private static readonly Dictionary<string, int[]> s_usual = new()
+    {
+        ["blackhole"] = [0],
+        ["path_mtu_discovery"] = [1],
+        ["minmss"] = [216],
+        ["persmin"] = [5_000],
+        ["persmax"] = [60_000],
+        ["retries"] = [12],
+        ["rfc3042"] = [1],
+        ["rfc3390"] = [1],
+        ["rfc3465"] = [1],
+        ["rfc6675_pipe"] = [1],
+        ["newcwv"] = [0],
+        ["do_lrd"] = [0],
+        ["sack.lrd"] = [0, 1],
+        ["sack.revised"] = [1],
+        ["do_prr_conservative"] = [0],
+        ["cc.abe"] = [0],
+        ["cc.abe_frlossreduce"] = [0],
+        ["nolocaltimewait"] = [0],
+        ["fast_finwait2_recycle"] = [0],
+        ["insecure_ack"] = [0],
+        ["syncache.rst_on_sock_fail"] = [1],
+        ["fastopen.acceptany"] = [0],
+        ["fastopen.client_enable"] = [0],
+        ["fastopen.server_enable"] = [0],
+        ["net.inet.ip.ttl"] = [64],
+        ["net.inet6.ip6.hlim"] = [64],
+    };
+
+    internal static StackOptions Apply(StackOptions options, string name, string value, bool v6)
     {
         var shortName = name.Replace("net.inet.tcp.", "", StringComparison.Ordinal);
-        if (OfConnection(options.Tcp, shortName, value) is { } settings) return options with { Tcp = settings };
+        if (s_passed.Any(p => shortName.StartsWith(p, StringComparison.Ordinal))) return options;
+        if (OfConnection(options.Tcp, shortName, value, v6) is { } settings) return options with { Tcp = settings };
         switch (shortName)
         {
+            case "rexmit_initial":
+                return options with { RtoMsInitial = Number(value) };
             case "rexmit_slop":
                 return options with { RtoSlackMs = Number(value) };
             case "rexmit_min":
@@ -23,74 +70,142 @@ internal static class FreeBsdSysctls
                 return options with { SynCookies = Number(value) != 0 };
             case "msl" when Number(value) % 500 == 0:
                 return options with { TimeWaitSeconds = Number(value) / 500 };
+            case "msl_local":
+                return options;
             case "initcwnd_segments":
                 return options with { InitialWindowSegments = Number(value) };
             case "syncookies_only":
                 return options with { SynCookiesOnly = Number(value) != 0 };
-            case "blackhole"
-                or "fastopen.client_enable" or "fastopen.server_enable" or "pmtud_blackhole_detection" when Number(value) == 0:
-                return options;
-            case "rexmit_initial" when Number(value) == 1_000:
-            case "path_mtu_discovery" or "delayed_ack" when Number(value) == 1:
-            case "mssdflt" when Number(value) == 536:
-            case "udp_tunneling_overhead" or "hostcache.purgenow" or "hostcache.purge" or "pmtud_blackhole_mss":
-                return options;
+            case "fastopen.path_disable_time":
+                return options with { FastOpenDisableSeconds = Number(value) };
             default:
-                throw Sysctls.Unknown(name, value);
+                return s_usual.TryGetValue(shortName, out var usual) && usual.Contains(Number(value)) ? options : throw Sysctls.Unknown(name, value);
         }
     }
 
-    private static TcpSettings? OfConnection(TcpSettings t, string name, string value)
+    private static TcpSettings? OfConnection(TcpSettings t, string name, string value, bool v6) =>
+        Timers(t, name, value) ?? Buffers(t, name, value) ?? Sizes(t, name, value, v6) ?? Rules(t, name, value);
+
+    private static TcpSettings? Rules(TcpSettings t, string name, string value)
     {
         switch (name)
         {
-            case "rfc1323":
-                return t with { Timestamps = Number(value) != 0, WindowScaling = Number(value) != 0 };
+            case "rfc1323" when Number(value) is >= 0 and <= 3 and var which:
+                // 2 for the scale alone, 3 for timestamps alone.
+                return t with { WindowScaling = which is 1 or 2, Timestamps = which is 1 or 3 };
             case "sack.enable":
                 return t with { SelectiveAcknowledgments = Number(value) != 0 };
-            case "ecn.enable" when Number(value) is 0 or 1 or 2:
-                return t with { Ecn = Number(value) switch { 0 => TcpEcnMode.Off, 1 => TcpEcnMode.On, _ => TcpEcnMode.Accept } };
-            case "recvspace":
-                return t with { ReceiveBufferBytes = Number(value), ReceiveBufferBytesMax = Math.Max(Number(value), t.ReceiveBufferBytesMax) };
-            case "sendspace":
-                return t with { SendBufferBytes = Number(value), SendBufferBytesMax = Math.Max(Number(value), t.SendBufferBytesMax) };
-            case "kern.ipc.maxsockbuf":
-                var most = (int)Math.Min(ulong.Parse(value, CultureInfo.InvariantCulture), 1 << 30);
-                return t with { ReceiveBufferBytesMax = Math.Max(most, t.ReceiveBufferBytes), SendBufferBytesMax = Math.Max(most, t.SendBufferBytes) };
-            case "delacktime":
-                return t with { DelayedAckMs = Number(value) };
-            case "keepidle" when Number(value) % 1_000 == 0:
-                return t with { KeepAliveTimeSeconds = Number(value) / 1_000 };
-            case "keepintvl" when Number(value) % 1_000 == 0:
-                return t with { KeepAliveIntervalSeconds = Number(value) / 1_000 };
-            case "keepcnt":
-                return t with { KeepAliveRetryCount = Number(value) };
+            case "ecn.enable" when Number(value) is >= 0 and <= 4 and var which:
+                return t with { Ecn = which switch { 0 => TcpEcnMode.Off, 1 => TcpEcnMode.On, 2 => TcpEcnMode.Accept, 3 => TcpEcnMode.Accurate, _ => TcpEcnMode.AcceptAccurate } };
+            case "ecn.maxretries":
+                return t with { EcnSynRetryCount = Number(value) };
             case "insecure_rst":
                 return t with { ExactResetsOnly = Number(value) == 0 };
             case "insecure_syn":
                 return t with { ChallengeSyns = Number(value) == 0 };
-            case "keepinit":
-                return t with { ConnectTimeoutMs = Number(value) };
-            case "ecn.maxretries":
-                return t with { EcnSynRetryCount = Number(value) };
             case "icmp_may_rst":
                 return t with { ConnectErrors = Number(value) != 0 ? TcpConnectErrors.HardAndExpired : TcpConnectErrors.None };
             case "rexmit_drop_options":
                 return t with { SynOptionsRetryCount = Number(value) != 0 ? 3 : 0 };
             case "tolerate_missing_ts":
                 return t with { AcceptsMissingTimestamps = Number(value) != 0 };
+            case "do_prr":
+                return t with { ProportionalRateReduction = Number(value) != 0 };
+            case "abc_l_var":
+                return t with { SlowStartSegmentsPerAck = Number(value) };
+            case "cc.algorithm":
+                return t with { CongestionControl = value == "newreno" ? "reno" : value };
+            case "functions_default":
+                return FreeBsdStacks.Choose(t, value);
+            default:
+                return null;
+        }
+    }
+
+    private static TcpSettings? Timers(TcpSettings t, string name, string value)
+    {
+        switch (name)
+        {
+            case "delacktime":
+                return t with { DelayedAckMs = Number(value) };
+            case "delayed_ack":
+                return Number(value) == 0 ? t with { DelayedAckMs = 0 } : t;
+            case "keepidle" when Number(value) % 1_000 == 0:
+                return t with { KeepAliveTimeSeconds = Number(value) / 1_000 };
+            case "keepintvl" when Number(value) % 1_000 == 0:
+                return t with { KeepAliveIntervalSeconds = Number(value) / 1_000 };
+            case "keepcnt":
+                return t with { KeepAliveRetryCount = Number(value) };
+            case "keepinit":
+                return t with { ConnectTimeoutMs = Number(value) };
             case "always_keepalive":
                 return t with { KeepAlive = Number(value) != 0 };
-            case "delayed_ack" when Number(value) == 0:
-                return t with { DelayedAckMs = 0 };
             case "finwait2_timeout":
                 return t with { FinWait2TimeoutMs = Number(value) };
-            case "cc.algorithm" when value is "cubic" or "newreno":
-                return t with { CongestionControl = value == "cubic" ? "cubic" : "reno" };
+            case "syncache.rexmtlimit":
+                return t with { SynAckRetryCount = Number(value) };
+            default:
+                return null;
+        }
+    }
+
+    private static TcpSettings? Buffers(TcpSettings t, string name, string value)
+    {
+        switch (name)
+        {
+            case "recvspace":
+                return t with { ReceiveBufferBytes = Number(value), ReceiveBufferBytesMax = Math.Max(Number(value), t.ReceiveBufferBytesMax) };
+            case "sendspace":
+                return t with { SendBufferBytes = Number(value), SendBufferBytesMax = Math.Max(Number(value), t.SendBufferBytesMax) };
+            case "recvbuf_max":
+                return t with { ReceiveBufferBytesMax = Math.Max(Number(value), t.ReceiveBufferBytes) };
+            case "sendbuf_max":
+                return t with { SendBufferBytesMax = Math.Max(Number(value), t.SendBufferBytes) };
+            case "recvbuf_auto" or "sendbuf_auto" when Number(value) == 1:
+                return t;
+            case "kern.ipc.maxsockbuf":
+                var most = (int)Math.Min(ulong.Parse(value, CultureInfo.InvariantCulture), 1 << 30);
+                return t with { ReceiveBufferBytesMax = Math.Max(most, t.ReceiveBufferBytes), SendBufferBytesMax = Math.Max(most, t.SendBufferBytes) };
+            default:
+                return null;
+        }
+    }
+
+    // Each family has sizes of its own; a script has one family.
+    private static TcpSettings? Sizes(TcpSettings t, string name, string value, bool v6)
+    {
+        switch (name)
+        {
+            case "pmtud_blackhole_detection" when Number(value) is >= 0 and <= 3 and var families:
+                return t with { MtuProbing = families == 1 || families == (v6 ? 3 : 2) ? TcpMtuProbingMode.Steps : TcpMtuProbingMode.Off };
+            case "pmtud_blackhole_mss":
+                return v6 ? t : t with { MtuProbeBaseMss = Number(value) };
+            case "v6pmtud_blackhole_mss":
+                return v6 ? t with { MtuProbeBaseMss = Number(value) } : t;
+            case "mssdflt":
+                return v6 ? t : t with { MtuProbeFloorMss = Number(value) };
+            case "v6mssdflt":
+                return v6 ? t with { MtuProbeFloorMss = Number(value) } : t;
             default:
                 return null;
         }
     }
 
     private static int Number(string value) => Sysctls.Number(value);
+}
+
+/// <summary>FreeBSD's TCP stacks (tcp_functions(9)) by name, as settings: how losses are found and repaired.</summary>
+internal static class FreeBsdStacks
+{
+    /// <summary>Settings of connections of that stack; null for one that is not known.</summary>
+    internal static TcpSettings? Choose(TcpSettings t, string name) => name switch
+    {
+        "freebsd" => t with { Rack = false, TailLossProbe = false, DsackUndo = false },
+        "rack" => t with { Rack = true, TailLossProbe = true, DsackUndo = true },
+        "bbr" => t with { Rack = true, TailLossProbe = true, DsackUndo = true, CongestionControl = "bbr" },
+        _ => null,
+    };
+
+    /// <summary>Which stack settings are those of.</summary>
+    internal static string NameOf(TcpSettings t) => !t.Rack ? "freebsd" : t.CongestionControl == "bbr" ? "bbr" : "rack";
 }

@@ -10,7 +10,11 @@ namespace Peregrine.Scripting.Running;
 internal static class KernelSettings
 {
     internal static bool Is(string name) => name is "net.ipv4.tcp_fastopen" or "net.ipv4.tcp_fastopen_key" or "net.ipv4.tcp_fastopen_cookies"
-        || name is "net.inet.tcp.udp_tunneling_port" || name.StartsWith("net.inet.tcp.fastopen.", StringComparison.Ordinal);
+        || name is "net.inet.tcp.udp_tunneling_port" or "net.inet.tcp.udp_tunneling_overhead" or "net.inet.tcp.fastopen.client_enable" or "net.inet.tcp.fastopen.server_enable"
+        || IsFastOpenKey(name);
+
+    // The keys are the kernel's own business: which cookies they make no script can know.
+    private static bool IsFastOpenKey(string name) => name is "net.inet.tcp.fastopen.setkey" or "net.inet.tcp.fastopen.setpsk";
 
     internal static void Apply(ScriptWorld world, string name, string value)
     {
@@ -32,11 +36,15 @@ internal static class KernelSettings
             case "net.inet.tcp.udp_tunneling_port":
                 world.Stack.Tcp.UdpTunnelPort = Sysctls.Number(value);
                 break;
+            case "net.inet.tcp.udp_tunneling_overhead":
+                world.Stack.Tcp.UdpTunnelOverheadBytes = Sysctls.Number(value);
+                break;
             case "net.inet.tcp.fastopen.server_enable":
                 Allow(world, PosixFastOpenModes.Server, Sysctls.Number(value) != 0);
                 break;
             default:
-                throw Sysctls.Unknown(name, value);
+                if (!IsFastOpenKey(name)) throw Sysctls.Unknown(name, value);
+                break;
         }
     }
 

@@ -62,6 +62,9 @@ internal static class OptionText
             case "FOEXP":
                 AddHex(bytes, [TcpOptionKind.Experimental, 0xF9, 0x89], words);
                 break;
+            case "md5" when option == Signatures.Valid:
+                bytes.AddRange([TcpOptionKind.Md5, 18, .. new byte[16]]);
+                break;
             case "md5":
                 AddHex(bytes, [TcpOptionKind.Md5], words);
                 break;

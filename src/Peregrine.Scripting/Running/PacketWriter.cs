@@ -23,6 +23,7 @@ internal static class PacketWriter
         BinaryPrimitives.WriteUInt16BigEndian(tcp[14..], (ushort)Math.Min(text.Window ?? 0, ushort.MaxValue));
         BinaryPrimitives.WriteUInt16BigEndian(tcp[18..], (ushort)(text.Urgent ?? 0));
         options.CopyTo(tcp[20..]);
+        if (text.Options?.Contains(Signatures.Valid) == true) Signatures.Sign(setup, tcp);
         if (text.Encapsulation is { } ports) return Wrap(setup, tcp, ports, text.Ip);
         Sum(setup.Remote, setup.Local, IpProtocol.Tcp, tcp, TcpHeader.ChecksumOffset);
         return packet;
@@ -144,45 +145,5 @@ internal static class FlagText
             if ((flags & (1 << Letters.IndexOf(c, StringComparison.Ordinal))) != 0) text += c;
         }
         return text;
-    }
-}
-
-/// <summary>ICMP errors by name, of both families.</summary>
-internal static class IcmpText
-{
-    internal static (byte Type, byte Code) NumbersOf(IcmpPacketText text, bool v4)
-    {
-        var name = text.Code is null ? text.Type : text.Type + " " + text.Code;
-        return (name, v4) switch
-        {
-            ("unreachable" or "unreachable net_unreachable", true) => (3, 0),
-            ("unreachable host_unreachable", true) => (3, 1),
-            ("unreachable protocol_unreachable", true) => (3, 2),
-            ("unreachable port_unreachable", true) => (3, 3),
-            ("unreachable frag_needed", true) => (3, 4),
-            ("unreachable source_route_failed", true) => (3, 5),
-            ("unreachable net_unknown", true) => (3, 6),
-            ("unreachable host_unknown", true) => (3, 7),
-            ("unreachable source_host_isolated", true) => (3, 8),
-            ("unreachable net_prohibited", true) => (3, 9),
-            ("unreachable host_prohibited", true) => (3, 10),
-            ("unreachable packet_filtered", true) => (3, 13),
-            ("source_quench", true) => (4, 0),
-            ("time_exceeded exceeded_ttl" or "time_exceeded ttl_exceeded_in_transit" or "time_exceeded in_transit", true) => (11, 0),
-            ("parameter_problem" or "parameter_problem pointer_indicates_error", true) => (12, 0),
-            ("unreachable" or "unreachable no_route", false) => (1, 0),
-            ("unreachable administratively_prohibited" or "unreachable admin_prohibited", false) => (1, 1),
-            ("unreachable not_neighbour" or "unreachable beyond_scope", false) => (1, 2),
-            ("unreachable addr_unreachable" or "unreachable address_unreachable", false) => (1, 3),
-            ("unreachable port_unreachable", false) => (1, 4),
-            ("packet_too_big", false) => (2, 0),
-            ("time_exceeded exceed_hoplimit" or "time_exceeded exceeded_hoplimit" or "time_exceeded exceeded_hop_limit" or "time_exceeded", false) => (3, 0),
-            ("time_exceeded exceeded_frag_time" or "time_exceeded fragment_reassembly", false) => (3, 1),
-            ("time_exceeded fragment_reassembly_time_exceeded" or "time_exceeded fragment_reassembly" or "time_exceeded exceeded_frag_time", true) => (11, 1),
-            ("parameter_problem" or "parameter_problem erroneous_header_field" or "parameter_problem header_field", false) => (4, 0),
-            ("parameter_problem unknown_next_header", false) => (4, 1),
-            ("parameter_problem unknown_option", false) => (4, 2),
-            _ => throw new NotApplicableException($"the ICMP error '{name}' is not understood"),
-        };
     }
 }

@@ -20,6 +20,7 @@ internal sealed class ScriptOptions(ScriptWorld world)
         if (name == "SO_LINGER" && Inner(a[3]) is Struct linger) return SetLinger(fd, linger);
         if (name == "TCP_CONGESTION") return Congestion(fd, a[3]);
         if (name == "TCP_FASTOPEN_KEY") return SetFastOpenKey(fd, a);
+        if (name == "TCP_FUNCTION_BLK") return ChooseStack(fd, a[3]);
         // An option that does nothing when it is off needs nothing that is not there.
         var value = Constants.ValueOf(a[3]);
         if (PosixOptions.Set(_x, fd, name, value, world.Now) is { } result) return result;
@@ -47,7 +48,19 @@ internal sealed class ScriptOptions(ScriptWorld world)
     }
 
     private PosixResult Congestion(long fd, ScriptValue value) =>
-        Inner(value) is Text text ? PosixOptions.SetCongestion(_x, fd, text.Value, world.Now) : throw new NotApplicableException("TCP_CONGESTION without a name");
+        Inner(value) is Text text ? PosixOptions.SetCongestion(_x, fd, OurName(text.Value), world.Now) : throw new NotApplicableException("TCP_CONGESTION without a name");
+
+    // FreeBSD calls it NewReno.
+    private static string OurName(string algorithm) => algorithm == "newreno" ? "reno" : algorithm;
+
+    private static string StackOf(ScriptValue value) =>
+        Inner(value) is Struct s && s.Get("function_set_name") is Text text ? text.Value : throw new NotApplicableException("TCP_FUNCTION_BLK without function_set_name");
+
+    private PosixResult ChooseStack(long fd, ScriptValue value)
+    {
+        if (_x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        return FreeBsdStacks.Choose(s.Settings, StackOf(value)) is { } settings ? PosixOptions.Replace(_x, s, settings, world.Now) : PosixResult.Fail("ENOENT");
+    }
 
     internal PosixResult Get(IReadOnlyList<ScriptValue> a)
     {
@@ -62,13 +75,30 @@ internal sealed class ScriptOptions(ScriptWorld world)
         }
         if (name == "TCP_CONGESTION")
         {
-            if (expected is Text text && text.Value != s.Settings.CongestionControl) throw new ScriptFailedException($"TCP_CONGESTION is {s.Settings.CongestionControl}, not {text.Value}");
+            if (expected is Text text && OurName(text.Value) != s.Settings.CongestionControl) throw new ScriptFailedException($"TCP_CONGESTION is {s.Settings.CongestionControl}, not {text.Value}");
             return PosixResult.Success;
         }
+        if (name == "TCP_FUNCTION_BLK" && expected is Struct)
+        {
+            var stack = FreeBsdStacks.NameOf(s.Settings);
+            return StackOf(expected) == stack ? PosixResult.Success : throw new ScriptFailedException($"TCP_FUNCTION_BLK is {stack}, not {StackOf(expected)}");
+        }
+        if (name == "SO_LINGER" && expected is Struct linger) return CheckLinger(s, linger);
         if (PosixOptions.Get(_x, s, name, world.Now) is not { } value) throw new NotApplicableException($"the socket option {name} is not there");
         if (expected is Ellipsis) return PosixResult.Success;
         var want = Constants.ValueOf(expected);
         return value == want ? PosixResult.Success : throw new ScriptFailedException($"{name} is {value}, not {want}");
+    }
+
+    private static PosixResult CheckLinger(PosixSocket s, Struct expected)
+    {
+        foreach (var (field, value) in expected.Fields)
+        {
+            if (value is Ellipsis) continue;
+            var kept = s.Kept.GetValueOrDefault(field.EndsWith("onoff", StringComparison.Ordinal) ? "SO_LINGER.on" : "SO_LINGER.time");
+            if (kept != Constants.ValueOf(value)) throw new ScriptFailedException($"SO_LINGER has {field} {kept}, not {Constants.ValueOf(value)}");
+        }
+        return PosixResult.Success;
     }
 
     internal PosixResult Ioctl(IReadOnlyList<ScriptValue> a)

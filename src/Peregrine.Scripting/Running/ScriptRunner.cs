@@ -34,7 +34,7 @@ internal sealed class ScriptRunner
     /// <summary>Runs a script's text against a stack of its own.</summary>
     internal static ScriptResult Run(string name, string text, Profile profile) => Run(name, text, profile, (script, setup) =>
     {
-        var options = ScriptShell.SettingsBefore(script, profile.Options);
+        var options = ScriptShell.SettingsBefore(script, profile.Options, !setup.Local.IsIPv4);
         using var world = new ScriptWorld(options, setup);
         Run(script, world, new ScriptCalls(world, options));
     });

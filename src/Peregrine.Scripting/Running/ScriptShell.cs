@@ -12,13 +12,13 @@ internal sealed class ScriptShell(ScriptWorld world, StackOptions options, Scrip
     internal Core.Tcp.TcpSettings Tcp => _defaults.Tcp;
 
     /// <summary>Options with what a script sets before it does anything else: a stack's are fixed when it is made.</summary>
-    internal static StackOptions SettingsBefore(Script script, StackOptions options)
+    internal static StackOptions SettingsBefore(Script script, StackOptions options, bool v6)
     {
         foreach (var e in script.Events)
         {
             if (e is not ShellEvent shell) break;
-            if (StateCheck.Is(shell.Command)) continue;
-            foreach (var (name, value) in Sysctls.Read(shell.Command).Where(static s => !KernelSettings.Is(s.Name))) options = Sysctls.Apply(options, name, value);
+            if (StateCheck.Is(shell.Command) || Signatures.IsSetkey(shell.Command)) continue;
+            foreach (var (name, value) in Sysctls.Read(shell.Command).Where(static s => !KernelSettings.Is(s.Name))) options = Sysctls.Apply(options, name, value, v6);
         }
         return options;
     }
@@ -31,6 +31,11 @@ internal sealed class ScriptShell(ScriptWorld world, StackOptions options, Scrip
             StateCheck.Run(world, command);
             return;
         }
+        if (Signatures.IsSetkey(command))
+        {
+            world.Sockets.Associations = Signatures.Read(command, world.Setup.Local);
+            return;
+        }
         if (command.Contains("tcp_metrics flush", StringComparison.Ordinal)) world.Stack.Tcp.ForgetFastOpenCookies();
         foreach (var (name, value) in Sysctls.Read(command))
         {
@@ -41,7 +46,7 @@ internal sealed class ScriptShell(ScriptWorld world, StackOptions options, Scrip
             }
             // What a script sets before it uses the stack is there since the stack was made.
             if (!isUsed) continue;
-            var changed = Sysctls.Apply(_defaults, name, value);
+            var changed = Sysctls.Apply(_defaults, name, value, !world.Setup.Local.IsIPv4);
             // The stack has its options; only what sockets get can change, which is all that is wanted before the next socket.
             if (changed with { Tcp = _defaults.Tcp } != _defaults && packetsFollow) throw new NotApplicableException($"{name}={value} while the stack runs");
             _defaults = _defaults with { Tcp = changed.Tcp };

@@ -101,9 +101,10 @@ internal sealed class ScriptWire
         var isSyn = text.Flags.Contains('S', StringComparison.Ordinal);
         var isOpening = isSyn && text.Ack is null && !text.Flags.Contains('R', StringComparison.Ordinal) && !text.Flags.Contains('F', StringComparison.Ordinal);
         var flow = isOpening && StartsAnew() ? Passive() : _current ?? Stranger();
-        if (isSyn && flow.RemoteIsn is null) flow.RemoteIsn = (uint)text.Seq;
-        // Another try at the answer to our SYN; once there is a connection, a SYN is one more segment of it.
-        else if (isSyn && !HasBegun(flow)) flow.RemoteIsn = (uint)text.Seq;
+        // A SYN to a port where nobody listens begins nothing: what answers it is in its own numbers. Another try at the answer to our SYN
+        // has its own too; once there is a connection, a SYN is one more segment of it.
+        var mayBegin = isSyn && (_world.HasListener || flow.LocalIsn is not null);
+        if (mayBegin && (flow.RemoteIsn is null || !HasBegun(flow))) flow.RemoteIsn = (uint)text.Seq;
         if (!isSyn && text.Ack is not null) flow.HandshakeOver = true;
         _world.Deliver(PacketWriter.Tcp(_world.Setup, flow, text));
     }

@@ -177,6 +177,9 @@ internal sealed record ScriptSetup
 
     internal FastOpenKeys? FastOpenKeys { get; init; }
 
+    /// <summary>What the script's segments are signed with.</summary>
+    internal string? Md5Secret { get; init; }
+
     internal bool CallsAreNotFatal { get; init; }
 
     internal bool PacketsAreNotFatal { get; init; }

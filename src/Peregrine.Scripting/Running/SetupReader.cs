@@ -51,6 +51,8 @@ internal static class SetupReader
                 return WithLocal(setup, Address(name, value));
             case "remote_ip" or "remote_ipv4" or "remote_ipv6":
                 return setup with { Remote = Address(name, value) };
+            case "tcp_md5_secret":
+                return setup with { Md5Secret = value };
             case "udp_encapsulation" when value == "tcp":
                 return setup;
             default:

@@ -59,9 +59,9 @@ internal static class Sysctls
     }
 
     /// <summary>Options with a setting changed.</summary>
-    internal static StackOptions Apply(StackOptions options, string name, string value) =>
+    internal static StackOptions Apply(StackOptions options, string name, string value, bool v6) =>
         name.StartsWith("net.inet", StringComparison.Ordinal) || name.StartsWith("kern.", StringComparison.Ordinal)
-            ? FreeBsdSysctls.Apply(options, name, value)
+            ? FreeBsdSysctls.Apply(options, name, value, v6)
             : ApplyLinux(options, name.Replace("net.ipv4.", "", StringComparison.Ordinal), value);
 
     private static StackOptions ApplyLinux(StackOptions options, string name, string value)

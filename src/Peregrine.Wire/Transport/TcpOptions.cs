@@ -251,6 +251,9 @@ public struct TcpOptions : IEquatable<TcpOptions>
     /// <summary>Bytes of the MD5 or authentication option, kind and length included.</summary>
     public readonly int AuthenticationLength => _authenticationLength;
 
+    /// <summary>Whether the signature is written behind the other options rather than before them.</summary>
+    public readonly bool IsSignedLast => IsPacked && HasMss && HasMd5;
+
     /// <summary>Whether there is an MD5 signature or an authentication option.</summary>
     public readonly bool HasSignature => (_flags & (TcpOptionFlags.Md5 | TcpOptionFlags.Authentication)) != 0;
 
@@ -278,7 +281,7 @@ public struct TcpOptions : IEquatable<TcpOptions>
         _flags |= TcpOptionFlags.Timestamps;
     }
 
-    /// <summary>Makes an MD5 signature present; its 16 bytes are written as zeros, behind two NOPs at the front (RFC 2385 §3.0).</summary>
+    /// <summary>Makes an MD5 signature present; its 16 bytes are written as zeros, behind two NOPs at the front (RFC 2385 §3.0), or last on a packed SYN.</summary>
     public void SetMd5() => _flags |= TcpOptionFlags.Md5;
 
     /// <summary>Makes an authentication option present; its code of 12 bytes is written as zeros, the option at the front (RFC 5925 §2.2).</summary>

@@ -9,7 +9,7 @@ internal static class TcpOptionsWriter
     {
         TcpOptionFlags flags = options.Flags;
         if (flags == TcpOptionFlags.Timestamps && options.SackBlockCount == 0) return TcpOptions.TimestampsLength;
-        int length = options.SignatureLength;
+        int length = options.IsSignedLast ? 0 : options.SignatureLength;
         if (options.IsPacked && options.HasMss) return length + PackedTcpOptions.LengthOf(options);
         if (options.HasMss) length += 4;
         // SACK-permitted takes the place of the two NOPs before timestamps.
@@ -33,7 +33,7 @@ internal static class TcpOptionsWriter
 
         int length = LengthOf(options);
         if (length > TcpOptions.LengthMax || destination.Length < length) Overlay.ThrowTooShort();
-        int at = options.HasSignature ? WriteSignatureFrame(options, destination) : 0;
+        int at = options.HasSignature && !options.IsSignedLast ? WriteSignatureFrame(options, destination) : 0;
         if (options.IsPacked && options.HasMss) return at + PackedTcpOptions.Write(options, destination[at..length], fastOpenCookie);
         if (options.HasMss)
         {

@@ -180,6 +180,7 @@ public sealed class IcmpTests : IDisposable
     [InlineData(3, 5, nameof(IcmpErrorKind.SourceRouteFailed))]
     [InlineData(3, 13, nameof(IcmpErrorKind.AdminProhibited))]
     [InlineData(11, 0, nameof(IcmpErrorKind.TimeExceeded))]
+    [InlineData(11, 1, nameof(IcmpErrorKind.ReassemblyTimeExceeded))]
     [InlineData(12, 0, nameof(IcmpErrorKind.ParameterProblem))]
     public void ErrorReachesTheTransportWithWhatWasQuoted(byte type, byte code, string kind)
     {
@@ -199,6 +200,7 @@ public sealed class IcmpTests : IDisposable
     [InlineData(1, 4, 0u, nameof(IcmpErrorKind.PortUnreachable))]
     [InlineData(2, 0, 1300u, nameof(IcmpErrorKind.PacketTooBig))]
     [InlineData(3, 0, 0u, nameof(IcmpErrorKind.TimeExceeded))]
+    [InlineData(3, 1, 0u, nameof(IcmpErrorKind.ReassemblyTimeExceeded))]
     [InlineData(4, 1, 6u, nameof(IcmpErrorKind.ProtocolUnreachable))]
     public void ErrorOfIPv6ReachesTheTransport(byte type, byte code, uint rest, string kind)
     {

@@ -11,6 +11,8 @@ internal sealed class TcpAuthenticator(TcpContext context)
     private readonly TcpContext _x = context;
     private readonly Dictionary<uint, TcpAuthentication> _connections = [];
     private readonly Dictionary<uint, TcpAuthentication> _timeWaits = [];
+    private readonly Dictionary<ushort, TcpKeySet> _bound = [];
+    private TcpDemuxKeys _keys = new(context.Tcbs, context.TimeWaits, context.SynBacklog);
 
     // Half-open connections keep no state but two identifiers: what else they need is made anew here for each segment.
     private readonly TcpAuthentication _halfOpen = new();
@@ -47,7 +49,7 @@ internal sealed class TcpAuthenticator(TcpContext context)
         record.SendKeyId = (keys.BySendId(s.Options.NextKeyId) ?? keys.ByReceiveId(s.Options.KeyId) ?? keys.Keys[0]).SendId;
         record.ReceiveKeyId = s.Options.KeyId;
         // RFC 2385 §4.3: 18 bytes leave no room for timestamps beside SACK blocks.
-        if (keys.IsMd5 && (record.Flags & SynFlags.Sack) != 0) record.Flags &= ~SynFlags.Timestamps;
+        if (keys.IsMd5 && (record.Flags & SynFlags.Sack) != 0 && !_x.Settings[entry.Settings].PackedSynOptions) record.Flags &= ~SynFlags.Timestamps;
     }
 
     /// <summary>An active open begins with these keys: before anything that depends on the room for options.</summary>
@@ -78,12 +80,22 @@ internal sealed class TcpAuthenticator(TcpContext context)
 
     internal void OnTimeWaitEnded(uint index) => _timeWaits.Remove(index);
 
+    /// <summary>Keys of a port where nobody listens: its resets are signed with them. Null for none.</summary>
+    internal void Bind(ushort port, TcpKeySet? keys)
+    {
+        if (keys is null) _bound.Remove(port);
+        else _bound[port] = keys;
+    }
+
     /// <summary>
-    /// Who signs a reset for a segment that belongs nowhere; false when it must not be sent. MD5 needs no state for it; TCP-AO does, and its
-    /// resets without are useless to the peer (RFC 5925 §7.7).
+    /// Who signs a reset for a segment that belongs nowhere, or not to the connection of its addresses; false when it must not be sent. MD5 needs no
+    /// state for it; TCP-AO does, and its resets without are useless to the peer (RFC 5925 §7.7).
     /// </summary>
     internal bool MayReset(in ReceivedPacket packet, in SegmentArrival s, out TcpAuthentication? signer)
     {
+        var hash = _x.Demux.Hash(packet.Destination, s.LocalPort, packet.Source, s.RemotePort);
+        signer = _x.Demux.TryFind(hash, packet.Destination, s.LocalPort, packet.Source, s.RemotePort, ref _keys, out var kind, out var index) ? Find(kind, index, s, packet) : null;
+        if (signer is { Keys.IsMd5: true }) return true;
         signer = null;
         if (KeysOfListener(packet, s) is not { } keys) return true;
         if (!keys.IsMd5) return false;
@@ -110,7 +122,8 @@ internal sealed class TcpAuthenticator(TcpContext context)
     }
 
     private TcpPeerKeys? KeysOfListener(in ReceivedPacket packet, in SegmentArrival s) =>
-        _x.Listeners.TryFind(packet.Destination, s.LocalPort, out var listener) ? _x.Listeners.Get(listener)!.Keys?.For(packet.Source) : null;
+        _x.Listeners.TryFind(packet.Destination, s.LocalPort, out var listener) ? _x.Listeners.Get(listener)!.Keys?.For(packet.Source)
+            : _bound.GetValueOrDefault(s.LocalPort)?.For(packet.Source);
 
     private SignatureVerdict Judge(TcpAuthentication authentication, DemuxKind? kind, uint index, in SegmentArrival s, in ReceivedPacket packet)
     {

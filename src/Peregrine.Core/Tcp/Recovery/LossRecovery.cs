@@ -193,7 +193,7 @@ internal sealed class LossRecovery
     /// its front), says so by <see cref="OnTransmit"/>, and asks again. Snd.Nxt never goes back.
     /// </summary>
     internal bool TryNextRetransmission(ref Tcb c, ref TcbCold k, out SeqNumber seq, out uint length) =>
-        _choice.TryNext(ref c, ref k, IsRack(c, k), out seq, out length);
+        _choice.TryNext(ref c, ref k, IsRack(c, k), SettingsOf(k).JoinsRetransmissions, out seq, out length);
 
     /// <summary>
     /// An acceptable ACK came: moves Snd.Una to <paramref name="ack"/> (at most Snd.Max), keeps the scoreboard, takes round-trip samples,

@@ -69,6 +69,9 @@ internal sealed record RecoverySettings
     /// <summary>RFC 9937: proportional rate reduction in fast recovery with SACK.</summary>
     internal bool ProportionalRateReduction { get; init; } = true;
 
+    /// <summary>Segments that go again are joined up to a whole one.</summary>
+    internal bool JoinsRetransmissions { get; init; }
+
     /// <summary>RFC 5682: F-RTO.</summary>
     internal bool ForwardRto { get; init; } = true;
 
@@ -96,6 +99,7 @@ internal sealed record RecoverySettings
         RtoMin = Duration.FromMilliseconds(stack.RtoMsMin),
         RtoVarianceMin = Duration.FromMilliseconds(stack.RtoVarianceMsMin),
         RtoSlack = Duration.FromMilliseconds(stack.RtoSlackMs),
+        RtoInitial = Duration.FromMilliseconds(stack.RtoMsInitial),
         RtoMax = Duration.FromMilliseconds(stack.RtoMsMax),
         InitialWindowSegments = (uint)stack.InitialWindowSegments,
         InitialWindowBytesMax = (uint)stack.InitialWindowBytesMax,
@@ -111,6 +115,7 @@ internal sealed record RecoverySettings
         TailLossProbe = connection.TailLossProbe,
         ProbeAckDelayMax = Duration.FromMilliseconds(connection.ProbeAckDelayMs),
         ProportionalRateReduction = connection.ProportionalRateReduction,
+        JoinsRetransmissions = connection.JoinsRetransmissions,
         ForwardRto = connection.ForwardRto,
         EifelUndo = connection.EifelUndo,
         DsackUndo = connection.DsackUndo,

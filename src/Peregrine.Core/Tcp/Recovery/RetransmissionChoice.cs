@@ -13,9 +13,10 @@ internal sealed class RetransmissionChoice(Scoreboard board)
     /// <param name="c">The connection.</param>
     /// <param name="k">Its cold part.</param>
     /// <param name="isRack">Only what is marked lost goes again: RACK marks by time what RFC 6675's rules (3) and (4) guess at.</param>
+    /// <param name="joins">What is lost behind it goes in the same segment, as far as there is room.</param>
     /// <param name="seq">First number.</param>
     /// <param name="length">How much.</param>
-    internal bool TryNext(ref Tcb c, ref TcbCold k, bool isRack, out SeqNumber seq, out uint length)
+    internal bool TryNext(ref Tcb c, ref TcbCold k, bool isRack, bool joins, out SeqNumber seq, out uint length)
     {
         ref var r = ref k.Recovery;
         (seq, length) = (default, 0);
@@ -41,7 +42,22 @@ internal sealed class RetransmissionChoice(Scoreboard board)
             if (r.TopSacked == None || !record.Seq.IsBefore(_board[r.TopSacked].Seq)) return TryRescue(c, ref r, out seq, out length);
         }
         (seq, length) = (record.Seq, Math.Min(record.Length, c.Mss));
+        if (joins) length = JoinedLength(index, length, c.Mss);
         return true;
+    }
+
+    // None that has gone again already; of the last, as much as there is room for.
+    private uint JoinedLength(uint index, uint length, uint mss)
+    {
+        while (length < mss)
+        {
+            index = _board[index].Next;
+            if (index == None) break;
+            ref var record = ref _board[index];
+            if (!record.Has(RecordFlags.Lost) || record.Has(RecordFlags.Sacked | RecordFlags.InFlightAgain)) break;
+            length = Math.Min(length + record.Length, mss);
+        }
+        return length;
     }
 
     // RFC 6675 §4 rule (1): the first record that is lost and was not sent again, from RtxNext on; else the first that is neither
