@@ -51,7 +51,7 @@ public sealed record TcpProfile
             SlowStartSegmentsPerAck = 2,
             ReducesFromWindow = false,
             FastOpenExperimental = false,
-            AcceptsMissingTimestamps = false,
+            AcceptsMissingTimestamps = true,
             AcceptsResetConnections = false,
             WindowProbeData = true,
             InteractiveAcks = false,
