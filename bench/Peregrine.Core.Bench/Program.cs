@@ -1,6 +1,4 @@
-// Nanoseconds of the tables' operations at a size given as argument (a million unless named), or of a request in the stack alone.
-// Prints; judges nothing.
-//   dotnet run -c Release --project bench/Peregrine.Core.Bench [ENTRIES]
+// Nanoseconds of a request, a connection or bulk data in the stack alone. Prints; judges nothing. Single stages: Peregrine.Stages.Bench.
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench requests [CONNECTIONS ...]
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench connects
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench bulk [MEGABYTES [ROUNDS]]
@@ -24,10 +22,8 @@ if (args is ["bulk", ..])
     BulkBench.Run(sizes.Length > 0 ? sizes[0] : 100, sizes.Length > 1 ? sizes[1] : Measure.Rounds);
     return;
 }
-var entries = args.Length > 0 ? int.Parse(args[0].Replace("_", "", StringComparison.Ordinal)) : 1_000_000;
-Console.WriteLine($"{entries:N0} entries; nanoseconds an operation, best and median of {Measure.Rounds} rounds");
-DemuxBench.Run(entries);
-TimerWheelBench.Run(entries);
+Console.Error.WriteLine("usage: requests [CONNECTIONS ...] | connects | bulk [MEGABYTES [ROUNDS]]");
+Environment.Exit(2);
 
 namespace Peregrine.Core.Bench
 {

@@ -47,12 +47,16 @@ public sealed class NetworkNamespace : IDisposable
         return new NetworkNamespace(opened.ThrowIfError($"cannot open the network namespace {path}").Int32);
     }
 
-    /// <summary>Runs a function on a thread inside the namespace and waits for it; its exception comes through.</summary>
+    /// <summary>
+    /// Runs a function inside the namespace: at once where the calling thread is there already, which takes no right, and else on a thread that
+    /// enters it, and waits for that; its exception comes through.
+    /// </summary>
     /// <exception cref="UnauthorizedAccessException">Entering is not permitted.</exception>
     public T Run<T>(Func<T> function)
     {
         ArgumentNullException.ThrowIfNull(function);
         ObjectDisposedException.ThrowIf(_descriptor < 0, this);
+        if (IsCurrent) return function();
         return OnOwnThread(() =>
         {
             var entered = Posix.SetNetworkNamespace(_descriptor);
@@ -80,9 +84,7 @@ public sealed class NetworkNamespace : IDisposable
         return opened.IsError ? null : new NetworkNamespace(opened.Int32);
     }
 
-    /// <summary>
-    /// Whether the calling thread is in it: then nothing must be entered, for which a process that has given its privileges away has none.
-    /// </summary>
+    /// <summary>Whether the calling thread is in it.</summary>
     internal bool IsCurrent => new FileInfo("/proc/thread-self/ns/net").LinkTarget is { } here && here == new FileInfo($"/proc/self/fd/{_descriptor}").LinkTarget;
 
     /// <summary>Runs a function in the namespace of a name or path, or where the calling thread is when that is null.</summary>
@@ -90,7 +92,7 @@ public sealed class NetworkNamespace : IDisposable
     {
         if (nameOrPath is null) return function();
         using var space = Open(nameOrPath);
-        return space.IsCurrent ? function() : space.Run(function);
+        return space.Run(function);
     }
 
     /// <summary>Lets the namespace go. Links and sockets made in it keep it alive.</summary>

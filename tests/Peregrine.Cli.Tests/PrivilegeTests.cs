@@ -38,6 +38,46 @@ public sealed class PrivilegeTests
         }
     }
 
+    // The opener attaches the program and makes the sockets; registering and binding them is the user's, with more memory than the usual limit.
+    [Fact]
+    public async Task WithoutRootAnXdpLinkComesBackThroughTheOpener()
+    {
+        Tool.Need(root: true, "ip", "curl", "prlimit");
+        using var scratch = new Scratch();
+        var (ours, theirs) = ($"pgx{Environment.ProcessId}", $"pgy{Environment.ProcessId}");
+        await RunAsync("ip", "netns", "add", ours);
+        await RunAsync("ip", "netns", "add", theirs);
+        try
+        {
+            await MakePairAsync(ours, theirs);
+            using var tool = Tool.Start(scratch.Path, ["prlimit", "--memlock=65536:65536"], "serve", "--netns", ours, "--link", "xdp:pgx0", "--user", "nobody", "--https-port", "0");
+            await tool.ReadUntilAsync("Ctrl-C ends it");
+            Assert.Contains("It flies", await CurlAsync(theirs), StringComparison.Ordinal);
+            Assert.Equal("nobody", Owner(tool.ProcessId));
+            Assert.Equal("root", Owner(Assert.Single(Children(tool.ProcessId))));
+
+            await RunAsync("ip", "-n", ours, "link", "del", "pgx0");
+            await MakePairAsync(ours, theirs);
+            Assert.Contains("It flies", await CurlAsync(theirs), StringComparison.Ordinal);
+
+            // Frames of several chunks take sockets of another kind, and so new ones.
+            await RunAsync("ip", "-n", ours, "link", "set", "pgx0", "mtu", "4000");
+            await UntilCountedAsync(scratch, "linkWatch.MtuChanges");
+            Assert.Contains("It flies", await CurlAsync(theirs), StringComparison.Ordinal);
+            await RunAsync("ip", "-n", ours, "link", "set", "pgx0", "down");
+            await RunAsync("ip", "-n", ours, "link", "set", "pgx0", "up");
+            Assert.Contains("It flies", await CurlAsync(theirs), StringComparison.Ordinal);
+            tool.Interrupt();
+            var result = await tool.FinishAsync();
+            Assert.True(result.Status == 0, result.ToString());
+        }
+        finally
+        {
+            await RunAsync("ip", "netns", "del", ours);
+            await RunAsync("ip", "netns", "del", theirs);
+        }
+    }
+
     [Fact]
     public async Task OpenerOfALinkThatNeedsNoneEndsAtOnceAndCtrlCIsClean()
     {
@@ -63,6 +103,24 @@ public sealed class PrivilegeTests
         var result = await tool.FinishAsync();
         Assert.True(result is { Status: 0 or 130, Errors: "" }, result.ToString());
         Assert.False(File.Exists(socket), "the link was not closed");
+    }
+
+    private static async Task MakePairAsync(string ours, string theirs)
+    {
+        await RunAsync("ip", "-n", ours, "link", "add", "pgx0", "type", "veth", "peer", "name", "pgy0", "netns", theirs);
+        await RunAsync("ip", "-n", ours, "link", "set", "pgx0", "up");
+        await RunAsync("ip", "-n", theirs, "addr", "add", "192.0.2.1/24", "dev", "pgy0");
+        await RunAsync("ip", "-n", theirs, "link", "set", "pgy0", "up");
+    }
+
+    private static async Task UntilCountedAsync(Scratch scratch, string counter)
+    {
+        for (var i = 0; i < 100; i++)
+        {
+            var stats = await Tool.RunAsync(scratch.Path, [], "stats", "serve");
+            if (stats.Output.Contains(counter, StringComparison.Ordinal)) return;
+        }
+        Assert.Fail(counter + " did not count");
     }
 
     private static async Task<string> CurlAsync(string space)

@@ -2,6 +2,7 @@ using System.Text;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
 using Peregrine.Drivers.Linux;
+using Peregrine.Drivers.Xdp;
 using Peregrine.Wire;
 
 namespace Peregrine.Drivers.Tests;
@@ -42,7 +43,7 @@ public sealed class OpenerTests
         Assert.Equal(refusal, opener.Ask("open 0"));
         Assert.Equal("ok 0", opener.Ask("seal"));
         Assert.Equal("a link of the kind 'memory' cannot be opened again", opener.Ask("open 0"));
-        Assert.All((string[])["allow " + link.ToText(), "open 1", "open -1", "open 4294967296", "open", "open 0 ", "open tap:eth0", "exec /bin/sh", " ", "opens 0"],
+        Assert.All((string[])["allow " + link.ToText(), "open 1", "open -1", "open 4294967296", "open", "open 0 ", "open tap:eth0", "exec /bin/sh", " ", "opens 0", "register 0 4096 2048 0 0 0", "register"],
             question => Assert.Equal(refusal, opener.Ask(question)));
         Assert.Equal("ok 0", opener.Ask("seal"));
     }
@@ -128,6 +129,64 @@ public sealed class OpenerTests
         space.Run(static () => KernelInterface.AddPair("op0", "op1"));
         Assert.Equal(LinkPresence.Gone, queues[0].Follow(out var problem));
         Assert.Contains("opener has ended", problem, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void XdpLinkGetsItsAttachmentAndItsSocketsFromTheOpener()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "not run: a pair of interfaces needs root");
+        using var process = new OpenerFixture();
+        using var opener = process.Client();
+        using var space = NetworkNamespace.Create();
+        space.Run(() => KernelInterface.AddPair("op0", "op1", queueCount: 2));
+        using var link = (XdpLink)LinkFactory.Open("xdp:op0,queues=2,all", new LinkSettings { Opener = opener, NetworkNamespace = space.Path });
+        opener.Seal();
+        Assert.Equal(1, opener.LinkCount);
+        // Memory with a descriptor is registered by the opener, other memory by whoever has it.
+        using var region = new LinuxPlatform().MapRegion(ChunkPool.BytesFor(2_048, 256) + 65_536, hugePages: false);
+        FramePool[] pools = [PoolFixture.Pool(), new(new ChunkPool(region, 2_048, 256, "memfd"))];
+        var queues = Enumerable.Range(0, link.QueueCount).Select(index => link.OpenQueue(index, pools[index])).ToList();
+        var mode = link.Mode;
+        for (var round = 0; round < 3; round++)
+        {
+            space.Run(static () => KernelInterface.Delete("op0"));
+            Assert.All(queues, static queue => Assert.Equal(LinkPresence.Gone, queue.Follow(out _)));
+            Assert.All(queues, static queue => Assert.Equal(-1, queue.PollDescriptor));
+            space.Run(() => KernelInterface.AddPair("op0", "op1", queueCount: 2));
+            Assert.All(queues, queue => Assert.True(queue.Follow(out var problem) == LinkPresence.Reopened, problem));
+            Assert.Equal(2, queues.Select(static queue => queue.PollDescriptor).Where(static descriptor => descriptor >= 0).Distinct().Count());
+            Assert.Equal((mode, null), (link.Mode, link.LastFailure));
+        }
+        // An MTU at which frames take several chunks: the same interface, and other sockets.
+        space.Run(static () => KernelInterface.SetMtu("op0", 4_000));
+        Assert.All(queues, queue => Assert.True(queue.Follow(out var problem) == LinkPresence.There, problem));
+        Assert.All(queues, static queue => Assert.InRange(queue.PollDescriptor, 0, int.MaxValue));
+        Assert.DoesNotContain("checksums by the kernel", link.Mode, StringComparison.Ordinal);
+        // Nobody else does it: without the opener the interface stays away.
+        opener.Dispose();
+        space.Run(static () => KernelInterface.Delete("op0"));
+        space.Run(() => KernelInterface.AddPair("op0", "op1", queueCount: 2));
+        Assert.Equal(LinkPresence.Gone, queues[0].Follow(out var reason));
+        Assert.Contains("opener has ended", reason, StringComparison.Ordinal);
+        link.Dispose();
+        Assert.All(pools, static pool => Assert.Equal(pool.Chunks.Count, pool.Chunks.FreeCount));
+    }
+
+    [Fact]
+    public unsafe void OpenerRegistersOnlyMemoryThatIsThere()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "not run: AF_XDP needs root");
+        using var region = new LinuxPlatform().MapRegion(65_536, hugePages: false);
+        var socket = XdpSocket.Create(new XdpOptions());
+        var good = new XdpUmemRegistration { Length = 32_768, ChunkSize = 2_048 };
+        Assert.Equal(Errno.EINVAL, XdpOpening.Register(socket, region.Descriptor, good with { Address = 32_769 }).Errno);
+        Assert.Equal(Errno.EINVAL, XdpOpening.Register(socket, region.Descriptor, good with { Length = ulong.MaxValue, Address = 4_096 }).Errno);
+        Assert.Equal(Errno.EINVAL, XdpOpening.Register(socket, region.Descriptor, good with { Address = ulong.MaxValue }).Errno);
+        Assert.True(XdpOpening.Register(socket, socket, good).IsError);
+        Assert.True(XdpOpening.Register(region.Descriptor, region.Descriptor, good).IsError);
+        using (var file = File.OpenHandle(typeof(OpenerTests).Assembly.Location)) Assert.True(XdpOpening.Register(socket, (int)file.DangerousGetHandle(), good).IsError);
+        Assert.False(XdpOpening.Register(socket, region.Descriptor, good with { Address = 32_768 }).IsError);
+        Posix.Close(socket);
     }
 
     [Fact]

@@ -47,7 +47,7 @@ public sealed unsafe class ChunkPool
         ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
         if (chunkSize is < 256 or > 65_536 || (chunkSize & (chunkSize - 1)) != 0)
             throw new ArgumentOutOfRangeException(nameof(chunkSize), chunkSize, "A chunk's size is a power of two from 256 to 65536 bytes.");
-        (ChunkSize, Count, Name) = (chunkSize, count, name);
+        (ChunkSize, Count, Name, Region) = (chunkSize, count, name, region);
         _shift = System.Numerics.BitOperations.Log2((uint)chunkSize);
         _chunks = region.Take((nuint)count << _shift, 4096);
         _notes = (ChunkNote*)region.Take((nuint)count * (nuint)sizeof(ChunkNote));
@@ -65,6 +65,9 @@ public sealed unsafe class ChunkPool
 
     /// <summary>What the memory report calls the pool.</summary>
     public string Name { get; }
+
+    /// <summary>The region that the pool was cut out of.</summary>
+    public MemoryRegion Region { get; }
 
     /// <summary>Chunks that can be rented now.</summary>
     public int FreeCount { get; private set; }

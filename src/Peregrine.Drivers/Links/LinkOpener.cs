@@ -116,7 +116,7 @@ public sealed class LinkOpener : IDisposable
     {
         try
         {
-            var (number, _) = Ask("allow " + reopening.ToText(), AnswerNanoseconds, []);
+            var (number, _) = Ask("allow " + reopening.ToText(), AnswerNanoseconds, [], reopening.Held);
             LinkCount++;
             setSource(() => OpenAgain(number));
             return link;
@@ -126,6 +126,15 @@ public sealed class LinkOpener : IDisposable
             link.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Lets the opener register memory with an AF_XDP socket of its own, for it may lock more than this process.</summary>
+    internal PosixResult Register(int socket, int memory, in XdpUmemRegistration registration)
+    {
+        var question = string.Create(CultureInfo.InvariantCulture,
+            $"register {registration.Address} {registration.Length} {registration.ChunkSize} {registration.Headroom} {registration.Flags} {registration.MetadataLength}");
+        var (errno, _) = Ask(question, AnswerNanoseconds, [], [socket, memory]);
+        return errno == 0 ? default : PosixResult.Of((Errno)errno);
     }
 
     private int[] OpenAgain(int number)
@@ -138,12 +147,12 @@ public sealed class LinkOpener : IDisposable
     }
 
     /// <summary>One question and its answer, which is a number, and as many descriptors as that says where any are wanted.</summary>
-    private (int Number, int Received) Ask(string question, long nanoseconds, Span<int> descriptors)
+    private (int Number, int Received) Ask(string question, long nanoseconds, Span<int> descriptors, ReadOnlySpan<int> sent = default)
     {
         lock (_gate)
         {
             if (_socket < 0) throw new IOException("the privileged opener has ended");
-            UnixSocket.Send(_socket, Encoding.UTF8.GetBytes(question), []).ThrowIfError("the privileged opener cannot be asked");
+            UnixSocket.Send(_socket, Encoding.UTF8.GetBytes(question), sent).ThrowIfError("the privileged opener cannot be asked");
             var answer = Read(nanoseconds, descriptors, out var received);
             if (!answer.StartsWith("ok ", StringComparison.Ordinal)) throw new IOException(answer);
             var number = int.Parse(answer.AsSpan(3), NumberStyles.None, CultureInfo.InvariantCulture);

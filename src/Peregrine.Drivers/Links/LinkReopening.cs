@@ -15,6 +15,9 @@ internal sealed record LinkReopening(LinkSpecification Line, string Name, LinkSe
     private const char Separator = '\n';
     private const int PartCount = 8;
 
+    /// <summary>Descriptors that opening needs besides, which the message brings along: the XDP program. The opener holds them as long as it runs.</summary>
+    public int[] Held { get; init; } = [];
+
     /// <summary>Opens, in order, all descriptors that the link's queues need.</summary>
     /// <exception cref="IOException">The kernel refused, or the interface is not there.</exception>
     /// <exception cref="UnauthorizedAccessException">It is not permitted.</exception>

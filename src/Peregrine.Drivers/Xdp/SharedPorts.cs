@@ -17,7 +17,6 @@ internal sealed class SharedPorts(NetworkNamespace space, XdpSteering steering) 
     private readonly Dictionary<(bool Udp, ushort Port), Use> _uses = [];
     private readonly List<IpAddress> _addresses = [];
     private readonly Lock _gate = new();
-    private bool _mayReserve = true;
 
     public bool TryOpenPort(bool udp, ushort port)
     {
@@ -72,7 +71,7 @@ internal sealed class SharedPorts(NetworkNamespace space, XdpSteering steering) 
 
     private bool TryReserve(PortReservation reserved, List<IpAddress> addresses, bool udp, ushort port)
     {
-        if (!_mayReserve || addresses.Count == 0) return true;
+        if (addresses.Count == 0) return true;
         try
         {
             var free = true;
@@ -85,8 +84,8 @@ internal sealed class SharedPorts(NetworkNamespace space, XdpSteering steering) 
         }
         catch (UnauthorizedAccessException)
         {
-            // The privileges were dropped. The port is steered all the same; only the kernel's programs are no longer kept from binding it.
-            _mayReserve = false;
+            // The privileges were dropped, and the port is below 1,024 or the namespace another. It is steered all the same; only the kernel's
+            // programs are not kept from binding it.
             reserved.Dispose();
             return true;
         }

@@ -1,65 +1,55 @@
-// The steering program on an interface: loaded, attached in the driver or generically, and gone with its descriptors, so that a process
-// that ends in whatever way leaves the interface as it found it.
+// The steering program on an interface: attached in the driver or generically, and gone with its descriptor, so that a process that ends in
+// whatever way leaves the interface as it found it.
 using Peregrine.Drivers.Linux;
 
 namespace Peregrine.Drivers.Xdp;
 
 internal sealed class XdpAttachment : IDisposable
 {
-    private int _program = -1, _link = -1;
+    /// <summary>An attachment that is there already, by its descriptor, which is owned from now on.</summary>
+    public XdpAttachment(int descriptor, int interfaceIndex, bool isNative)
+    {
+        (Descriptor, InterfaceIndex, IsNative) = (descriptor, interfaceIndex, isNative);
+    }
 
-    private XdpAttachment(InterfaceFacts facts) => Facts = facts;
+    /// <summary>What keeps the program on the interface.</summary>
+    public int Descriptor { get; private set; }
 
-    /// <summary>The interface as it was when the program was attached.</summary>
-    public InterfaceFacts Facts { get; }
+    /// <summary>The interface's number.</summary>
+    public int InterfaceIndex { get; }
 
     /// <summary>Whether the program runs in the driver.</summary>
-    public bool IsNative { get; private set; }
+    public bool IsNative { get; }
 
     /// <summary>Why it does not, or null.</summary>
-    public string? GenericReason { get; private set; }
+    public string? GenericReason { get; private init; }
 
     /// <summary>Attaches a program, in the namespace of the calling thread.</summary>
     /// <exception cref="UnauthorizedAccessException">It is not permitted; the message says what to do.</exception>
     /// <exception cref="IOException">The kernel refused; the message says what to do.</exception>
-    public static XdpAttachment Attach(InterfaceFacts facts, SteeringMaps maps, XdpMode mode)
+    public static XdpAttachment Attach(InterfaceFacts facts, int program, XdpMode mode)
     {
-        var attachment = new XdpAttachment(facts);
-        try
+        var error = Errno.None;
+        if (mode != XdpMode.Generic)
         {
-            attachment._program = Load(maps);
-            var error = Errno.None;
-            if (mode != XdpMode.Generic) attachment.IsNative = attachment.TryAttach(BpfCalls.AttachNative, out error);
-            if (attachment.IsNative) return attachment;
-            // In use is in use: a generic program would be refused as well, with a worse reason.
-            if (mode == XdpMode.Native || error is Errno.EBUSY or Errno.EEXIST) throw Refused(facts.Name, "native", error);
-            attachment.GenericReason = mode == XdpMode.Generic ? "it was asked for" : $"the driver refuses a native program ({error})";
-            if (!attachment.TryAttach(BpfCalls.AttachGeneric, out error)) throw Refused(facts.Name, "generic", error);
-            return attachment;
+            var native = BpfCalls.AttachXdp(program, facts.Index, BpfCalls.AttachNative);
+            if (!native.IsError) return new XdpAttachment(native.Int32, facts.Index, isNative: true);
+            error = native.Errno;
         }
-        catch
+        // In use is in use: a generic program would be refused as well, with a worse reason.
+        if (mode == XdpMode.Native || error is Errno.EBUSY or Errno.EEXIST) throw Refused(facts.Name, "native", error);
+        var generic = BpfCalls.AttachXdp(program, facts.Index, BpfCalls.AttachGeneric);
+        if (generic.IsError) throw Refused(facts.Name, "generic", generic.Errno);
+        return new XdpAttachment(generic.Int32, facts.Index, isNative: false)
         {
-            attachment.Dispose();
-            throw;
-        }
+            GenericReason = mode == XdpMode.Generic ? "it was asked for" : $"the driver refuses a native program ({error})",
+        };
     }
 
     public void Dispose()
     {
-        if (_link >= 0) Posix.Close(_link);
-        if (_program >= 0) Posix.Close(_program);
-        _link = _program = -1;
-    }
-
-    private static int Load(SteeringMaps maps)
-    {
-        var code = SteeringProgram.Assemble(maps);
-        // Before Linux 5.18 no program takes frames of several fragments, and none is told of the flag.
-        var loaded = BpfCalls.LoadXdp(code, "peregrine", BpfCalls.ProgramTakesFragments, out var log);
-        if (loaded.Errno == Errno.EINVAL) loaded = BpfCalls.LoadXdp(code, "peregrine", 0, out log);
-        if (loaded.Errno is Errno.EPERM)
-            throw new UnauthorizedAccessException("no permission to load an XDP program: run as root, or with CAP_BPF and CAP_NET_ADMIN");
-        return loaded.ThrowIfError($"the kernel refuses the XDP program{(log.Length == 0 ? "" : ":\n" + log + "\n")}").Int32;
+        if (Descriptor >= 0) Posix.Close(Descriptor);
+        Descriptor = -1;
     }
 
     private static Exception Refused(string name, string mode, Errno error) => error switch
@@ -71,13 +61,4 @@ internal sealed class XdpAttachment : IDisposable
             $"the driver of '{name}' refuses a {mode} XDP program as the interface is set now, mostly for its MTU or its offloads (LRO): lower the MTU, or take mode=generic", (int)error),
         _ => new IOException($"cannot attach an XDP program to '{name}' ({mode} mode): {PosixResult.Describe(error)}", (int)error),
     };
-
-    private bool TryAttach(uint flags, out Errno error)
-    {
-        var attached = BpfCalls.AttachXdp(_program, Facts.Index, flags);
-        error = attached.Errno;
-        if (attached.IsError) return false;
-        _link = attached.Int32;
-        return true;
-    }
 }

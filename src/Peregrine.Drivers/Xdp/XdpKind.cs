@@ -1,5 +1,4 @@
 // The kind "xdp": from a line to XdpOptions, and what this machine's interfaces offer.
-
 namespace Peregrine.Drivers.Xdp;
 
 internal static class XdpKind
@@ -26,9 +25,21 @@ internal static class XdpKind
             LinkOption.Flag("unfinished", "Whether unfinished checksums are recognized; where nothing is said, on veth, virtio and TAP"),
             LinkOption.Text("netns", "NAMESPACE", "The network namespace of the interface: a name of 'ip netns', or a path"),
         ],
-        Open = static (line, settings) => XdpLink.Open(line.Name, Options(line, settings)),
+        Open = static (line, settings) => Open(line, settings),
+        Reopen = static link => link.Held is [var program]
+            ? XdpOpening.Open(link.Name, program, Options(link.Line, link.Settings))
+            : throw new IOException("the opener was given no XDP program"),
         Probe = Offers,
     };
+
+    private static XdpLink Open(LinkSpecification line, LinkSettings settings)
+    {
+        var link = XdpLink.Open(line.Name, Options(line, settings));
+        if (settings.Opener is not { } opener) return link;
+        // It comes back where the program ran at first: how its sockets are bound follows from that.
+        var again = line.IsSet("mode") ? line : LinkSpecification.Parse($"{line.Source},mode={(link.IsNative ? "native" : "generic")}");
+        return opener.Allow(link, new LinkReopening(again, link.Name, settings, MayMake: false) { Held = [link.Steering.Program] }, source => link.SetOpener(source, opener.Register));
+    }
 
     private static XdpOptions Options(LinkSpecification line, LinkSettings settings)
     {

@@ -26,18 +26,23 @@ public sealed class XdpLink : ILink
     private readonly PortReservation _reserved = new();
     private readonly SharedPorts? _ports;
     private readonly Lock _gate = new();
+    private readonly int[] _given;
+    private Func<int[]>? _opener;
+    private XdpRegistrar? _registrar;
     private XdpAttachment? _attachment;
     private KernelTables? _tables;
     private int _control;
     private int _epoch;
     private bool _wasUp;
-    private bool _sumsByKernel;
+    private XdpAbilities _abilities;
     private string _mode = "";
 
     private XdpLink(string name, XdpOptions options, NetworkNamespace space)
     {
         (Name, _options, _space) = (name, options, space);
         _queues = new XdpQueue?[options.QueueCount];
+        _given = new int[options.QueueCount];
+        Array.Fill(_given, -1);
         _control = -1;
         Steering = new XdpSteering(options.FirstQueue + options.QueueCount, options.Traffic);
         if (options.Traffic is { All: false, AllBut: false, TcpPorts.Count: 0, UdpPorts.Count: 0 }) _ports = new SharedPorts(space, Steering);
@@ -80,7 +85,7 @@ public sealed class XdpLink : ILink
     public int QueueCount => _queues.Length;
 
     /// <summary>How the link works, for people: "native, copy (…), several chunks a frame".</summary>
-    public string Mode => _sumsByKernel && _options.TransmitChecksum ? _mode + ", checksums by the kernel" : _mode;
+    public string Mode => _abilities.TransmitMetadata && _options.TransmitChecksum ? _mode + ", checksums by the kernel" : _mode;
 
     /// <summary>
     /// Whether the interface is there, up, and has its carrier; asks the kernel. An interface that was deleted and is there again is taken again
@@ -95,7 +100,7 @@ public sealed class XdpLink : ILink
                 if (_control < 0) return false;
                 Look();
                 var isUp = _attachment is not null && TapDevice.IsUp(_control, Name);
-                if (isUp && !_wasUp) _tables?.Follow(_attachment!.Facts.Index);
+                if (isUp && !_wasUp) _tables?.Follow(_attachment!.InterfaceIndex);
                 return _wasUp = isUp;
             }
         }
@@ -201,8 +206,7 @@ public sealed class XdpLink : ILink
         foreach (var queue in _queues) queue?.Dispose();
         lock (_gate)
         {
-            _attachment?.Dispose();
-            _attachment = null;
+            Detach();
             if (_control >= 0) Posix.Close(_control);
             _control = -1;
         }
@@ -219,13 +223,18 @@ public sealed class XdpLink : ILink
         lock (_gate)
         {
             var attachment = _attachment ?? throw new IOException($"the interface '{Name}' is gone");
-            var shared = Array.Find(_queues, queue => queue?.Frames == frames && queue.Socket is { } socket && (_options.TransmitChecksum || !socket.Abilities.TransmitMetadata))?.Socket;
-            var socket = _space.Run(() => XdpSocket.Open(
-                attachment.Facts.Index, _options.FirstQueue + index, _options, attachment.IsNative, frames.Chunks, XdpQueue.Headroom, shared));
+            var shared = Array.Find(_queues, queue => queue?.Frames == frames && queue.Socket is { } socket && MayShare(socket, attachment))?.Socket;
+            var place = new XdpPlace(attachment.InterfaceIndex, _options.FirstQueue + index, attachment.IsNative, frames.Chunks, XdpQueue.Headroom, shared);
+            var given = _given[index];
+            _given[index] = -1;
+            var socket = given >= 0 ? XdpSocket.OpenGiven(given, place with { Registrar = _registrar }, _options, _abilities) : _space.Run(() => XdpSocket.Open(place, _options));
             _sockets.Add(socket);
             return socket;
         }
     }
+
+    private bool MayShare(XdpSocket socket, XdpAttachment attachment) =>
+        socket.InterfaceIndex == attachment.InterfaceIndex && (_options.TransmitChecksum || !socket.Abilities.TransmitMetadata);
 
     /// <summary>Lets the program send a queue's frames to its socket.</summary>
     internal void Publish(int index, XdpSocket socket) => Steering.SetSocket(_options.FirstQueue + index, socket.Descriptor);
@@ -247,15 +256,22 @@ public sealed class XdpLink : ILink
         }
     }
 
+    /// <summary>Whether the program runs in the driver.</summary>
+    internal bool IsNative { get; private set; }
+
+    /// <summary>Says who attaches the program and makes the sockets when the interface comes back, and who registers memory with them; else this process.</summary>
+    internal void SetOpener(Func<int[]> opener, XdpRegistrar registrar) => (_opener, _registrar) = (opener, registrar);
+
     internal void OnReopenFailed(Exception e) => LastFailure = e.Message;
 
     private void OpenHere()
     {
         _control = TapDevice.OpenControl(Name);
         if (_control < 0) throw new IOException($"there is no interface '{Name}': 'ip link' lists them");
-        _attachment = XdpAttachment.Attach(Find(), Steering.Maps, _options.Mode);
-        if (TakesSeveralChunks(_attachment.Facts.Mtu)) _options = _options with { TransmitChecksum = false };
-        Describe(_attachment);
+        var facts = XdpOpening.Find(Name);
+        _attachment = XdpAttachment.Attach(facts, Steering.Program, _options.Mode);
+        if (TakesSeveralChunks(facts.Mtu)) _options = _options with { TransmitChecksum = false };
+        Describe(_attachment, facts);
         foreach (var address in _options.Traffic.SharedAddresses) Reserve(address);
     }
 
@@ -272,7 +288,7 @@ public sealed class XdpLink : ILink
     private void Reserve(IpAddress address)
     {
         // What is answered to the shared address is the kernel's: it must ask for us, and we take what it knows.
-        _tables ??= new KernelTables(_attachment!.Facts.Index);
+        _tables ??= new KernelTables(_attachment!.InterfaceIndex);
         _ports?.AddAddress(address);
         if (_options.Traffic.AllBut) return;
         _reserved.Add(address, _options.Traffic.TcpPorts, udp: false);
@@ -286,25 +302,17 @@ public sealed class XdpLink : ILink
             .Where(static has => !has.Address.IsIPv6Multicast)
             .Select(static has => new IpPrefix(IpAddress.FromIPAddress(has.Address), has.PrefixLength));
 
-    private InterfaceFacts Find()
-    {
-        var facts = InterfaceDump.Read().FirstOrDefault(one => one.Name == Name) ?? throw new IOException($"there is no interface '{Name}': 'ip link' lists them");
-        return facts.IsEthernet && !facts.IsLoopback
-            ? facts
-            : throw new IOException($"'{Name}' has no Ethernet headers: an XDP link needs an Ethernet interface");
-    }
-
     // The stack asks for offloads before it opens a queue, so a socket with a pool of its own finds out.
-    private unsafe void Describe(XdpAttachment attachment)
+    private unsafe void Describe(XdpAttachment attachment, InterfaceFacts facts)
     {
         using var region = MemoryRegion.Allocate(ChunkPool.BytesFor(ChunkSizeMin, 64) + 65_536);
         var chunks = new ChunkPool(region, ChunkSizeMin, 64, "probe");
-        using var socket = XdpSocket.Open(
-            attachment.Facts.Index, _options.FirstQueue, _options with { RingFrames = 64 }, attachment.IsNative, chunks, XdpQueue.Headroom, null);
-        var able = socket.Abilities;
+        var place = new XdpPlace(facts.Index, _options.FirstQueue, attachment.IsNative, chunks, XdpQueue.Headroom, null);
+        using var socket = XdpSocket.Open(place, _options with { RingFrames = 64 });
+        var able = _abilities = socket.Abilities;
         if (able.MultiBuffer) MtuMax = 65_521;
-        Offloads = (able.TransmitMetadata ? LinkOffloads.TransmitChecksum : 0) | (MayBeUnfinished(attachment.Facts) ? LinkOffloads.ReceiveUnfinished : 0);
-        _sumsByKernel = able.TransmitMetadata;
+        Offloads = (able.TransmitMetadata ? LinkOffloads.TransmitChecksum : 0) | (MayBeUnfinished(facts) ? LinkOffloads.ReceiveUnfinished : 0);
+        IsNative = attachment.IsNative;
         _mode = (attachment.IsNative ? "native" : $"generic ({attachment.GenericReason})")
             + (able.ZeroCopy ? ", zero-copy" : able.CopyReason is null ? ", copy" : $", copy ({able.CopyReason})")
             + (able.MultiBuffer ? ", several chunks a frame" : "");
@@ -317,17 +325,17 @@ public sealed class XdpLink : ILink
     private void Look()
     {
         var index = InterfaceDriver.IndexOf(_control, Name);
-        if (_attachment is not null && _attachment.Facts.Index == index)
+        if (_attachment is { } attachment && attachment.InterfaceIndex == index)
         {
             if (!_options.TransmitChecksum || TapDevice.ReadMtu(_control, Name) is not { } mtu || !TakesSeveralChunks(mtu)) return;
             _options = _options with { TransmitChecksum = false };
             Volatile.Write(ref _epoch, _epoch + 1);
-            return;
+            // New sockets are needed on the same interface, and an opener that makes them attaches the program as well.
+            if (_opener is null) return;
         }
         if (_attachment is not null)
         {
-            _attachment.Dispose();
-            Volatile.Write(ref _attachment, null);
+            Detach();
             // Whoever comes back has come up anew, also when nobody asked meanwhile whether it was down.
             _wasUp = false;
             Volatile.Write(ref _epoch, _epoch + 1);
@@ -335,7 +343,8 @@ public sealed class XdpLink : ILink
         if (index == 0) return;
         try
         {
-            Volatile.Write(ref _attachment, _space.Run(() => XdpAttachment.Attach(Find(), Steering.Maps, _options.Mode)));
+            var again = _opener is { } opener ? AttachBy(opener, index) : _space.Run(() => XdpAttachment.Attach(XdpOpening.Find(Name), Steering.Program, _options.Mode));
+            Volatile.Write(ref _attachment, again);
             Volatile.Write(ref _epoch, _epoch + 1);
             LastFailure = null;
         }
@@ -344,5 +353,30 @@ public sealed class XdpLink : ILink
             // Perhaps without the privileges by now. It is tried again whenever somebody asks, and the reason stands here.
             LastFailure = e.Message;
         }
+    }
+
+    private void Detach()
+    {
+        _attachment?.Dispose();
+        Volatile.Write(ref _attachment, null);
+        foreach (ref var given in _given.AsSpan())
+        {
+            if (given >= 0) Posix.Close(given);
+            given = -1;
+        }
+    }
+
+    /// <summary>What <see cref="XdpOpening.Open"/> gave in another process: the attachment, and the sockets for the queues to take.</summary>
+    private XdpAttachment AttachBy(Func<int[]> opener, int index)
+    {
+        var descriptors = opener();
+        // The interface may have gone again meanwhile, or another come.
+        if (descriptors.Length == 1 + _given.Length && InterfaceDriver.IndexOf(_control, Name) == index)
+        {
+            descriptors.AsSpan(1).CopyTo(_given);
+            return new XdpAttachment(descriptors[0], index, IsNative);
+        }
+        foreach (var descriptor in descriptors) Posix.Close(descriptor);
+        throw new IOException($"the interface '{Name}' changed while it was taken again");
     }
 }

@@ -8,6 +8,16 @@ namespace Peregrine.Drivers.Xdp;
 /// <summary>What a socket can do, as it was bound.</summary>
 internal readonly record struct XdpAbilities(bool ZeroCopy, bool MultiBuffer, bool TransmitMetadata, bool SaysWakeup, string? CopyReason);
 
+/// <summary>Where a socket is bound, and the memory of its frames: with another socket's registration, or registered by this one.</summary>
+internal readonly record struct XdpPlace(int InterfaceIndex, int Queue, bool IsNative, ChunkPool Chunks, int Headroom, XdpSocket? Shared)
+{
+    /// <summary>Who registers memory that has a descriptor, since it may lock more than this process; null for the process itself.</summary>
+    public XdpRegistrar? Registrar { get; init; }
+}
+
+/// <summary>Registers a memory descriptor's bytes with a socket; the address in the registration counts from where they begin.</summary>
+internal delegate PosixResult XdpRegistrar(int socket, int memory, in XdpUmemRegistration registration);
+
 internal sealed unsafe class XdpSocket : IDisposable
 {
     // The ring headers and the entries follow the offsets that the kernel gives; a completion ring as large as the transmit ring never overflows.
@@ -17,7 +27,7 @@ internal sealed unsafe class XdpSocket : IDisposable
     private const int SendBufferBytes = 64 << 20;
 
     // Together about a second.
-    private const int BusyAttempts = 400;
+    private const int BusyAttempts = 400, BusyWaitMs = 2;
 
     private readonly (nint Address, nuint Length)[] _maps = new (nint, nuint)[RingCount];
 
@@ -42,19 +52,57 @@ internal sealed unsafe class XdpSocket : IDisposable
 
     public XdpRingMemory Completion { get; private set; }
 
-    /// <summary>Opens and binds a socket to a queue. With <paramref name="shared"/> it uses that socket's registered memory.</summary>
+    /// <summary>A socket as yet without memory and queue, tuned as far as that takes rights.</summary>
+    /// <exception cref="UnauthorizedAccessException">It is not permitted.</exception>
     /// <exception cref="IOException">The kernel refused; the message says what to do.</exception>
-    public static XdpSocket Open(int interfaceIndex, int queue, XdpOptions options, bool native, ChunkPool chunks, int headroom, XdpSocket? shared)
+    public static int Create(XdpOptions options)
     {
-        Check(chunks);
-        var tried = Attempt(interfaceIndex, queue, options, native, chunks, headroom, shared, zeroCopy: native && options.Copy != XdpCopy.Copy, out var error);
+        var opened = Posix.Socket(XdpNumbers.Family, LinuxConstants.SocketRaw, 0);
+        if (opened.Errno is Errno.EPERM or Errno.EACCES)
+            throw new UnauthorizedAccessException("no permission to open an AF_XDP socket: run as root, or with CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF");
+        if (opened.Errno is Errno.EAFNOSUPPORT) throw new IOException("this kernel is built without AF_XDP (CONFIG_XDP_SOCKETS): use --link packet:… instead");
+        var socket = opened.ThrowIfError("cannot open an AF_XDP socket").Int32;
+        // All of these only help; an older kernel, or a process that lacks CAP_NET_ADMIN, does without.
+        XdpCalls.Set(socket, XdpNumbers.SocketLevel, XdpNumbers.SendBufferForce, SendBufferBytes);
+        if (options.BusyPollUs == 0) return socket;
+        XdpCalls.Set(socket, XdpNumbers.SocketLevel, XdpNumbers.PreferBusyPoll, 1);
+        XdpCalls.Set(socket, XdpNumbers.SocketLevel, XdpNumbers.BusyPoll, options.BusyPollUs);
+        XdpCalls.Set(socket, XdpNumbers.SocketLevel, XdpNumbers.BusyPollBudget, options.BusyPollFrames);
+        return socket;
+    }
+
+    /// <summary>Opens and binds a socket, in the best way that the kernel and the driver have.</summary>
+    /// <exception cref="IOException">The kernel refused; the message says what to do.</exception>
+    public static XdpSocket Open(in XdpPlace place, XdpOptions options)
+    {
+        Check(place.Chunks);
+        var tried = Attempt(place, options, zeroCopy: place.IsNative && options.Copy != XdpCopy.Copy, out var error);
         if (tried is not null) return tried;
-        if (!native || options.Copy != XdpCopy.Auto) throw Refused(interfaceIndex, queue, options, error);
+        if (!place.IsNative || options.Copy != XdpCopy.Auto) throw Refused(place, options, error);
         var reason = Why(error);
-        tried = Attempt(interfaceIndex, queue, options, native, chunks, headroom, shared, zeroCopy: false, out error)
-            ?? throw Refused(interfaceIndex, queue, options, error);
+        tried = Attempt(place, options, zeroCopy: false, out error) ?? throw Refused(place, options, error);
         tried.Abilities = tried.Abilities with { CopyReason = reason };
         return tried;
+    }
+
+    /// <summary>
+    /// Binds a socket that somebody with rights has made (<see cref="Create"/>) and that is owned from now on, in the way that worked before:
+    /// a socket registers its memory once, so it is good for one attempt.
+    /// </summary>
+    /// <exception cref="IOException">The kernel refused; the message says what to do.</exception>
+    public static XdpSocket OpenGiven(int descriptor, in XdpPlace place, XdpOptions options, XdpAbilities before)
+    {
+        var socket = new XdpSocket(descriptor, place.InterfaceIndex, place.Queue);
+        try
+        {
+            var result = socket.Bind(place, options, before with { TransmitMetadata = before.TransmitMetadata && options.TransmitChecksum });
+            return result.IsError ? throw Refused(place, options, result.Errno) : socket;
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
     }
 
     public PosixResult ReadStatistics(out XdpStatistics statistics) => XdpCalls.Get(Descriptor, XdpNumbers.Statistics, out statistics);
@@ -78,20 +126,7 @@ internal sealed unsafe class XdpSocket : IDisposable
             throw new IOException($"FrameSizeBytes is {chunks.ChunkSize}; an XDP link needs frames of 2048 to {Posix.PageSize} bytes");
     }
 
-    // The kernel gives a closed socket's queue free in a work queue: whoever opens it again at once finds it busy for a moment.
-    private static XdpSocket? Attempt(
-        int interfaceIndex, int queue, XdpOptions options, bool native, ChunkPool chunks, int headroom, XdpSocket? shared, bool zeroCopy, out Errno error)
-    {
-        for (var attempt = 0; ; attempt++)
-        {
-            var socket = AttemptOnce(interfaceIndex, queue, options, native, chunks, headroom, shared, zeroCopy, out error);
-            if (socket is not null || error != Errno.EBUSY || attempt == BusyAttempts) return socket;
-            Thread.Sleep(2);
-        }
-    }
-
-    private static XdpSocket? AttemptOnce(
-        int interfaceIndex, int queue, XdpOptions options, bool native, ChunkPool chunks, int headroom, XdpSocket? shared, bool zeroCopy, out Errno error)
+    private static XdpSocket? Attempt(in XdpPlace place, XdpOptions options, bool zeroCopy, out Errno error)
     {
         error = Errno.None;
         // What is newest is given up first: metadata (6.8), then several chunks a frame (6.6), then wake-ups on demand (5.4).
@@ -99,18 +134,10 @@ internal sealed unsafe class XdpSocket : IDisposable
         {
             // In zero-copy mode the card would have to know the metadata; which one does can be asked, and none could be tried.
             if ((metadata && (zeroCopy || !options.TransmitChecksum)) || (multiBuffer && !options.MultiBuffer)) continue;
-            if (shared is not null && (metadata != shared.Abilities.TransmitMetadata || multiBuffer != shared.Abilities.MultiBuffer)) continue;
-            var socket = new XdpSocket(Create(), interfaceIndex, queue);
-            var flags = (ushort)((zeroCopy ? XdpNumbers.BindZeroCopy : native ? XdpNumbers.BindCopy : 0)
-                | (multiBuffer ? XdpNumbers.BindMultiBuffer : 0) | (wakeup && options.NeedWakeup ? XdpNumbers.BindNeedWakeup : 0));
-            var result = socket.Prepare(options, chunks, headroom, shared, metadata);
-            if (!result.IsError) result = socket.Bind(flags, shared);
-            if (!result.IsError)
-            {
-                socket.Abilities = new XdpAbilities(socket.IsZeroCopy(), multiBuffer, metadata, wakeup && options.NeedWakeup, null);
-                socket.Tune(options);
-                return socket;
-            }
+            if (place.Shared?.Abilities is { } same && (metadata != same.TransmitMetadata || multiBuffer != same.MultiBuffer)) continue;
+            var socket = new XdpSocket(Create(options), place.InterfaceIndex, place.Queue);
+            var result = socket.Bind(place, options, new XdpAbilities(zeroCopy, multiBuffer, metadata, wakeup && options.NeedWakeup, null));
+            if (!result.IsError) return socket;
             error = result.Errno;
             socket.Dispose();
             if (error is not (Errno.EINVAL or Errno.EOPNOTSUPP)) return null;
@@ -118,17 +145,8 @@ internal sealed unsafe class XdpSocket : IDisposable
         return null;
     }
 
-    private static int Create()
-    {
-        var socket = Posix.Socket(XdpNumbers.Family, LinuxConstants.SocketRaw, 0);
-        if (socket.Errno is Errno.EPERM or Errno.EACCES)
-            throw new UnauthorizedAccessException("no permission to open an AF_XDP socket: run as root, or with CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF");
-        if (socket.Errno is Errno.EAFNOSUPPORT) throw new IOException("this kernel is built without AF_XDP (CONFIG_XDP_SOCKETS): use --link packet:… instead");
-        return socket.ThrowIfError("cannot open an AF_XDP socket").Int32;
-    }
-
-    private static IOException Refused(int interfaceIndex, int queue, XdpOptions options, Errno error) => new(
-        $"cannot bind an AF_XDP socket to queue {queue} of interface {interfaceIndex} ({(options.Copy == XdpCopy.ZeroCopy ? "zero-copy" : "copy")} mode): {Why(error)}",
+    private static IOException Refused(in XdpPlace place, XdpOptions options, Errno error) => new(
+        $"cannot bind an AF_XDP socket to queue {place.Queue} of interface {place.InterfaceIndex} ({(options.Copy == XdpCopy.ZeroCopy ? "zero-copy" : "copy")} mode): {Why(error)}",
         (int)error);
 
     private static string Why(Errno error) => error switch
@@ -141,19 +159,42 @@ internal sealed unsafe class XdpSocket : IDisposable
         _ => PosixResult.Describe(error),
     };
 
-    private PosixResult Prepare(XdpOptions options, ChunkPool chunks, int headroom, XdpSocket? shared, bool metadata)
+    private PosixResult Bind(in XdpPlace place, XdpOptions options, in XdpAbilities wanted)
     {
-        if (shared is null)
+        var result = Prepare(place, options, wanted.TransmitMetadata);
+        var flags = (ushort)((wanted.ZeroCopy ? XdpNumbers.BindZeroCopy : place.IsNative ? XdpNumbers.BindCopy : 0)
+            | (wanted.MultiBuffer ? XdpNumbers.BindMultiBuffer : 0) | (wanted.SaysWakeup ? XdpNumbers.BindNeedWakeup : 0));
+        // The kernel gives a closed socket's queue free in a work queue: whoever opens it again at once finds it busy for a moment.
+        for (var attempt = 0; !result.IsError; attempt++)
         {
-            var registered = XdpCalls.Set(Descriptor, XdpNumbers.Level, XdpNumbers.RegisterUmem, new XdpUmemRegistration
+            result = BindOnce(flags, place.Shared);
+            if (result.Errno != Errno.EBUSY || attempt == BusyAttempts) break;
+            result = default;
+            Thread.Sleep(BusyWaitMs);
+        }
+        if (result.IsError) return result;
+        Abilities = wanted with { ZeroCopy = IsZeroCopy() };
+        // Only helps, on a kernel that has it.
+        XdpCalls.Set(Descriptor, XdpNumbers.Level, XdpNumbers.TransmitBudget, options.RingFrames);
+        return result;
+    }
+
+    private PosixResult Prepare(in XdpPlace place, XdpOptions options, bool metadata)
+    {
+        var chunks = place.Chunks;
+        if (place.Shared is null)
+        {
+            var memory = place.Registrar is null ? -1 : chunks.Region.Descriptor;
+            var registration = new XdpUmemRegistration
             {
-                Address = (ulong)chunks.Base,
+                Address = memory < 0 ? (ulong)chunks.Base : (ulong)(chunks.Base - chunks.Region.Base),
                 Length = (ulong)chunks.Count * (ulong)chunks.ChunkSize,
                 ChunkSize = (uint)chunks.ChunkSize,
-                Headroom = (uint)headroom,
+                Headroom = (uint)place.Headroom,
                 Flags = metadata ? XdpNumbers.UmemHasMetadata : 0,
                 MetadataLength = metadata ? (uint)XdpTransmitMetadata.Size : 0,
-            });
+            };
+            var registered = memory < 0 ? XdpCalls.Set(Descriptor, XdpNumbers.Level, XdpNumbers.RegisterUmem, registration) : place.Registrar!(Descriptor, memory, registration);
             if (registered.IsError) return registered;
         }
         var count = (uint)options.RingFrames;
@@ -190,7 +231,7 @@ internal sealed unsafe class XdpSocket : IDisposable
         return XdpRingMemory.At((byte*)mapped.Value, offsets, count);
     }
 
-    private PosixResult Bind(ushort flags, XdpSocket? shared) => XdpCalls.Bind(Descriptor, new XdpAddress
+    private PosixResult BindOnce(ushort flags, XdpSocket? shared) => XdpCalls.Bind(Descriptor, new XdpAddress
     {
         Family = XdpNumbers.Family,
         // A socket that shares memory takes the first one's mode, and the kernel refuses other flags.
@@ -201,15 +242,4 @@ internal sealed unsafe class XdpSocket : IDisposable
     });
 
     private bool IsZeroCopy() => !XdpCalls.Get(Descriptor, XdpNumbers.Options, out uint flags).IsError && (flags & XdpNumbers.IsZeroCopy) != 0;
-
-    // All of these only help; an older kernel, or a process that lacks CAP_NET_ADMIN, does without.
-    private void Tune(XdpOptions options)
-    {
-        XdpCalls.Set(Descriptor, XdpNumbers.SocketLevel, XdpNumbers.SendBufferForce, SendBufferBytes);
-        XdpCalls.Set(Descriptor, XdpNumbers.Level, XdpNumbers.TransmitBudget, options.RingFrames);
-        if (options.BusyPollUs == 0) return;
-        XdpCalls.Set(Descriptor, XdpNumbers.SocketLevel, XdpNumbers.PreferBusyPoll, 1);
-        XdpCalls.Set(Descriptor, XdpNumbers.SocketLevel, XdpNumbers.BusyPoll, options.BusyPollUs);
-        XdpCalls.Set(Descriptor, XdpNumbers.SocketLevel, XdpNumbers.BusyPollBudget, options.BusyPollFrames);
-    }
 }

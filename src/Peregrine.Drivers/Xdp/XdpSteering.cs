@@ -1,4 +1,4 @@
-// The maps of the steering program and what stands in them. Addresses change by a system call, ports by a store into shared memory.
+// The steering program with its maps and what stands in them. Addresses change by a system call, ports by a store into shared memory.
 // Lives as long as the link, so that it outlasts an interface that was deleted and comes back.
 using System.Threading;
 using Peregrine.Drivers.Linux;
@@ -28,6 +28,7 @@ public sealed unsafe class XdpSteering : IDisposable
             _length = (SteeringLayout.Size + Posix.PageSize - 1) / Posix.PageSize * Posix.PageSize;
             _memory = (byte*)XdpCalls.MapShared(_maps.Settings, _length, 0).ThrowIfError("cannot map the steering program's settings").Value;
             Apply(traffic);
+            Program = Load(_maps);
         }
         catch
         {
@@ -36,7 +37,8 @@ public sealed unsafe class XdpSteering : IDisposable
         }
     }
 
-    internal SteeringMaps Maps => _maps;
+    /// <summary>The program's descriptor, to attach it with.</summary>
+    internal int Program { get; private set; } = -1;
 
     /// <summary>Makes an address ours alone.</summary>
     /// <exception cref="IOException">There are more than 1,024 addresses.</exception>
@@ -81,6 +83,8 @@ public sealed unsafe class XdpSteering : IDisposable
         {
             if (_memory != null) Posix.Unmap((nint)_memory, _length);
             _memory = null;
+            Close(Program);
+            Program = -1;
             Close(_maps.Settings);
             Close(_maps.Addresses);
             Close(_maps.Fragments);
@@ -105,6 +109,17 @@ public sealed unsafe class XdpSteering : IDisposable
             throw new UnauthorizedAccessException("no permission to make a BPF map: an XDP link needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW");
         if (map.Errno is Errno.ENOSYS) throw new IOException("this kernel has no BPF: use --link packet:… instead");
         return map.ThrowIfError($"cannot make a BPF map of kind {kind}").Int32;
+    }
+
+    private static int Load(SteeringMaps maps)
+    {
+        var code = SteeringProgram.Assemble(maps);
+        // Before Linux 5.18 no program takes frames of several fragments, and none is told of the flag.
+        var loaded = BpfCalls.LoadXdp(code, "peregrine", BpfCalls.ProgramTakesFragments, out var log);
+        if (loaded.Errno == Errno.EINVAL) loaded = BpfCalls.LoadXdp(code, "peregrine", 0, out log);
+        if (loaded.Errno is Errno.EPERM)
+            throw new UnauthorizedAccessException("no permission to load an XDP program: run as root, or with CAP_BPF and CAP_NET_ADMIN");
+        return loaded.ThrowIfError($"the kernel refuses the XDP program{(log.Length == 0 ? "" : ":\n" + log + "\n")}").Int32;
     }
 
     private static void Close(int descriptor)
