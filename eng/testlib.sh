@@ -28,6 +28,8 @@ run_program() {
   printf '%6d passed %4d failed' "$p" "$f"
   ((s > 0)) && printf ' %4d skipped' "$s"
   printf ' %5d s%s\n' $((SECONDS - begun)) "${why:+   $why}"
+  # What a test wants to be known although it passed: which of many possible cases it has looked at.
+  sed -n 's/^note: /    /p' "$log"
   if ((f > 0)); then show_failures "$log"; fi
 }
 

@@ -5,7 +5,7 @@ namespace Peregrine.Simulation.Tests;
 
 public sealed class SwarmTests
 {
-    // PEREGRINE_SWARM_SECONDS: how long fresh seeds are looked at; some 80 a second.
+    // PEREGRINE_SWARM_SECONDS: how long fresh seeds are looked at; some 50 a second on two cores.
     private static readonly TimeSpan FreshTime = TimeSpan.FromSeconds(
         int.TryParse(Environment.GetEnvironmentVariable("PEREGRINE_SWARM_SECONDS"), out var seconds) && seconds > 0 ? seconds : 20);
 
@@ -88,15 +88,20 @@ public sealed class SwarmTests
     [Fact]
     public void FreshSeedsAreClean()
     {
-        // The time chooses, so that every run looks at worlds that nobody has seen; the budget bounds how many, and the output names them.
+        // The time chooses, so that every run looks at worlds that nobody has seen; the budget bounds how many.
         var first = (ulong)DateTime.UtcNow.Ticks;
         using var budget = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         budget.CancelAfter(FreshTime);
         var report = SwarmRunner.Run(new SwarmRange { First = first, Count = 1_000_000, TwicePercent = 5, FailureCountMax = 3 }, budget.Token);
-        var summary = $"fresh seeds from {first}: {report.Done}, {report.Twice} of them twice";
-        TestContext.Current.SendDiagnosticMessage(summary);
-        TestContext.Current.TestOutputHelper?.WriteLine(summary);
-        Assert.True(report.Failures.Count == 0, summary + "\n" + report.Describe());
+        var summary = $"fresh seeds of the swarm: {first} to {first + (ulong)Math.Max(report.Done, 1) - 1}, {report.Done} in {FreshTime.TotalSeconds} s, "
+            + $"{report.Twice} of them twice, {report.Failures.Count} failed";
+        // ./test shows notes, so that each run says what it has looked at.
+        Console.WriteLine("note: " + summary);
+        Assert.True(report.Failures.Count == 0, Finding(summary, report));
         Assert.True(report.Done > 0, summary);
     }
+
+    private static string Finding(string summary, SwarmReport report) =>
+        summary + ": a defect of the stack or of a judge. No run looks at the same seeds, so it may be older than the change that this run was for; "
+        + "the seed fails again on the same sources, and belongs into this class once it is clean.\n" + report.Describe();
 }

@@ -119,7 +119,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         host.World.Judged.Connections++;
         if (!IsSame(seen, c)) seen = default;
         CheckSequence(t, ref seen);
-        CheckState(t);
+        CheckState(t, seen);
         CheckSending(t, ref seen);
         if ((c.Flags & TcbFlags.Ready) == 0) CheckTimers(t);
         if (((_turns + index) & 15) == 0 && c.State >= TcpState.Established && c.Snd.Max == c.Snd.Nxt)
@@ -175,9 +175,10 @@ internal sealed class ConnectionJudge(SimulatedHost host)
     }
 
     // RFC 9293 §3.3.2: a state is what was sent and received; one that was skipped to does not agree with it.
-    private void CheckState(TcbRef t)
+    private void CheckState(TcbRef t, in Seen seen)
     {
         ref var c = ref t.C;
+        if (seen.HasWindow && !StateMoves.MayReach(seen.State, c.State)) throw Failure("states", t, $"is in {c.State} and was in {seen.State}");
         bool finQueued = (c.Flags & TcbFlags.FinQueued) != 0, finReceived = (c.Flags & TcbFlags.FinReceived) != 0;
         var finAcked = (c.Flags & TcbFlags.FinSent) != 0 && c.Snd.Una.IsAfter(c.Snd.QueueEnd);
         var synAcked = c.Snd.Una != c.Snd.Iss;

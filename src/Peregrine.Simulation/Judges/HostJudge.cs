@@ -89,6 +89,7 @@ internal sealed class HostJudge
         _connections.AfterTurn();
         // What waited for a neighbour's address leaves later than it was allowed to, and at once: it is not held against the limiter.
         _haveWaited = _stack.Ip.Neighbours.WaitingCount > 0;
+        CheckFrames();
         if (++_turns % MemoryWalkInterval == 0) _memory.Walk();
     }
 
@@ -125,6 +126,16 @@ internal sealed class HostJudge
     {
         if (wasBusy || now - _idleSince > Duration.FromSeconds(1)) (_idleTurns, _idleSince) = (0, now);
         if (++_idleTurns > IdleTurnsMax) throw Failure("comes to rest", "", $"{IdleTurnsMax} turns in a second in which nothing happened");
+    }
+
+    // A frame is free, on its way out, waits for a neighbour's address or for the rest of its datagram, or somebody else holds it.
+    private void CheckFrames()
+    {
+        var ip = _stack.Ip;
+        var placed = _host.HeldFrameCount + ip.Neighbours.WaitingCount + ip.Reassembly.FragmentCount;
+        for (var i = 0; i < ip.InterfaceCount; i++) placed += ip.PendingOutput(i).Length;
+        var rented = _host.FreeFramesAtStart - _stack.Frames.Chunks.FreeCount;
+        if (rented != placed) throw Failure("one place a frame", "", $"{rented} frames are rented and {placed} are held or wait somewhere");
     }
 
     private void CheckCounters()

@@ -58,13 +58,13 @@ internal sealed class SwarmReport
     public string Describe()
     {
         var text = new StringBuilder();
-        text.AppendLine(CultureInfo.InvariantCulture, $"{Done} seeds, {Failures.Count} failed. Replay one by: peregrine simulate --seed N --trace");
-        foreach (var group in Failures.GroupBy(static f => f.Judge))
+        text.AppendLine(CultureInfo.InvariantCulture, $"{Done} seeds, {Failures.Count} failed");
+        foreach (var finding in Failures.Take(5))
         {
-            text.AppendLine(CultureInfo.InvariantCulture, $"{group.Key}: {group.Count()}");
-            foreach (var finding in group.Take(5)) text.AppendLine("  " + finding.Message);
+            text.AppendLine(finding.Message);
+            text.AppendLine(CultureInfo.InvariantCulture, $"  again: ./peregrine simulate --seed {finding.Seed} --trace   (or --shrink, or --pcap FILE)");
         }
-        if (Failures.Count > 0) text.Append(SwarmRun.LastFrames(Failures[0].Seed, new SwarmOptions()));
+        if (Failures.Count > 0) text.AppendLine(CultureInfo.InvariantCulture, $"the last frames of seed {Failures[0].Seed}:").Append(SwarmRun.LastFrames(Failures[0].Seed, new SwarmOptions()));
         return text.ToString();
     }
 }
