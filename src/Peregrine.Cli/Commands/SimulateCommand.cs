@@ -25,6 +25,7 @@ internal static class SimulateCommand
         var json = new Option<FileInfo?>("--json") { HelpName = "FILE", Description = "Write the result as JSON, for 'peregrine simulate merge'" };
         var threads = new Option<int>("--threads") { HelpName = "N", Description = "Worlds that run side by side", DefaultValueFactory = static _ => Environment.ProcessorCount };
         var without = new Option<SwarmFaults>("--without") { HelpName = "KINDS", Description = "Kinds of faults to leave out, separated by commas: " + string.Join(", ", Enum.GetNames<SwarmFaults>()[1..^1]) };
+        var only = new Option<SwarmFaults>("--only") { HelpName = "KINDS", Description = "Of the kinds of faults that a seed chooses only these" };
         var hosts = new Option<int>("--hosts") { HelpName = "N", Description = "Hosts at most, 2 to 6", DefaultValueFactory = static _ => 6 };
         var flows = new Option<int>("--flows") { HelpName = "N", Description = "Conversations before faults stop; 0 for twenty or more", DefaultValueFactory = static _ => 0 };
         var bytes = new Option<int>("--bytes") { HelpName = "N", Description = "Bytes of a conversation at most", DefaultValueFactory = static _ => 200_000 };
@@ -39,7 +40,7 @@ internal static class SimulateCommand
             + "  parallel peregrine simulate --first 1 --seeds 100000 --shard {}/8 --json part-{}.json ::: $(seq 8)\n"
             + "  peregrine simulate merge part-*.json")
         {
-            seeds, first, seed, trace, pcap, shrink, shard, json, threads, without, hosts, flows, bytes, plain,
+            seeds, first, seed, trace, pcap, shrink, shard, json, threads, without, only, hosts, flows, bytes, plain,
         };
         command.Subcommands.Add(CreateMerge());
         command.Subcommands.Add(CreateCrowd());
@@ -54,7 +55,7 @@ internal static class SimulateCommand
                 Within("--threads", parsed.GetValue(threads), 1, 1_024);
                 var options = new SwarmOptions
                 {
-                    Faults = SwarmFaults.All & ~parsed.GetValue(without), HostCountMax = parsed.GetValue(hosts),
+                    Faults = (parsed.GetValue(only) is SwarmFaults.None ? SwarmFaults.All : parsed.GetValue(only)) & ~parsed.GetValue(without), HostCountMax = parsed.GetValue(hosts),
                     FlowCountMax = parsed.GetValue(flows), BytesMax = parsed.GetValue(bytes),
                     IsPlain = parsed.GetValue(plain),
                 };

@@ -1,4 +1,6 @@
 // What the swarm's worlds are to be like. Everything else follows from the seed.
+using System.Numerics;
+
 namespace Peregrine.Simulation.Swarm;
 
 internal sealed record SwarmOptions
@@ -32,7 +34,9 @@ internal sealed record SwarmOptions
         get
         {
             var text = "";
-            if (Faults != SwarmFaults.All) text += " --without " + (SwarmFaults.All & ~Faults).ToString().Replace(" ", "", StringComparison.Ordinal);
+            var isFew = Faults != SwarmFaults.None && BitOperations.PopCount((uint)Faults) <= 15;
+            if (isFew) text += " --only " + Names(Faults);
+            else if (Faults != SwarmFaults.All) text += " --without " + Names(SwarmFaults.All & ~Faults);
             if (HostCountMax != 6) text += $" --hosts {HostCountMax}";
             if (FlowCountMax != 0) text += $" --flows {FlowCountMax}";
             if (BytesMax != 200_000) text += $" --bytes {BytesMax}";
@@ -40,4 +44,6 @@ internal sealed record SwarmOptions
             return text;
         }
     }
+
+    private static string Names(SwarmFaults kinds) => kinds.ToString().Replace(" ", "", StringComparison.Ordinal);
 }
