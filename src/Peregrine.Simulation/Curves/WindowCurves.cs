@@ -2,6 +2,7 @@
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Time;
 using Peregrine.Simulation.Hosts;
+using Peregrine.Simulation.Links;
 
 namespace Peregrine.Simulation.Curves;
 
@@ -13,7 +14,7 @@ internal static class WindowCurves
     /// <summary>The window once a round trip, which grows with the queue.</summary>
     public static Curve ByRoundTrip(RegionPool regions) =>
         new("cwnd-by-round", "Congestion window by round trip: 10 Mbit/s, 40 ms, a buffer of as much again", new CurveAxis("round trips"), new CurveAxis("segments"),
-            [.. CurveCatalogue.Controls.Select(control => new CurveSeries(control, Windows(regions, control)))]);
+            [.. CurveCatalogue.Controls.Select(control => new CurveSeries(control, Windows(regions, control))), new CurveSeries("dctcp (marks)", Windows(regions, "dctcp", marks: true))]);
 
     /// <summary>Jain's index of two flows, the second ten seconds late, and of ten that begin within five, in spans of five seconds.</summary>
     public static Curve Fairness(RegionPool regions) =>
@@ -26,9 +27,12 @@ internal static class WindowCurves
             }),
         ]);
 
-    private static List<(double, double)> Windows(RegionPool regions, string control)
+    // DCTCP goes by marks (RFC 8257): without any it is Reno.
+    private static List<(double, double)> Windows(RegionPool regions, string control, bool marks = false)
     {
-        using var bed = new CurveBed(regions, new TcpSettings { CongestionControl = control }, s_roundTrip, 10_000_000, 50_000);
+        var settings = new TcpSettings { CongestionControl = control };
+        using var bed = new CurveBed(regions, marks ? settings with { Ecn = TcpEcnMode.On } : settings, s_roundTrip, 10_000_000, 50_000);
+        if (marks) bed.Forward.Conditions = bed.Forward.Conditions with { Discipline = QueueDiscipline.Red, EcnMarks = true };
         var flow = bed.Start();
         bed.World.RunFor(s_roundTrip * 2);
         var points = new List<(double, double)>();
