@@ -69,6 +69,7 @@ public sealed class MemoryPlan
                 Holder("transmission records", LossRecovery.BytesFor(options.TransmissionRecordCount), options.TransmissionRecordCount,
                     options.TransmissionRecordCount - x?.Recovery.FreeRecords),
                 Holder("BBR models", BbrPool.BytesFor(options.BbrConnectionCountMax), options.BbrConnectionCountMax, x?.Recovery.Controls.ModelsInUse),
+                Holder("senders' histories", SenderHistoryPool.BytesFor(options.SenderHistoryCountMax), options.SenderHistoryCountMax, x?.Recovery.Memory.UsedCount),
                 Holder("Accurate ECN states", AccurateEcnTable.BytesFor(options.AccurateEcnConnectionCountMax), options.AccurateEcnConnectionCountMax, x?.AccurateEcn.Count),
                 Holder("TIME-WAIT records", TimeWaitTable.BytesFor(options.TimeWaitCountMax), options.TimeWaitCountMax, x?.TimeWaits.Count),
                 Holder("SYN backlog", SynBacklog.BytesFor(options.SynBacklogCountMax, options.ListenerCountMax), options.SynBacklogCountMax, x?.SynBacklog.Count),

@@ -39,6 +39,9 @@ public sealed record StackOptions
     /// <summary>Connections that may use BBR at a time, 0 to 16,777,216: others that ask for it get CUBIC. Default 1,024.</summary>
     public int BbrConnectionCountMax { get; init; } = 1_024;
 
+    /// <summary>Connections that may have a sender's history at a time (<see cref="TcpSettings.SenderHistory"/>), about 130 bytes each, 0 to 16,777,216. Default 0.</summary>
+    public int SenderHistoryCountMax { get; init; }
+
     /// <summary>Connections that may use Accurate ECN at a time, 0 to 16,777,216: others use classic ECN or none. Default 1,024.</summary>
     public int AccurateEcnConnectionCountMax { get; init; } = 1_024;
 
@@ -165,6 +168,7 @@ public sealed record StackOptions
         PowerOfTwo(nameof(BlockSizeBytes), BlockSizeBytes, 1_024, 32_768);
         Range(nameof(TransmissionRecordCount), TransmissionRecordCount, 64, 1 << 24);
         Range(nameof(BbrConnectionCountMax), BbrConnectionCountMax, 0, 1 << 24);
+        Range(nameof(SenderHistoryCountMax), SenderHistoryCountMax, 0, 1 << 24);
         Range(nameof(AccurateEcnConnectionCountMax), AccurateEcnConnectionCountMax, 0, 1 << 24);
         Range(nameof(TimersPerTurnMax), TimersPerTurnMax, 1, 65_536);
         Range(nameof(OutputConnectionsPerTurnMax), OutputConnectionsPerTurnMax, 1, 65_536);

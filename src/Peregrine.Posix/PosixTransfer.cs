@@ -9,7 +9,7 @@ namespace Peregrine.Posix;
 internal static class PosixTransfer
 {
     /// <summary>Writes; a blocking socket's call that is not finished says how much has gone in <paramref name="done"/> and blocks.</summary>
-    internal static PosixResult Write(PosixSockets x, long fd, ReadOnlySpan<byte> data, bool dontWait, ref int done, Instant now, bool more = false)
+    internal static PosixResult Write(PosixSockets x, long fd, ReadOnlySpan<byte> data, bool dontWait, ref int done, Instant now, bool more = false, bool endsMessage = false)
     {
         if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
         if (s.Kind == PosixKind.PipeIn) return WritePipe(s.Pipe!, data.Length);
@@ -26,7 +26,8 @@ internal static class PosixTransfer
         if (!s.Connection.IsValid) return PosixResult.Fail(x.Manners.IsFreeBsd ? "ENOTCONN" : "EPIPE");
         if (TakeError(x, s) is { } error) return done > 0 ? new PosixResult(done) : PosixResult.Fail(error);
         if (s.WriteShut) return PosixResult.Fail("EPIPE");
-        var taken = more ? x.Stack.Tcp.SendMore(s.Connection, data[done..], now) : x.Stack.Tcp.Send(s.Connection, data[done..], now);
+        var taken = more ? x.Stack.Tcp.SendMore(s.Connection, data[done..], now)
+            : endsMessage ? x.Stack.Tcp.SendMessageEnd(s.Connection, data[done..], now) : x.Stack.Tcp.Send(s.Connection, data[done..], now);
         if (taken < 0) return done > 0 ? new PosixResult(done) : PosixResult.Fail("EPIPE");
         done += taken;
         s.BytesWritten += taken;

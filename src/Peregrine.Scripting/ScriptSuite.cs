@@ -22,19 +22,23 @@ public static class ScriptSuite
     /// <param name="name">What to call it.</param>
     /// <param name="text">The script.</param>
     /// <param name="profile">One of <see cref="Profiles"/>.</param>
+    /// <param name="trace">Is told of every packet and of every call that ended, a line each; null for nobody.</param>
     /// <exception cref="ArgumentException">There is no such profile.</exception>
-    public static ScriptResult Run(string name, string text, string profile)
+    public static ScriptResult Run(string name, string text, string profile, Action<string>? trace = null)
     {
         ArgumentNullException.ThrowIfNull(name);
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(profile);
         var known = Profile.Find(profile) ?? throw new ArgumentException($"There is no profile '{profile}': known are {string.Join(", ", Profiles)}.");
-        return ScriptRunner.Run(name, text, known);
+        return ScriptRunner.Run(name, text, known, trace);
     }
 
     /// <summary>Runs the script in a file.</summary>
-    /// <inheritdoc cref="Run"/>
-    public static ScriptResult RunFile(string path, string profile) => Run(path, File.ReadAllText(path), profile);
+    /// <param name="path">The file.</param>
+    /// <param name="profile">One of <see cref="Profiles"/>.</param>
+    /// <param name="trace">Is told of every packet and of every call that ended, a line each; null for nobody.</param>
+    /// <exception cref="ArgumentException">There is no such profile.</exception>
+    public static ScriptResult RunFile(string path, string profile, Action<string>? trace = null) => Run(path, File.ReadAllText(path), profile, trace);
 
     /// <summary>
     /// Runs the script in a file against the running Linux kernel, in real time, behind a TUN device in a network namespace of its own. Needs root; where
@@ -42,5 +46,7 @@ public static class ScriptSuite
     /// </summary>
     /// <param name="path">The file.</param>
     /// <param name="attempts">How often a script that fails is tried before it has failed.</param>
-    public static ScriptResult RunFileOnKernel(string path, int attempts = 3) => Kernel.KernelRun.Run(path, File.ReadAllText(path), attempts);
+    /// <param name="trace">Is told of every packet and of every call that ended, a line each; null for nobody.</param>
+    public static ScriptResult RunFileOnKernel(string path, int attempts = 3, Action<string>? trace = null) =>
+        Kernel.KernelRun.Run(path, File.ReadAllText(path), attempts, trace: trace);
 }

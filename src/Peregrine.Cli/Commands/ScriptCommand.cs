@@ -16,6 +16,7 @@ internal static class ScriptCommand
         };
         var quiet = new Option<bool>("--failed") { Description = "Print only the scripts that failed, and the sum" };
         var kernel = new Option<bool>("--kernel") { Description = "Run against the running Linux kernel instead, in real time and a network namespace of its own; needs root" };
+        var trace = new Option<bool>("--trace") { Description = "Print every packet that comes in (<) and goes out (>) and every call's result, with the script's time" };
         var command = new Command("script",
             "Runs scripts in packetdrill's language against the stack, each against one of its own, in virtual time.\n\n"
             + "One line a script: passed; failed, with what was expected and what was seen; or not applicable, with what is missing.\n"
@@ -24,18 +25,19 @@ internal static class ScriptCommand
             + "  peregrine script --profile freebsd --failed ./tcp-testsuite\n"
             + "  sudo peregrine script --kernel handshake.pkt")
         {
-            paths, profile, quiet, kernel,
+            paths, profile, quiet, kernel, trace,
         };
-        command.SetAction(parsed => Run(parsed.GetValue(paths)!, parsed.GetValue(profile)!, parsed.GetValue(quiet), parsed.GetValue(kernel)));
+        command.SetAction(parsed => Run(parsed.GetValue(paths)!, parsed.GetValue(profile)!, parsed.GetValue(quiet), parsed.GetValue(kernel), parsed.GetValue(trace)));
         return command;
     }
 
-    private static int Run(string[] paths, string profile, bool onlyFailed, bool kernel)
+    private static int Run(string[] paths, string profile, bool onlyFailed, bool kernel, bool isTraced)
     {
         var counts = new int[3];
+        Action<string>? trace = isTraced ? Console.WriteLine : null;
         foreach (var path in paths.SelectMany(ScriptSuite.Find))
         {
-            var result = kernel ? ScriptSuite.RunFileOnKernel(path) : ScriptSuite.RunFile(path, profile);
+            var result = kernel ? ScriptSuite.RunFileOnKernel(path, isTraced ? 1 : 3, trace) : ScriptSuite.RunFile(path, profile, trace);
             counts[(int)result.Outcome]++;
             if (!onlyFailed || result.Outcome == ScriptOutcome.Failed) Console.WriteLine(result);
         }

@@ -307,6 +307,9 @@ internal struct TcbCold
         set => _softErrorAndFastOpen = (byte)((_softErrorAndFastOpen & 0xFC) | value);
     }
 
+    /// <summary>The sender's <see cref="Recovery.SenderHistory"/>, or none.</summary>
+    internal readonly uint History => Recovery.History;
+
     /// <summary>What the application has said of data to come.</summary>
     internal MoreHints More
     {

@@ -76,7 +76,7 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
     {
         ref var d = ref Of(index);
         d.LastAckReceived = now;
-        d.DeliveredSegments += (sample.DeliveredBytes + mss - 1) / mss;
+        d.DeliveredSegments += sample.DeliveredSegments;
         d.Reordering = Math.Max(d.Reordering, Math.Min((sample.ReorderedDistance + mss - 1) / mss, ReorderingMax));
         if (sample.DuplicateBytes > 0) d.DuplicatesReported++;
     }

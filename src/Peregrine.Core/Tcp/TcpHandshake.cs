@@ -84,8 +84,11 @@ internal static class TcpHandshake
         if (settings.EventLog) x.Log?.Open(t, now);
     }
 
-    internal static CongestionAlgorithm AlgorithmOf(TcpSettings settings) =>
-        CongestionControl.TryParse(settings.CongestionControl, out var algorithm) ? algorithm : CongestionAlgorithm.Cubic;
+    internal static CongestionAlgorithm AlgorithmOf(TcpSettings settings)
+    {
+        CongestionControl.TryParse(settings.CongestionControl, out var algorithm);
+        return algorithm == CongestionAlgorithm.Cubic && settings.SenderHistory ? CongestionAlgorithm.PacketCubic : algorithm;
+    }
 
     /// <summary>Takes the peer's SYN: its sequence number, its window and what of our offers it shares.</summary>
     internal static void TakeSyn(TcpContext x, TcbRef t, in SegmentArrival s, Instant now)
@@ -152,7 +155,7 @@ internal static class TcpHandshake
     // A connection by fast open has a window already, and perhaps data in flight: the timer is theirs now.
     private static void ContinueOpen(TcpContext x, TcbRef t, Duration rtt, Instant now)
     {
-        if (rtt > Duration.Zero && t.K.Rtt.Srtt == 0) RoundTrip.Take(ref t.K.Rtt, rtt);
+        if (rtt > Duration.Zero && t.K.Rtt.Srtt == 0) x.Recovery.Memory.TakeRoundTrip(t.C, ref t.K, rtt);
         if (!TcpContext.HasOutstanding(t.C)) return;
         TcpLossTimer.StartTimeout(x, t, now);
     }

@@ -408,7 +408,12 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         NotePeer(t, now);
         OnHandshakeDone(t, ref s, now);
         if (t.K.FastOpen == FastOpenFlags.None && !_x.SettingsOf(t).KeepsSynText) s.PayloadLength = 0;
-        if (t.K.FastOpen != FastOpenFlags.None) _acks.OnSynDataAcknowledged(t, _fastOpen.OnSynAck(t, s, packet, now));
+        if (t.K.FastOpen != FastOpenFlags.None)
+        {
+            var taken = _fastOpen.OnSynAck(t, s, packet, now, out var left);
+            _acks.OnSynDataAcknowledged(t, taken);
+            if (left > 0) _x.Recovery.Memory.OnSynDataLost(ref c, ref t.K, left, now);
+        }
         _acks.OnAck(t, ref s, now);
         c.Flags |= TcbFlags.AckNow;
         s.TrimFront(1);

@@ -235,19 +235,21 @@ public sealed class TcpLayer
 
     /// <summary>Queues bytes to be sent.</summary>
     /// <returns>Bytes taken; fewer than given when the buffer is full (Writable comes later); -1 when the connection cannot send.</returns>
-    public int Send(TcpHandle connection, ReadOnlySpan<byte> data, Instant now) => Enqueue(connection, data, more: false);
+    public int Send(TcpHandle connection, ReadOnlySpan<byte> data, Instant now) => Enqueue(connection, data, more: false, endsMessage: false);
+
+    /// <summary>Queues bytes that, when all are taken, end a message (MSG_EOR): the next begin a segment; needs <see cref="TcpSettings.SenderHistory"/>; returns as <see cref="Send"/>.</summary>
+    public int SendMessageEnd(TcpHandle connection, ReadOnlySpan<byte> data, Instant now) => Enqueue(connection, data, more: false, endsMessage: true);
 
     /// <summary>Queues bytes to be sent, of which the last, unless a whole segment, wait for more (MSG_MORE) or an acknowledgment.</summary>
-    public int SendMore(TcpHandle connection, ReadOnlySpan<byte> data, Instant now) => Enqueue(connection, data, more: true);
+    public int SendMore(TcpHandle connection, ReadOnlySpan<byte> data, Instant now) => Enqueue(connection, data, more: true, endsMessage: false);
 
-    private int Enqueue(TcpHandle connection, ReadOnlySpan<byte> data, bool more)
+    private int Enqueue(TcpHandle connection, ReadOnlySpan<byte> data, bool more, bool endsMessage)
     {
         if (!CanSend(connection)) return -1;
         var t = _x.Tcbs.Get(connection.Index);
         t.K.More = more ? MoreHints.Unpushed | MoreHints.Held : MoreHints.None;
-        var limit = (int)(_x.SettingsOf(t).UnsentBytesMax is > 0 and var lowat ? Math.Min(t.K.SendBuffer, t.C.SendQueue.Length + _output.RoomBelow(t, lowat, data.Length)) : t.K.SendBuffer);
-        var taken = _x.SendQueue.Write(ref t.C.SendQueue, data, limit);
-        Queued(t, taken, taken < data.Length);
+        var taken = _x.SendQueue.Write(ref t.C.SendQueue, data, TcpSendRoom.Limit(_x, t, data.Length));
+        Queued(t, taken, taken < data.Length, endsMessage && taken == data.Length);
         return taken;
     }
 
@@ -462,7 +464,6 @@ public sealed class TcpLayer
     }
 
     internal bool Poll(Instant now) => _output.Poll(now);
-
     internal void OnIcmpError(in IcmpError error, Instant now) => _icmp.OnError(error, now);
 
     private bool CanSend(TcpHandle connection)
@@ -472,10 +473,10 @@ public sealed class TcpLayer
         return (c.Flags & (TcbFlags.Finished | TcbFlags.FinQueued)) == 0;
     }
 
-    private void Queued(TcbRef t, int count, bool isFull)
+    private void Queued(TcbRef t, int count, bool isFull, bool endsMessage = false)
     {
         ref var c = ref t.C;
-        c.Snd.QueueEnd += (uint)count;
+        TcpSendRoom.OnQueued(_x, t, (uint)count, endsMessage);
         if (isFull) WaitForRoom(t);
         if (count > 0 && (c.State is not (TcpState.SynSent or TcpState.SynReceived) || (t.K.FastOpen & FastOpenFlags.Pending) != 0)) _x.MarkReady(t);
     }

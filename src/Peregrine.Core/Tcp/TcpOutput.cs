@@ -91,6 +91,7 @@ internal sealed class TcpOutput(
             return false;
         }
         _x.Recovery.OnTransmit(ref c, ref t.K, seq, length, isRetransmission: false, now);
+        _x.Recovery.Memory.NotePush(t.K);
         OnSent(t, seq, length, length, fin: false, isRetransmission: false, now);
         _x.Recovery.OnAppLimited(ref c, ref t.K);
         return true;
@@ -163,7 +164,9 @@ internal sealed class TcpOutput(
         ref var c = ref t.C;
         length = 0;
         var unsent = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt);
-        var fin = (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued;
+        var isLast = !_x.Recovery.Marks.TryNext(c, t.K, out var run);
+        if (!isLast) unsent = run;
+        var fin = isLast && (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued;
         if (unsent == 0 && !fin) return false;
         // RFC 9293 MUST-34, SHLD-15: a peer that shrinks its window makes this negative: nothing new goes; MUST-35: ArmTimers probes.
         var usable = (uint)Math.Max(0, c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt);
@@ -183,7 +186,7 @@ internal sealed class TcpOutput(
             if (length < unsent || !fin)
             {
                 // Whole segments only, unless the rest is all there is and may go.
-                if (length % mss != 0 && !(length == unsent && MaySendSmall(t, unsent % mss))) length -= length % mss;
+                if (length % mss != 0 && !(length == unsent && (!isLast || MaySendSmall(t, unsent % mss)))) length -= length % mss;
             }
         }
         else if (most < unsent)
@@ -193,7 +196,7 @@ internal sealed class TcpOutput(
             if (most > 0 && c.Snd.Nxt == c.Snd.Una && (most == allowance || most >= c.Snd.WndMax / 2)) length = most;
             else return false;
         }
-        else if (unsent > 0 && !fin && !MaySendSmall(t, unsent))
+        else if (unsent > 0 && isLast && !fin && !MaySendSmall(t, unsent))
         {
             return false;
         }
@@ -214,20 +217,6 @@ internal sealed class TcpOutput(
         // TCP_CORK, MSG_MORE: the application says that there will be more.
         if ((t.K.More & MoreHints.Held) != 0 || _x.SettingsOf(t).Cork) return false;
         return (c.Flags & TcbFlags.NoDelay) != 0 || (c.Flags & TcbFlags.SmallInFlight) == 0 || c.Snd.Nxt == c.Snd.Una;
-    }
-
-    /// <summary>
-    /// TCP_NOTSENT_LOWAT: how many of the bytes given may be queued so that no more than the limit waits unsent, what the windows let go at
-    /// once not counted; in whole steps of what one segment could be made of at most, as Linux counts.
-    /// </summary>
-    internal uint RoomBelow(TcbRef t, int limit, int wanted)
-    {
-        ref var c = ref t.C;
-        var step = Math.Max(c.Mss, Math.Min(65_536 - c.Mss, c.Snd.WndMax / 2) / c.Mss * c.Mss);
-        var unsent = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt);
-        var sendable = Math.Min(_x.Recovery.SendAllowance(c, t.K), (uint)Math.Max(0, c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt));
-        var most = sendable + (((ulong)(uint)limit + (ulong)step - 1) / (ulong)step * (ulong)step);
-        return unsent >= sendable + limit ? 0 : (uint)Math.Min((ulong)wanted, most - Math.Min(most, unsent));
     }
 
     /// <summary>The most bytes of one transmission: whole segments, one where each says something of its own.</summary>
@@ -253,8 +242,7 @@ internal sealed class TcpOutput(
         var fin = end.IsAfter(c.Snd.QueueEnd) && dataLength <= most;
         dataLength = Math.Min(dataLength, most);
         if (fin) plan.Flags |= TcpFlags.Fin;
-        // RFC 9293 MUST-60, MUST-61, SHLD-27: the last of what is queued is pushed, and nothing is held back for want of a PSH.
-        if (dataLength > 0 && seq + dataLength == c.Snd.QueueEnd && (t.K.More & MoreHints.Unpushed) == 0) plan.Flags |= TcpFlags.Psh;
+        if (dataLength > 0 && IsPushed(t, seq, seq + dataLength, isRetransmission)) plan.Flags |= TcpFlags.Psh;
         if ((c.Flags & TcbFlags.UrgentToSend) != 0) MarkUrgent(t, ref plan);
         var isCapable = !isRetransmission && dataLength > 0 && TcpEcn.IsCapable(_x, t);
         if (isCapable) TcpEcn.OnData(ref t.K, ref plan);
@@ -266,9 +254,17 @@ internal sealed class TcpOutput(
         if (isCapable) t.K.Recovery.Flags &= ~RecoveryFlags.EcnReduced;
         var sent = dataLength + (fin ? 1u : 0);
         _x.Recovery.OnTransmit(ref c, ref t.K, seq, sent, isRetransmission, now);
+        if (!isRetransmission && (plan.Flags & TcpFlags.Psh) != 0) _x.Recovery.Memory.NotePush(t.K);
         TcpPacing.OnSent(_x, t, sent, now);
         OnSent(t, seq, sent, dataLength, fin, isRetransmission, now);
         return true;
+    }
+
+    // RFC 9293 MUST-60, MUST-61, SHLD-27: the last of what is queued is pushed, and nothing is held back for want of a PSH.
+    private bool IsPushed(TcbRef t, SeqNumber seq, SeqNumber end, bool isRetransmission)
+    {
+        if (t.K.History == SenderHistoryPool.None || (!isRetransmission && end == t.C.Snd.QueueEnd)) return end == t.C.Snd.QueueEnd && (t.K.More & MoreHints.Unpushed) == 0;
+        return isRetransmission ? _x.Recovery.Memory.WasPushed(ref t.K, seq, end) : _x.Recovery.Marks.IsPushed(t.K, end);
     }
 
     // Who answers what came within an ACK's delay will do so again: ACKs can ride on answers, and need not be quick.
@@ -297,6 +293,7 @@ internal sealed class TcpOutput(
         else
         {
             c.Snd.Nxt = seq + sent;
+            _x.Recovery.Marks.OnSent(c, t.K);
             c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Nxt);
             _x.Counters.BytesSent += dataLength;
             if (dataLength % c.Mss != 0)

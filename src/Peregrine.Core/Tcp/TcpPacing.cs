@@ -43,7 +43,8 @@ internal static class TcpPacing
         if (wait <= 0) return true;
         // Longer than a quantum takes nobody waits: the stamp is 10 minutes old and has come round, or the rate has grown.
         var rate = x.Recovery.PacingRate(t.C, k);
-        if ((ulong)wait > UnitsOf(Quantum(rate, t.C.Mss), rate)) return true;
+        var most = k.History == SenderHistoryPool.None ? Quantum(rate, t.C.Mss) : QuantumMax;
+        if ((ulong)wait > UnitsOf(most, rate)) return true;
         k.Recovery.Flags |= RecoveryFlags.PacingWait;
         x.Arm(t, DueAt(k, now));
         return false;
@@ -56,12 +57,27 @@ internal static class TcpPacing
         ref var k = ref t.K;
         var rate = x.Recovery.PacingRate(t.C, k);
         var stamp = TimeStamp32.Of(now);
+        if (k.History != SenderHistoryPool.None)
+        {
+            OnSent(ref k, ref x.Recovery.Memory.Of(k), stamp, bytes, t.C.Mss, rate);
+            return;
+        }
         var quantum = (long)UnitsOf(Quantum(rate, t.C.Mss), rate);
         var credit = Math.Min(CreditMax, quantum);
         long ahead = (int)(k.PacedUntil - stamp);
         // What has gone unused for longer is no credit, and what lies further ahead has come round.
         if (ahead < -credit || ahead > quantum) ahead = -credit;
         k.PacedUntil = stamp + (uint)(int)Math.Min(ahead + (long)UnitsOf(bytes, rate), int.MaxValue / 2);
+    }
+
+    // As Linux: the first ten segments go as they come, and what follows a pause has half of its time already.
+    private static void OnSent(ref TcbCold k, ref SenderHistory h, uint stamp, uint bytes, uint mss, ulong rate)
+    {
+        const uint unpaced = 10;
+        var behind = (int)(stamp - k.PacedUntil);
+        var length = h.DataSegments >= unpaced ? (uint)Math.Min(UnitsOf(bytes, rate), int.MaxValue / 2) : 0;
+        if (h.DataSegments < unpaced) h.DataSegments += (bytes + mss - 1) / mss;
+        k.PacedUntil = behind > 0 ? stamp + length - Math.Min(length / 2, (uint)behind) : k.PacedUntil + length;
     }
 
     /// <summary>How much of a burst may be one super-segment: a millisecond's worth, two segments at least.</summary>

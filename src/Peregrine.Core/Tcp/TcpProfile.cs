@@ -31,6 +31,8 @@ public sealed record TcpProfile
             SynRetryCount = 12,
             SynAckRetryCount = 3,
             EcnSynRetryCount = 1,
+            SenderHistory = false,
+            GradualEcnReduction = false,
             ConnectTimeoutMs = 75_000,
             KeepAlive = true,
             KeepAliveRetryCount = 8,

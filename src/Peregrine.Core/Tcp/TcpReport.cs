@@ -82,7 +82,7 @@ internal static class TcpReport
     {
         Recovery.RecoveryPhase.Recovery => TcpSenderState.Recovery,
         Recovery.RecoveryPhase.Loss => TcpSenderState.Loss,
-        _ when (k.Recovery.Flags & Recovery.RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(k.Recovery.RecoveryPoint) => TcpSenderState.WindowReduced,
+        _ when Recovery.EcnResponse.IsAnswering(c, k.Recovery) => TcpSenderState.WindowReduced,
         Recovery.RecoveryPhase.Disorder => TcpSenderState.Disorder,
         _ => TcpSenderState.Open,
     };

@@ -143,6 +143,12 @@ public sealed record TcpSettings
     /// </summary>
     public bool JoinsRetransmissions { get; init; }
 
+    /// <summary>
+    /// An echo of ECN marks reduces the window by <see cref="ProportionalRateReduction"/>, over a round trip, where that is on; else at once (RFC 3168
+    /// §6.1.2 leaves it open). Default true.
+    /// </summary>
+    public bool GradualEcnReduction { get; init; } = true;
+
     /// <summary>tcp_frto: F-RTO finds spurious time-outs (RFC 5682). Default true.</summary>
     public bool ForwardRto { get; init; } = true;
 
@@ -173,6 +179,13 @@ public sealed record TcpSettings
     /// window from growing, and FreeBSD has net.inet.tcp.newcwv off.
     /// </summary>
     public bool WindowValidation { get; init; }
+
+    /// <summary>
+    /// Senders behave as Linux's to the packet, as long as <see cref="StackOptions.SenderHistoryCountMax"/> leaves room for what that takes: the
+    /// largest deviation of a window of data makes the time-out, CUBIC counts packets and milliseconds and its slow start ends by Linux's HyStart, the
+    /// window counts as used by the most that was in flight, and each write's end is pushed. Default true.
+    /// </summary>
+    public bool SenderHistory { get; init; } = true;
 
     /// <summary>RTO restart (RFC 7765): with few segments in flight the timer runs from when they were sent. Default false.</summary>
     public bool RtoRestart { get; init; }

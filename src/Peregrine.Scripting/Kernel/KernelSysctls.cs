@@ -34,6 +34,7 @@ internal sealed class KernelSysctls
     {
         foreach (var (name, value) in Sysctls.Read(command))
         {
+            if (name == Sysctls.QueueDiscipline) continue;
             if (name == "net.ipv4.tcp_congestion_control") CongestionControl = value;
             else if (!Write(name, value)) throw new NotApplicableException($"the kernel did not take {name}={value}");
         }

@@ -21,6 +21,7 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
         // Scripts look at each segment, and at what each one does.
         MergeReceived = false,
         ConnectionDetails = true,
+        SenderHistoryCountMax = 256,
     };
 
     internal PosixFastOpenModes FastOpenModes { get; init; }

@@ -11,6 +11,7 @@ internal sealed class ScriptRunner
     private readonly Script _script;
     private readonly IScriptWorld _world;
     private readonly IScriptSystem _system;
+    private readonly Action<string>? _trace;
     private readonly ScriptWire _wire;
     private long _previous;
     private PendingCall? _pending;
@@ -24,19 +25,19 @@ internal sealed class ScriptRunner
         internal long EndedAt { get; set; }
     }
 
-    private ScriptRunner(Script script, IScriptWorld world, IScriptSystem system)
+    private ScriptRunner(Script script, IScriptWorld world, IScriptSystem system, Action<string>? trace)
     {
-        (_script, _world, _system) = (script, world, system);
-        _wire = new ScriptWire(world, system);
+        (_script, _world, _system, _trace) = (script, world, system, trace);
+        _wire = new ScriptWire(world, system, trace);
         world.OnTurn = Retry;
     }
 
     /// <summary>Runs a script's text against a stack of its own.</summary>
-    internal static ScriptResult Run(string name, string text, Profile profile) => Run(name, text, profile, (script, setup) =>
+    internal static ScriptResult Run(string name, string text, Profile profile, Action<string>? trace = null) => Run(name, text, profile, (script, setup) =>
     {
         var options = ScriptShell.SettingsBefore(script, profile.Options, !setup.Local.IsIPv4);
         using var world = new ScriptWorld(options, setup);
-        Run(script, world, new ScriptCalls(world, options));
+        Run(script, world, new ScriptCalls(world, options), trace);
     });
 
     /// <summary>Reads a script, has it run by whoever knows against what, and says what became of it.</summary>
@@ -67,7 +68,7 @@ internal sealed class ScriptRunner
     }
 
     /// <summary>Runs a script that was read against a world that stands.</summary>
-    internal static void Run(Script script, IScriptWorld world, IScriptSystem system) => new ScriptRunner(script, world, system).Run();
+    internal static void Run(Script script, IScriptWorld world, IScriptSystem system, Action<string>? trace) => new ScriptRunner(script, world, system, trace).Run();
 
     private void Run()
     {
@@ -141,6 +142,8 @@ internal sealed class ScriptRunner
         if (result.Blocks) return;
         pending.Result = _system.Rename(pending.Event, result);
         pending.EndedAt = _world.Microseconds;
+        var seen = pending.Result.Value;
+        _trace?.Invoke($"{Clock(pending.EndedAt)} {pending.Event.Name}() = {seen.Value}{(seen.Errno is null ? "" : " " + seen.Errno)}");
     }
 
     private void AwaitPending()
@@ -187,6 +190,9 @@ internal sealed class ScriptRunner
         var failure = Assertion.Run(code.Text, _system.LookUp);
         if (failure is not null) throw new ScriptFailedException(failure);
     }
+
+    /// <summary>A time as a trace begins with it.</summary>
+    internal static string Clock(long microseconds) => $"{microseconds / 1_000_000,3}.{microseconds % 1_000_000:d6}";
 
     internal static string Seconds(long microseconds) => $"{microseconds / 1_000_000}.{microseconds % 1_000_000:d6} s";
 }

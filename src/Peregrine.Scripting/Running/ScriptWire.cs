@@ -15,18 +15,25 @@ internal sealed class ScriptWire
 
     private readonly IScriptWorld _world;
     private readonly IScriptSystem _system;
+    private readonly Action<string>? _trace;
     private readonly List<Flow> _flows = [];
     private ushort _nextRemotePort = FirstRemotePort;
     private Flow? _current;
 
-    internal ScriptWire(IScriptWorld world, IScriptSystem system)
+    internal ScriptWire(IScriptWorld world, IScriptSystem system, Action<string>? trace)
     {
-        (_world, _system) = (world, system);
+        (_world, _system, _trace) = (world, system, trace);
         world.OnSent = Note;
     }
 
-    // Learns of connections that our stack opens, and of its initial sequence numbers.
     private void Note(SentPacket packet)
+    {
+        Learn(packet);
+        _trace?.Invoke($"{ScriptRunner.Clock(packet.AtMicroseconds)} > {PacketReader.Describe(packet, packet.IsTcp ? FlowOf(packet) : null)}");
+    }
+
+    // Learns of connections that our stack opens, and of its initial sequence numbers.
+    private void Learn(SentPacket packet)
     {
         if (!packet.IsTcp)
         {
@@ -70,6 +77,7 @@ internal sealed class ScriptWire
     /// <summary>Sends a packet of the script's.</summary>
     internal void Send(PacketEvent e)
     {
+        _trace?.Invoke($"{ScriptRunner.Clock(_world.Microseconds)} < {Describe(e.Packet)}");
         switch (e.Packet)
         {
             case TcpPacketText tcp:

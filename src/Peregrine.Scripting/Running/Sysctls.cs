@@ -10,9 +10,19 @@ internal static class Sysctls
 {
     // What these commands do to a machine is so here already: every script has a stack of its own.
     private static readonly string[] s_harmless =
-        ["ip tcp_metrics", "tc qdisc", "tcpdrop", "true", "sysctl_restore", "sysctl_restore_", "defaults.sh", "set_sysctls.py", "setkey -F", "kldload", "kldstat", "sleep 0",
+        ["ip tcp_metrics", "tcpdrop", "true", "sysctl_restore", "sysctl_restore_", "defaults.sh", "set_sysctls.py", "setkey -F", "kldload", "kldstat", "sleep 0",
             "nstat > /dev/null", "nstat >/dev/null", "ss -", "grep ",
             "/sys/module/tcp_cubic/parameters/hystart_"];
+
+    /// <summary>What a line about an interface's queue is called among the settings; its value is the discipline's name and parameters.</summary>
+    internal const string QueueDiscipline = "tc qdisc";
+
+    // "tc qdisc replace dev tun0 root fq …": what follows the place.
+    private static string DisciplineOf(string line)
+    {
+        var at = line.IndexOf(" root ", StringComparison.Ordinal);
+        return line.Contains(" del", StringComparison.Ordinal) || at < 0 ? "" : line[(at + 6)..].Split('2')[0].Trim();
+    }
 
     /// <summary>The settings that a command sets, as name and value.</summary>
     internal static IEnumerable<(string Name, string Value)> Read(string command)
@@ -21,6 +31,11 @@ internal static class Sysctls
         {
             var line = raw.Split('#')[0].Trim();
             if (line.Length == 0 || ScriptFileTable.Is(line)) continue;
+            if (line.StartsWith("tc qdisc ", StringComparison.Ordinal))
+            {
+                yield return (QueueDiscipline, DisciplineOf(line));
+                continue;
+            }
             if (line.StartsWith("sysctl", StringComparison.Ordinal) || line.Contains("set_sysctls.py", StringComparison.Ordinal)
                 || line.Contains("/proc/sys/", StringComparison.Ordinal))
             {
@@ -60,9 +75,14 @@ internal static class Sysctls
 
     /// <summary>Options with a setting changed.</summary>
     internal static StackOptions Apply(StackOptions options, string name, string value, bool v6) =>
-        name.StartsWith("net.inet", StringComparison.Ordinal) || name.StartsWith("kern.", StringComparison.Ordinal)
+        name == QueueDiscipline ? options with { Tcp = options.Tcp with { Pacing = PacingOf(value) } }
+        : name.StartsWith("net.inet", StringComparison.Ordinal) || name.StartsWith("kern.", StringComparison.Ordinal)
             ? FreeBsdSysctls.Apply(options, name, value, v6)
             : ApplyLinux(options, name.Replace("net.ipv4.", "", StringComparison.Ordinal), value);
+
+    // The fair queue sends each flow's packets at its pacing rate (tc-fq(8)); others as they come.
+    private static TcpPacingMode PacingOf(string discipline) =>
+        discipline.Split(' ')[0] == "fq" && !discipline.Contains("nopacing", StringComparison.Ordinal) ? TcpPacingMode.On : TcpPacingMode.Auto;
 
     private static StackOptions ApplyLinux(StackOptions options, string name, string value)
     {

@@ -19,6 +19,9 @@ internal enum CongestionAlgorithm : byte
 
     /// <summary>draft-ietf-ccwg-bbr.</summary>
     Bbr,
+
+    /// <summary>RFC 9438 by packets and milliseconds; has no name of its own.</summary>
+    PacketCubic,
 }
 
 /// <summary>How a sender's window opens and closes.</summary>
@@ -66,7 +69,7 @@ internal abstract class CongestionControl
     {
     }
 
-    /// <summary>Of a control that owns the window: something goes, and nothing was in flight.</summary>
+    /// <summary>Something goes, and nothing was in flight; asked of controls that own the window, and of connections with a history.</summary>
     internal virtual void OnSendFromIdle(ref Tcb c, ref TcbCold k, Instant now)
     {
     }

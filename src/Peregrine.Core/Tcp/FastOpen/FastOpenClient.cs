@@ -70,12 +70,12 @@ internal sealed class FastOpenClient(TcpContext context, FastOpenCache cache)
 
     /// <summary>The SYN-ACK has come and our SYN is acknowledged.</summary>
     /// <returns>Bytes of the SYN's data that are acknowledged with it.</returns>
-    internal uint OnSynAck(TcbRef t, in SegmentArrival s, in ReceivedPacket packet, Instant now)
+    internal uint OnSynAck(TcbRef t, in SegmentArrival s, in ReceivedPacket packet, Instant now, out uint left)
     {
         ref var c = ref t.C;
         var sent = (uint)(c.Snd.Max - c.Snd.Nxt);
         var acked = (uint)Math.Max(0, s.Ack - (c.Snd.Iss + 1));
-        // What was not taken goes like data that never went.
+        // What was not taken goes like data that never went, unless recovery takes it for lost.
         c.Snd.Max = c.Snd.Nxt;
         if (sent > 0 && acked == sent) t.K.FastOpen |= FastOpenFlags.DataTaken;
         // What goes again is no answer to the SYN-ACK.
@@ -83,6 +83,7 @@ internal sealed class FastOpenClient(TcpContext context, FastOpenCache cache)
         if (sent > 0 && acked == 0) _x.Recovery.Counters.TCPFastOpenActiveFail++;
         // RFC 7413 §4.2.1 step 3: a SYN-ACK that answers a plain SYN says nothing about cookies.
         if ((t.K.FastOpen & FastOpenFlags.Client) != 0) Remember(t, s, packet, isRefused: sent > acked && acked == 0, now);
+        left = sent - Math.Min(acked, sent);
         return Math.Min(acked, sent);
     }
 

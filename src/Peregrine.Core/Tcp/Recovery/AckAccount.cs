@@ -28,15 +28,24 @@ internal static class AckAccount
         return true;
     }
 
-    /// <summary>Takes the ACK's round trip into the estimates, where it tells one.</summary>
-    internal static void TakeRoundTrip(in Tcb c, ref TcbCold k, in TcpOptions options, in Delivery d, Instant now)
+    /// <summary>The round trip that the ACK tells, if it tells one.</summary>
+    /// <param name="c">The connection.</param>
+    /// <param name="k">Its cold part.</param>
+    /// <param name="options">The segment's options.</param>
+    /// <param name="d">What was delivered.</param>
+    /// <param name="isProgress">Snd.Una has moved.</param>
+    /// <param name="takesSacks">What was sent once and is reported by SACK gives one too.</param>
+    /// <param name="now">Now.</param>
+    /// <param name="sample">The round trip.</param>
+    internal static bool TryRoundTrip(in Tcb c, in TcbCold k, in TcpOptions options, in Delivery d, bool isProgress, bool takesSacks, Instant now, out Duration sample)
     {
-        Duration sample;
+        sample = default;
         // RFC 9293 MUST-18: RFC 6298 §3, Karn: no sample when something acknowledged was sent more than once …
-        if (d.HasOldest && !d.AckedRetransmitted) sample = now - d.OldestSentAt;
+        if (isProgress && d.HasOldest && !d.AckedRetransmitted) sample = now - d.OldestSentAt;
+        else if (takesSacks && d.HasOldestSacked) sample = now - d.OldestSackedAt;
         // … but for timestamps, which tell the copies apart. RFC 7323 §4.1: only from an ACK that moves Snd.Una.
-        else if (!d.AckedRetransmitted || !TryTimestamp(c, options, now, out sample)) return;
-        TakeRoundTrip(ref k, sample);
+        else return isProgress && d.AckedRetransmitted && TryTimestamp(c, options, now, out sample);
+        return true;
     }
 
     /// <summary>Takes a round trip into the estimates.</summary>
@@ -78,6 +87,7 @@ internal static class AckAccount
         sample.LostBytes = d.LostBytes;
         sample.DuplicateBytes = d.DuplicateBytes;
         sample.DeliveredBytes = d.Bytes;
+        sample.DeliveredSegments = d.Segments;
         sample.Delivered = r.Delivered;
         sample.PriorDelivered = r.Delivered;
         sample.InFlightBefore = inFlight;

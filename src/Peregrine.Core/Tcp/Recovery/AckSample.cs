@@ -21,6 +21,9 @@ internal struct AckSample
     /// <summary>Bytes that had not been reported before, by SACK or cumulatively.</summary>
     internal uint DeliveredBytes { get; set; }
 
+    /// <summary>The same in segments: each transmission's own, rounded up.</summary>
+    internal uint DeliveredSegments { get; set; }
+
     /// <summary>RFC 8985 §6.2 step 5: when to look for losses again if no ACK comes before; zero for never.</summary>
     internal Duration ReorderingWait { get; set; }
 

@@ -33,6 +33,16 @@ internal struct Delivery
     /// <summary>Bytes of those that were sent more than once.</summary>
     internal uint RetransmittedBytes;
 
+    /// <summary>When the first record that a SACK newly reported and that was never sent again had been sent.</summary>
+    internal Instant OldestSackedAt;
+    internal bool HasOldestSacked;
+
+    /// <summary>Segments that had not been reported before.</summary>
+    internal uint Segments;
+
+    /// <summary>Their size at most.</summary>
+    internal uint Mss;
+
     /// <summary>Among the cumulatively acknowledged there was one sent more than once.</summary>
     internal bool AckedRetransmitted;
 
@@ -70,6 +80,8 @@ internal struct Delivery
     internal void Add(in TransmissionRecord record, uint bytes, bool isCumulative = false)
     {
         Bytes += bytes;
+        if (Mss != 0) Segments += (bytes + Mss - 1) / Mss;
+        if (!isCumulative && !HasOldestSacked && !record.Has(RecordFlags.Retransmitted)) (OldestSackedAt, HasOldestSacked) = (record.SentAt, true);
         if (!record.Has(RecordFlags.Retransmitted))
         {
             var end = record.Seq + bytes;

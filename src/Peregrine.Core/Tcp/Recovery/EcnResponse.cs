@@ -1,4 +1,5 @@
 // What congestion marks do to a sender: RFC 3168 §6.1.2: an echo reduces the window, once a round trip, and not within a recovery.
+using Peregrine.Core.Tcp.Congestion;
 using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Tcp.Recovery;
@@ -22,15 +23,46 @@ internal static class EcnResponse
         // Given back with the window, ssthresh would be what it was before this answer; and the recovery that finds the answer given does not set it.
         if (isEcho && (r.Flags & RecoveryFlags.UndoPossible) != 0) Undo.Forfeit(ref recovery.EpisodeOf(r));
         if (!isEcho || r.Phase >= RecoveryPhase.Recovery || (r.Head == RecordPool.None && acked == 0)) return;
-        if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
+        if (IsAnswering(c, r)) return;
         c.Cwnd = Math.Min(c.Cwnd, cwndBefore);
+        var window = c.Cwnd;
         var used = recovery.Validation.OnCongestion(ref c, ref k);
         // An ACK of everything leaves nothing in flight; what it acknowledges was.
         control.OnEcnEcho(ref c, ref k, Math.Max(recovery.FlightAtLoss(c, k), Math.Max(acked, used)), now);
         r.RecoveryPoint = c.Snd.Max;
+        BeginReduction(recovery, ref c, ref k, window, acked);
         r.Flags |= RecoveryFlags.EcnResponded;
         // RFC 9768 §3.1.5: in its accurate form nobody says so.
         if ((r.Flags & RecoveryFlags.AccurateEcn) == 0) r.Flags |= RecoveryFlags.EcnReduced;
         recovery.Counters.TCPEcnReductions++;
+    }
+
+    /// <summary>Whether marks are being answered: until what was in flight then is acknowledged, and with a gradual reduction something beyond it.</summary>
+    internal static bool IsAnswering(in Tcb c, in RecoveryState r) =>
+        (r.Flags & RecoveryFlags.EcnResponded) != 0
+        && (c.Snd.Una.IsBefore(r.RecoveryPoint) || (c.Snd.Una == r.RecoveryPoint && (r.Flags & RecoveryFlags.ProportionalReduction) != 0));
+
+    // RFC 9937 serves any reduction; nothing is repaired here, so no more goes than what is delivered.
+    private static void BeginReduction(LossRecovery recovery, ref Tcb c, ref TcbCold k, uint window, uint delivered)
+    {
+        ref var r = ref k.Recovery;
+        if (!recovery.SettingsOf(k).GradualEcnReduction || !recovery.SettingsOf(k).ProportionalRateReduction) return;
+        if (CongestionControl.OwnsWindow(r.Algorithm) || !recovery.TryOpenEpisode(ref r)) return;
+        ref var e = ref recovery.EpisodeOf(r);
+        c.Cwnd = window;
+        ProportionalRateReduction.Begin(c, ref r, ref e, delivered, 0);
+        e.RecoverFs = window;
+        ProportionalRateReduction.OnAck(ref c, k, ref e, delivered, isSafe: false);
+    }
+
+    /// <summary>An ACK while the answer to marks goes on: the window follows what is delivered, and is ssthresh when it is over.</summary>
+    internal static void OnAck(LossRecovery recovery, ref Tcb c, ref TcbCold k, uint delivered)
+    {
+        ref var r = ref k.Recovery;
+        const RecoveryFlags gradual = RecoveryFlags.EcnResponded | RecoveryFlags.ProportionalReduction;
+        if ((r.Flags & gradual) != gradual || r.Phase >= RecoveryPhase.Recovery) return;
+        // Something beyond the point is acknowledged, and with it that we have said CWR.
+        if (c.Snd.Una.IsAfter(r.RecoveryPoint)) ProportionalRateReduction.End(ref c, ref r);
+        else if (delivered > 0) ProportionalRateReduction.OnAck(ref c, k, ref recovery.EpisodeOf(r), delivered, isSafe: false);
     }
 }

@@ -24,14 +24,17 @@ internal sealed class LossRecovery
     private RecoverySettings[] _byNumber;
 
     /// <summary>Cuts the pool of records out of <paramref name="region"/>; with a pool of models there is BBR.</summary>
-    internal LossRecovery(MemoryRegion region, int recordCount, RecoverySettings? settings = null, BbrPool? models = null)
+    internal LossRecovery(MemoryRegion region, int recordCount, RecoverySettings? settings = null, BbrPool? models = null, int historyCount = 0)
     {
-        Controls = new CongestionControls(models);
+        var histories = new SenderHistoryPool(region, historyCount);
+        Controls = new CongestionControls(models, histories);
         _pool = new RecordPool(region, recordCount);
+        Marks = new MessageMarks(_pool, histories);
         (_board, LoneAck) = (new Scoreboard(_pool), new LoneAck(_pool));
         (_choice, _sacks) = (new RetransmissionChoice(_board), new SackInput(_board));
         _byNumber = [Settings = settings ?? new RecoverySettings()];
         (Phases, Validation) = (new RecoveryPhases(this, _pool, _board), new WindowValidation(this, _pool));
+        Memory = new SenderMemory(this, _board, histories);
     }
 
     /// <summary>What happened, by Linux's names.</summary>
@@ -58,6 +61,12 @@ internal sealed class LossRecovery
     /// <summary>What is known of how much of the windows is used.</summary>
     internal WindowValidation Validation { get; }
 
+    /// <summary>Where the application's writes end.</summary>
+    internal MessageMarks Marks { get; }
+
+    /// <summary>What is done otherwise by connections with a history.</summary>
+    internal SenderMemory Memory { get; }
+
     /// <summary>The short way of <see cref="OnAck"/>.</summary>
     internal LoneAck LoneAck { get; }
 
@@ -77,6 +86,7 @@ internal sealed class LossRecovery
     {
         k.Rtt = default;
         k.Recovery = default;
+        Memory.Begin(ref k);
         k.Recovery.DeliveredAt = TimeStamp32.Of(now);
         k.Recovery.FirstSentAt = k.Recovery.DeliveredAt;
         c.DupAcks = 0;
@@ -109,7 +119,7 @@ internal sealed class LossRecovery
             k.Rtt = default;
             r.Flags |= RecoveryFlags.SynTimedOut;
         }
-        else if (rtt > Duration.Zero && k.Rtt.Srtt == 0) RoundTrip.Take(ref k.Rtt, rtt);
+        else if (rtt > Duration.Zero && k.Rtt.Srtt == 0) Memory.TakeRoundTrip(c, ref k, rtt);
         if (r.Head == RecordPool.None) r.FirstSentAt = TimeStamp32.Of(now);
         Begin(ref c, ref k, algorithm, now);
     }
@@ -168,7 +178,9 @@ internal sealed class LossRecovery
         var end = seq + length;
         if (end.IsAfter(c.Snd.Max)) c.Snd.Max = end;
         if (end.IsAfter(c.Snd.Nxt)) c.Snd.Nxt = end;
-        if (Pipe(c, k) + c.Mss > c.Cwnd) r.Flags |= RecoveryFlags.LimitedThisRound;
+        var isFull = Pipe(c, k) + c.Mss > c.Cwnd;
+        if (isFull) r.Flags |= RecoveryFlags.LimitedThisRound;
+        if (k.History != SenderHistoryPool.None) WindowUse.OnSent(c, ref Memory.Of(k), isFull);
         return true;
     }
 
@@ -227,7 +239,7 @@ internal sealed class LossRecovery
         }
         var isRoundStart = AckAccount.EndRound(ref k, d);
         var partialSeen = (r.Flags & RecoveryFlags.PartialAckSeen) != 0;
-        if (acked > 0) AckAccount.TakeRoundTrip(c, ref k, options, d, now);
+        if (AckAccount.TryRoundTrip(c, k, options, d, acked > 0, k.History != SenderHistoryPool.None, now, out var roundTrip)) Memory.TakeRoundTrip(c, ref k, roundTrip);
         var wait = Phases.FindLosses(ref c, ref k, ref d, now);
         AckAccount.MakeSample(ref r, d, acked, inFlight, isRoundStart, now, out sample);
         Phases.Advance(ref c, ref k, ref sample, d, isDuplicateCandidate && acked == 0);
@@ -382,18 +394,19 @@ internal sealed class LossRecovery
     {
         // Before the handshake is done there is none.
         if ((k.Recovery.Flags & RecoveryFlags.Established) == 0) return;
+        algorithm = CongestionControls.For(k, algorithm);
         if (k.Recovery.Algorithm != algorithm)
         {
             Controls.Of(k).End(ref k);
             Begin(ref c, ref k, algorithm, now);
         }
-        else if (k.Recovery.ValidatesWindow != SettingsOf(k).WindowValidation) Validation.Reset(ref k);
+        else if (k.Recovery.ValidatesWindow != SettingsOf(k).WindowValidation && k.History == SenderHistoryPool.None) Validation.Reset(ref k);
         ChoosePacing(ref k);
     }
 
     private void Begin(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm, Instant now)
     {
-        if (!Controls.TryBegin(ref c, ref k, algorithm, now)) Counters.TCPBbrNoModel++;
+        if (!Controls.TryBegin(ref c, ref k, CongestionControls.For(k, algorithm), now)) Counters.TCPBbrNoModel++;
         Validation.Reset(ref k);
         ChoosePacing(ref k);
     }
@@ -408,6 +421,7 @@ internal sealed class LossRecovery
         CloseEpisode(ref k.Recovery);
         Validation.End(ref k.Recovery);
         Controls.Of(k).End(ref k);
+        Memory.End(ref k);
         k.Recovery = default;
     }
 
@@ -426,6 +440,7 @@ internal sealed class LossRecovery
         ref readonly var r = ref k.Recovery;
         d = default;
         d.Budget = StepsPerAckMax;
+        d.Mss = c.Mss;
         d.Now = now;
         d.RttMin = Duration.FromMicroseconds(k.Rtt.MinRtt);
         d.OriginalLimit = r.RecoveryPoint;
@@ -442,8 +457,9 @@ internal sealed class LossRecovery
 
     private SendStamp MakeStamp(ref Tcb c, ref TcbCold k, uint length, Instant now)
     {
-        if (!CongestionControl.OwnsWindow(k.Recovery.Algorithm)) return new SendStamp(now, 0, 0);
-        if (k.Recovery.Head == RecordPool.None) Controls.Of(k).OnSendFromIdle(ref c, ref k, now);
+        var ownsWindow = CongestionControl.OwnsWindow(k.Recovery.Algorithm);
+        if ((ownsWindow || k.Recovery.Algorithm == CongestionAlgorithm.PacketCubic) && k.Recovery.Head == RecordPool.None) Controls.Of(k).OnSendFromIdle(ref c, ref k, now);
+        if (!ownsWindow) return new SendStamp(now, 0, 0);
         BeginTally(k, out var losses);
         return new SendStamp(now, Pipe(c, k) + length, losses.Lost);
     }
@@ -465,7 +481,7 @@ internal sealed class LossRecovery
     // Two round trips after recovery no D-SACK comes any more.
     private void CloseEpisodeIfOver(ref RecoveryState r, bool isRoundStart)
     {
-        if (r.Phase != RecoveryPhase.Open || (r.Flags & RecoveryFlags.ProbeInFlight) != 0) return;
+        if (r.Phase != RecoveryPhase.Open || (r.Flags & (RecoveryFlags.ProbeInFlight | RecoveryFlags.ProportionalReduction)) != 0) return;
         if ((r.Flags & RecoveryFlags.UndoPossible) != 0 && (!isRoundStart || (r.Flags & RecoveryFlags.UndoAged) == 0))
         {
             if (isRoundStart) r.Flags |= RecoveryFlags.UndoAged;

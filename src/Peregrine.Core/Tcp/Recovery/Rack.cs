@@ -70,7 +70,8 @@ internal sealed class Rack(Scoreboard board)
     {
         ref var r = ref k.Recovery;
         if (e.RackRtt == 0) return Duration.Zero;
-        var wait = e.RackRtt + ReorderingWindow(c, k);
+        // A round trip of nothing is kept as one unit.
+        var wait = (e.RackRtt == 1 ? 0 : e.RackRtt) + ReorderingWindow(c, k);
         var stamp = TimeStamp32.Of(now);
         while (r.SentHead != RecordPool.None)
         {

@@ -93,6 +93,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             return;
         }
         r.Phase = c.DupAcks > 0 || r.SackedBytes > 0 ? RecoveryPhase.Disorder : RecoveryPhase.Open;
+        EcnResponse.OnAck(_recovery, ref c, ref k, sample.DeliveredBytes);
         if (sample.AckedBytes > 0) Grow(ref c, ref k, sample);
         sample.LeftRecovery = sample.Undone;
     }
@@ -244,15 +245,12 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     {
         ref var r = ref k.Recovery;
         if (sample.AckedBytes == 0 || (r.Flags & RecoveryFlags.Established) == 0) return;
-        // RFC 7661 §1, RFC 9438 §5.8: a window that is not used says nothing about the path, so it does not grow. In slow start half
-        // used is used: it doubles within the round trip.
-        var isLimited = (r.Flags & (RecoveryFlags.LimitedThisRound | RecoveryFlags.LimitedLastRound)) != 0
-            || r.Phase == RecoveryPhase.Loss
-            || (c.Cwnd < c.Ssthresh && c.Cwnd / 2 < sample.InFlightBefore);
+        // RFC 7661 §1, RFC 9438 §5.8: a window that is not used says nothing about the path, so it does not grow.
+        var isLimited = r.Phase == RecoveryPhase.Loss || _recovery.Memory.IsWindowLimited(c, k, sample.InFlightBefore);
         // RFC 7661 §4.2: no sample during the repair after a time-out.
         if (r.ValidatesWindow && r.Phase != RecoveryPhase.Loss) isLimited = _recovery.Validation.OnAck(ref c, ref k, sample.DeliveredBytes, isLimited, sample.Now);
         // RFC 3168 §6.1.2: no growth while marks are being answered.
-        if ((r.Flags & RecoveryFlags.EcnResponded) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)) return;
+        if (EcnResponse.IsAnswering(c, r)) return;
         var isFirst = c.Ssthresh == uint.MaxValue;
         _recovery.Controls.Of(k).OnAck(ref c, ref k, sample, isLimited, _recovery.SettingsOf(k));
         if (!isFirst || c.Ssthresh == uint.MaxValue) return;

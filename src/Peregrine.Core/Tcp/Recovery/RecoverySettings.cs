@@ -42,6 +42,9 @@ internal sealed record RecoverySettings
     /// <summary>RFC 9406: HyStart++ ends CUBIC's first slow start.</summary>
     internal bool HyStart { get; init; } = true;
 
+    /// <summary>Senders keep a <see cref="SenderHistory"/>, as long as there is room.</summary>
+    internal bool KeepsHistory { get; init; }
+
     /// <summary>RFC 7765: the timer restarts with what is left of the time-out.</summary>
     internal bool RtoRestart { get; init; }
 
@@ -71,6 +74,9 @@ internal sealed record RecoverySettings
 
     /// <summary>Segments that go again are joined up to a whole one.</summary>
     internal bool JoinsRetransmissions { get; init; }
+
+    /// <summary>An echo of marks reduces the window as a loss does, over a round trip.</summary>
+    internal bool GradualEcnReduction { get; init; }
 
     /// <summary>RFC 5682: F-RTO.</summary>
     internal bool ForwardRto { get; init; } = true;
@@ -108,6 +114,7 @@ internal sealed record RecoverySettings
         SlowStartSegmentsMax = (uint)connection.SlowStartSegmentsMax,
         ReducesFromWindow = connection.ReducesFromWindow,
         HyStart = connection.HyStart,
+        KeepsHistory = connection.SenderHistory,
         RtoRestart = connection.RtoRestart,
         WindowValidation = connection.WindowValidation,
         Rack = connection.Rack,
@@ -116,6 +123,7 @@ internal sealed record RecoverySettings
         ProbeAckDelayMax = Duration.FromMilliseconds(connection.ProbeAckDelayMs),
         ProportionalRateReduction = connection.ProportionalRateReduction,
         JoinsRetransmissions = connection.JoinsRetransmissions,
+        GradualEcnReduction = connection.GradualEcnReduction,
         ForwardRto = connection.ForwardRto,
         EifelUndo = connection.EifelUndo,
         DsackUndo = connection.DsackUndo,

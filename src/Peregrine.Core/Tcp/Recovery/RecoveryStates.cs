@@ -205,8 +205,8 @@ internal struct RecoveryState
 
     internal CongestionAlgorithm Algorithm
     {
-        readonly get => (CongestionAlgorithm)((_phaseAndAlgorithm >> 2) & 0x0F);
-        set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 0xC3) | ((byte)value << 2));
+        readonly get => (CongestionAlgorithm)((_phaseAndAlgorithm >> 2) & 7);
+        set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 0xE3) | ((byte)value << 2));
     }
 
     /// <summary>RFC 7661: more of the window than is used was not validated: it is the window of another time.</summary>
@@ -223,8 +223,28 @@ internal struct RecoveryState
         set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 0x7F) | (value ? 0x80 : 0));
     }
 
+    private bool HasHistory
+    {
+        readonly get => (_phaseAndAlgorithm & 0x20) != 0;
+        set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 0xDF) | (value ? 0x20 : 0));
+    }
+
+    // One or the other: a sender with a history judges by that how its window is used.
+    private uint _validationOrHistory;
+
     /// <summary>The <see cref="ValidationState"/>, while there is something to validate; a record of the same pool.</summary>
-    internal uint Validation;
+    internal uint Validation
+    {
+        readonly get => HasHistory ? RecordPool.None : _validationOrHistory;
+        set => _validationOrHistory = value;
+    }
+
+    /// <summary>The <see cref="SenderHistory"/>, from the connection's beginning to its end, or none.</summary>
+    internal uint History
+    {
+        readonly get => HasHistory ? _validationOrHistory : SenderHistoryPool.None;
+        set => (HasHistory, _validationOrHistory) = (value != SenderHistoryPool.None, value);
+    }
 
     /// <summary>Until so many bytes are delivered, rate samples are limited by the application.</summary>
     internal uint AppLimitedUntil;

@@ -69,5 +69,5 @@ internal static class RoundTrip
     }
 
     // Zero would mean "no sample", so the shortest round trip is 1 µs.
-    private static uint ToMicroseconds(Duration sample) => (uint)Math.Clamp(sample.Microseconds, 1, SampleUsMax);
+    internal static uint ToMicroseconds(Duration sample) => (uint)Math.Clamp(sample.Microseconds, 1, SampleUsMax);
 }

@@ -305,7 +305,7 @@ internal sealed class Scoreboard(RecordPool pool)
         Discount(ref r, record, record.Length);
         r.SackedBytes += record.Length;
         SentList.Remove(_pool, ref r, index);
-        record.Flags = (record.Flags & RecordFlags.Retransmitted) | RecordFlags.Sacked;
+        record.Flags = (record.Flags & (RecordFlags.Retransmitted | RecordFlags.Pushed | RecordFlags.MessageEnd)) | RecordFlags.Sacked;
         if (record.Next != None && _pool[record.Next].IsSacked) Merge(ref r, index);
         if (record.Previous != None && _pool[record.Previous].IsSacked)
         {
@@ -353,6 +353,7 @@ internal sealed class Scoreboard(RecordPool pool)
         other.Length -= offset;
         other.Previous = index;
         record.Length = offset;
+        record.Flags &= ~(RecordFlags.Pushed | RecordFlags.MessageEnd);
         record.Next = rest;
         if (other.Next != None) _pool[other.Next].Previous = rest;
         else r.Tail = rest;

@@ -10,7 +10,7 @@ using Peregrine.Wire;
 namespace Peregrine.Core.Tcp.Recovery;
 
 [Flags]
-internal enum RecordFlags : byte
+internal enum RecordFlags : ushort
 {
     None = 0,
 
@@ -37,6 +37,12 @@ internal enum RecordFlags : byte
 
     /// <summary>In the list of what is in flight.</summary>
     InSentList = 0x80,
+
+    /// <summary>Its last byte is the last of a write, and is pushed whenever it is sent.</summary>
+    Pushed = 0x100,
+
+    /// <summary>Its last byte is the last of a message, and of a segment.</summary>
+    MessageEnd = 0x200,
 }
 
 /// <summary>One transmission: a segment or a super-segment, until all of it is acknowledged.</summary>

@@ -22,7 +22,7 @@ internal sealed class WindowValidation(LossRecovery recovery, RecordPool pool)
     {
         ref var r = ref k.Recovery;
         End(ref r);
-        r.ValidatesWindow = _recovery.SettingsOf(k).WindowValidation && !CongestionControl.OwnsWindow(r.Algorithm);
+        r.ValidatesWindow = _recovery.SettingsOf(k).WindowValidation && k.History == SenderHistoryPool.None && !CongestionControl.OwnsWindow(r.Algorithm);
         if (!r.IsNonValidated) return;
         r.IsNonValidated = false;
         _recovery.ChoosePacing(ref k);
@@ -48,7 +48,8 @@ internal sealed class WindowValidation(LossRecovery recovery, RecordPool pool)
         if (r.Validation == RecordPool.None)
         {
             // An initial window is one that a connection may begin with, used or not.
-            if (c.Cwnd <= _recovery.InitialWindow(c) || !_pool.TryRent(out r.Validation)) return isUsed;
+            if (c.Cwnd <= _recovery.InitialWindow(c) || !_pool.TryRent(out var rented)) return isUsed;
+            r.Validation = rented;
             _pool.Validation(r.Validation) = default;
         }
         ref var v = ref _pool.Validation(r.Validation);

@@ -1,0 +1,131 @@
+// What a sender remembers beyond its TCB where it is to behave as Linux's to the packet: how far round trips vary, how much of the window was
+// used, CUBIC's counters of packets, and where the application's messages end. In a pool of its own, so that an idle connection of a stack
+// that does not ask for it pays nothing (StackOptions.SenderHistoryCountMax).
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Peregrine.Core.Memory;
+using Peregrine.Wire;
+
+namespace Peregrine.Core.Tcp.Recovery;
+
+/// <summary>The memory of one sender.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+internal struct SenderHistory
+{
+    /// <summary>Smoothed deviation of the round trip (RFC 6298 §2's RTTVAR before a window's maximum is taken), in quarters of a microsecond.</summary>
+    internal uint Deviation;
+
+    /// <summary>The largest <see cref="Deviation"/> of this window of data.</summary>
+    internal uint DeviationMax;
+
+    /// <summary>The window of data ends when this is acknowledged.</summary>
+    internal SeqNumber DeviationEnd;
+
+    /// <summary>The most bytes that were in flight at once in the window of data that ends at <see cref="UseEnd"/>.</summary>
+    internal uint FlightMax;
+    internal SeqNumber UseEnd;
+
+    internal PacketCubicState Cubic;
+
+    internal MessageMarkState Marks;
+
+    /// <summary>Segments of data sent, as far as pacing counts them.</summary>
+    internal uint DataSegments;
+    internal SenderHistoryFlags Flags;
+    internal uint NextFree;
+}
+
+[Flags]
+internal enum SenderHistoryFlags : uint
+{
+    None = 0,
+
+    /// <summary>The congestion window was what limited in this window of data.</summary>
+    WindowLimited = 1,
+}
+
+/// <summary>CUBIC's numbers where it counts packets and milliseconds.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+internal struct PacketCubicState
+{
+    /// <summary>Packets to be acknowledged for each by which the window grows.</summary>
+    internal uint Count;
+
+    /// <summary>Packets acknowledged towards the next.</summary>
+    internal uint Credit;
+
+    /// <summary>Wmax in packets, perhaps lowered by fast convergence; 0 for none.</summary>
+    internal uint LastMax;
+    internal uint LastCwnd;
+    internal uint LastMs;
+    internal uint Origin;
+
+    /// <summary>K in units of 2⁻¹⁰ s.</summary>
+    internal uint K;
+    internal uint DelayMinUs;
+
+    /// <summary>0: the epoch has not begun.</summary>
+    internal uint EpochStartMs;
+    internal uint AckCount;
+
+    /// <summary>The window that Reno would have.</summary>
+    internal uint RenoCwnd;
+
+    /// <summary>Of the round of slow start: when it began, when its last ACK of a train came, where it ends, its shortest round trip, and the samples.</summary>
+    internal uint RoundStartUs;
+    internal uint LastAckUs;
+    internal SeqNumber RoundEnd;
+    internal uint RoundRttUs;
+    internal byte SampleCount;
+    internal bool IsFound;
+}
+
+/// <summary>The histories of a stack.</summary>
+internal sealed unsafe class SenderHistoryPool
+{
+    internal const uint None = 0;
+
+    private readonly SenderHistory* _histories;
+    private readonly uint _count;
+    private uint _firstFree;
+    private uint _touched;
+
+    internal SenderHistoryPool(MemoryRegion region, int count)
+    {
+        _count = (uint)count;
+        _histories = (SenderHistory*)region.Take(BytesFor(count));
+    }
+
+    internal int UsedCount { get; private set; }
+
+    internal static nuint BytesFor(int count) => (nuint)(count + 1) * (nuint)sizeof(SenderHistory);
+
+    internal ref SenderHistory this[uint index]
+    {
+        get
+        {
+            Debug.Assert(index != None && index <= _count, "no such history");
+            return ref _histories[index];
+        }
+    }
+
+    /// <summary>An empty history; <see cref="None"/> when all are in use.</summary>
+    internal uint Rent()
+    {
+        var index = _firstFree;
+        if (index != None) _firstFree = _histories[index].NextFree;
+        // In order, so that pages are touched only when they are needed.
+        else if (_touched < _count) index = ++_touched;
+        else return None;
+        UsedCount++;
+        _histories[index] = default;
+        return index;
+    }
+
+    internal void Return(uint index)
+    {
+        _histories[index].NextFree = _firstFree;
+        _firstFree = index;
+        UsedCount--;
+    }
+}

@@ -1,0 +1,34 @@
+// How much an application may queue, where more than the send buffer limits it, and how much of what it queues can go at once.
+using Peregrine.Core.Tcp.Recovery;
+
+namespace Peregrine.Core.Tcp;
+
+internal static class TcpSendRoom
+{
+    /// <summary>Bytes of new data that both windows let go now.</summary>
+    internal static uint SendableNow(TcpContext x, TcbRef t) =>
+        Math.Min(x.Recovery.SendAllowance(t.C, t.K), (uint)Math.Max(0, t.C.Snd.Una + t.C.Snd.Wnd - t.C.Snd.Nxt));
+
+    /// <summary>The length in bytes that the send queue must not pass when so many are to be queued.</summary>
+    internal static int Limit(TcpContext x, TcbRef t, int wanted) =>
+        (int)(x.SettingsOf(t).UnsentBytesMax is > 0 and var lowat ? Math.Min(t.K.SendBuffer, t.C.SendQueue.Length + RoomBelow(x, t, lowat, wanted)) : t.K.SendBuffer);
+
+    /// <summary>So many bytes have been queued.</summary>
+    internal static void OnQueued(TcpContext x, TcbRef t, uint count, bool endsMessage)
+    {
+        if (t.K.History == SenderHistoryPool.None) t.C.Snd.QueueEnd += count;
+        else x.Recovery.Marks.OnQueued(ref t.C, t.K, count, (t.K.More & MoreHints.Unpushed) == 0, endsMessage, SendableNow(x, t));
+    }
+
+    // TCP_NOTSENT_LOWAT: how many of the bytes given may be queued so that no more than the limit waits unsent, what the windows let go at once not
+    // counted; in whole steps of what one transmission could be made of at most, as Linux counts.
+    private static uint RoomBelow(TcpContext x, TcbRef t, int limit, int wanted)
+    {
+        ref var c = ref t.C;
+        var step = MessageMarks.RunMax(c);
+        var unsent = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt);
+        var sendable = SendableNow(x, t);
+        var most = sendable + (((ulong)(uint)limit + (ulong)step - 1) / (ulong)step * (ulong)step);
+        return unsent >= sendable + limit ? 0 : (uint)Math.Min((ulong)wanted, most - Math.Min(most, unsent));
+    }
+}
