@@ -16,7 +16,6 @@ internal sealed unsafe class TapQueue : ILinkQueue
 
     // Behind an Ethernet header of 14 bytes the IP header starts at a multiple of 16, with room to answer in place.
     private const int HeadOffset = 66;
-    private const int TagLength = 4, AddressesLength = 12;
     private const int VectorCountMax = 1024;
     private const int HeaderReserve = 64;
 
@@ -253,8 +252,8 @@ internal sealed unsafe class TapQueue : ILinkQueue
         for (var i = 0; i < frames.Length; i++)
         {
             ref readonly var frame = ref frames[i];
-            var prepared = Prepare(frame, out var start, out var length, out var isApart);
-            var isWhole = !prepared.IsError && !isApart && !frame.IsChained;
+            var prepared = Prepare(frame, out var start, out var length, out var apart);
+            var isWhole = !prepared.IsError && apart == 0 && !frame.IsChained;
             if (isWhole)
             {
                 ring.Write(_descriptor, start, length);
@@ -264,7 +263,7 @@ internal sealed unsafe class TapQueue : ILinkQueue
             taken += Submit(ring, frames[taken..end]);
             if (taken < end) break;
             if (isWhole) continue;
-            var result = prepared.IsError ? prepared : Write(frame, start, length, isApart);
+            var result = prepared.IsError ? prepared : Write(frame, start, length, apart);
             if (result.Errno == Errno.EAGAIN) break;
             Settle(frame, result);
             taken++;
@@ -308,48 +307,47 @@ internal sealed unsafe class TapQueue : ILinkQueue
 
     private PosixResult Write(in Frame frame)
     {
-        var prepared = Prepare(frame, out var start, out var length, out var isApart);
-        return prepared.IsError ? prepared : Write(frame, start, length, isApart);
+        var prepared = Prepare(frame, out var start, out var length, out var apart);
+        return prepared.IsError ? prepared : Write(frame, start, length, apart);
     }
 
-    /// <summary>Makes the first chunk ready. The virtio header goes before it, or stands apart for want of room.</summary>
-    private PosixResult Prepare(in Frame frame, out byte* start, out int length, out bool isApart)
+    /// <summary>
+    /// Makes the first chunk ready. The virtio header goes before it, or for want of room stands apart, <paramref name="apart"/> bytes of it; so do
+    /// the addresses of a tagged frame with their tag. The frame's own bytes stay as they are, for it may be sent again.
+    /// </summary>
+    private PosixResult Prepare(in Frame frame, out byte* start, out int length, out int apart)
     {
         start = _frames.Address(frame);
-        length = frame.HeadLength;
-        isApart = false;
-        int room = frame.Offset;
-        var inserted = 0;
-        if ((frame.Flags & FrameFlags.VlanTag) != 0)
+        (length, apart) = (frame.HeadLength, 0);
+        var isTagged = (frame.Flags & FrameFlags.VlanTag) != 0;
+        if (isTagged && (length < VlanTagging.AddressesLength || _medium != LinkMedium.Ethernet)) return PosixResult.Of(Errno.EINVAL);
+        // Without the header nobody would finish the frame.
+        if (_headerSize == 0 && (frame.SegmentKind != SegmentKind.None || (frame.Flags & FrameFlags.ChecksumUnfinished) != 0)) return PosixResult.Of(Errno.EINVAL);
+        var header = VnetHeader.For(frame, isTagged ? VlanTagging.Length : 0);
+        if (isTagged || frame.Offset < _headerSize)
         {
-            if (room < TagLength || length < AddressesLength || _medium != LinkMedium.Ethernet) return PosixResult.Of(Errno.EINVAL);
-            start = InsertTag(start, frame.VlanTag);
-            (length, room, inserted) = (length + TagLength, room - TagLength, TagLength);
-        }
-        if (_headerSize == 0)
-        {
-            // Without the header nobody would finish the frame.
-            return frame.SegmentKind != SegmentKind.None || (frame.Flags & FrameFlags.ChecksumUnfinished) != 0 ? PosixResult.Of(Errno.EINVAL) : default;
-        }
-        var header = VnetHeader.For(frame, inserted);
-        isApart = room < _headerSize;
-        if (isApart)
-        {
-            *_header = header;
+            if (_headerSize > 0) *_header = header;
+            apart = _headerSize;
+            if (!isTagged) return default;
+            VlanTagging.Write((byte*)_header + _headerSize, start, frame.VlanTag);
+            apart += VlanTagging.AddressesLength + VlanTagging.Length;
+            start += VlanTagging.AddressesLength;
+            length -= VlanTagging.AddressesLength;
             return default;
         }
+        if (_headerSize == 0) return default;
         start -= _headerSize;
         length += _headerSize;
         Unsafe.WriteUnaligned(start, header);
         return default;
     }
 
-    private PosixResult Write(in Frame frame, byte* start, int length, bool isApart)
+    private PosixResult Write(in Frame frame, byte* start, int length, int apart)
     {
         _counters.SystemCalls++;
-        if (!isApart && !frame.IsChained) return Posix.Write(_descriptor, start, length);
+        if (apart == 0 && !frame.IsChained) return Posix.Write(_descriptor, start, length);
         var count = 0;
-        if (isApart) _write[count++] = new IoVector { Base = _header, Length = (nuint)_headerSize };
+        if (apart > 0) _write[count++] = new IoVector { Base = _header, Length = (nuint)apart };
         _write[count++] = new IoVector { Base = start, Length = (nuint)length };
         if (frame.IsChained)
         {
@@ -361,14 +359,5 @@ internal sealed unsafe class TapQueue : ILinkQueue
             }
         }
         return Posix.WriteV(_descriptor, _write, count);
-    }
-
-    // IEEE 802.1Q: the tag stands behind the two addresses, which move into the headroom.
-    private static byte* InsertTag(byte* start, ushort tag)
-    {
-        var moved = start - TagLength;
-        Unsafe.CopyBlockUnaligned(moved, start, AddressesLength);
-        (moved[12], moved[13], moved[14], moved[15]) = (0x81, 0x00, (byte)(tag >> 8), (byte)tag);
-        return moved;
     }
 }

@@ -15,8 +15,14 @@ internal static unsafe class VlanTagging
     public static byte* Write(byte* start, ushort tag)
     {
         var copy = start - AddressesLength - Length;
-        Unsafe.CopyBlockUnaligned(copy, start, AddressesLength);
-        (copy[12], copy[13], copy[14], copy[15]) = (0x81, 0x00, (byte)(tag >> 8), (byte)tag);
+        Write(copy, start, tag);
         return copy;
+    }
+
+    /// <summary>Writes the addresses and the tag elsewhere: they go out instead of the frame's first 12 bytes.</summary>
+    public static void Write(byte* to, byte* start, ushort tag)
+    {
+        Unsafe.CopyBlockUnaligned(to, start, AddressesLength);
+        (to[12], to[13], to[14], to[15]) = (0x81, 0x00, (byte)(tag >> 8), (byte)tag);
     }
 }

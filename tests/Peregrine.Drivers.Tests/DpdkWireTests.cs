@@ -56,6 +56,28 @@ public sealed class DpdkWireTests
         Assert.True(SpinWait.SpinUntil(() => dpdk.Link.IsUp, 60_000));
     }
 
+    [Theory]
+    [InlineData("net_af_packet", "iface=p0")]
+    [InlineData("net_af_xdp", "iface=p0,force_copy=1")]
+    public void ADeviceWhoseInterfaceIsDeletedSaysSoAndStaysAway(string driver, string arguments)
+    {
+        using var space = Veth();
+        using var dpdk = new DpdkFixture(driver, arguments, new DpdkOptions { NetworkNamespace = space.Path });
+        Assert.True(SpinWait.SpinUntil(() => dpdk.Link.IsUp, 60_000));
+        Assert.Equal((LinkPresence.There, null), (dpdk.Queue.Follow(out var problem), problem));
+        foreach (var arrived in (bool[])[false, true])
+        {
+            if (arrived) Run(space, "ip", "link add p0 type veth peer name p1");
+            else Run(space, "ip", "link del p0");
+            Assert.False(dpdk.Link.IsUp);
+            Assert.Equal(LinkPresence.Gone, dpdk.Queue.Follow(out problem));
+            Assert.Contains("'p0' beneath it was deleted", problem, StringComparison.Ordinal);
+            // What is sent meanwhile is lost and not kept.
+            Assert.Equal(1, dpdk.Queue.Transmit([PoolFixture.Make(dpdk.Pool, new byte[60])]));
+            Assert.Equal(0, dpdk.Queue.Receive(new Frame[8]));
+        }
+    }
+
     private static void Ping(DpdkFixture dpdk, int count)
     {
         Assert.True(SpinWait.SpinUntil(() => dpdk.Link.IsUp, 60_000));

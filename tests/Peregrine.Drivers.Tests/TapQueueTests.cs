@@ -184,6 +184,38 @@ public sealed unsafe class TapQueueTests : IDisposable
         Assert.Equal([.. bytes[..12], 0x81, 0, 0x61, 0x23, .. bytes[12..]], got[10..]);
     }
 
+    [Theory]
+    [InlineData(true, 1)]
+    [InlineData(false, 1)]
+    [InlineData(true, 8)]
+    [InlineData(false, 8)]
+    public void TaggedFrameThatFindsNoRoomIsSentAgainAsItWas(bool vnet, int burst)
+    {
+        using var queue = Open(_pool, vnet);
+        var bytes = PoolFixture.Pattern(60);
+        byte[] expected = [.. vnet ? Header() : [], .. bytes[..12], 0x81, 0, 0x61, 0x23, .. bytes[12..]];
+        var (frames, sent, refused) = (new Frame[burst], 0, 0);
+        for (var round = 0; round < 100_000 && refused < 3; round++)
+        {
+            for (var i = 0; i < burst; i++)
+            {
+                frames[i] = PoolFixture.Make(_pool, bytes);
+                (frames[i].Flags, frames[i].VlanTag) = (FrameFlags.VlanTag, 0x6123);
+            }
+            for (var taken = 0; taken < burst;)
+            {
+                var n = queue.Transmit(frames.AsSpan(taken));
+                (taken, sent) = (taken + n, sent + n);
+                if (taken == burst) break;
+                refused++;
+                for (; sent > 0; sent--) Assert.Equal(expected, KernelGets());
+            }
+        }
+        for (; sent > 0; sent--) Assert.Equal(expected, KernelGets());
+        Assert.Equal(3, refused);
+        Assert.Equal(0, queue.Counters.SendDroppedError);
+    }
+
     [Fact]
     public void DeviceWithoutHeaderCarriesPlainFramesOnly()
     {

@@ -118,17 +118,18 @@ internal sealed class FrameRing
         for (; _indexes.Reclaimed != _indexes.Unpublished; _indexes.Reclaimed++) _sourcePool!.Return(_slots[_indexes.Reclaimed & (uint)_mask]);
     }
 
-    // What the producer writes and what the consumer writes lie 128 bytes apart: the largest cache line there is.
-    [StructLayout(LayoutKind.Explicit, Size = 512)]
+    // Who spins on an index takes its cache line away from whoever writes it. So the two that are waited for lie alone, and what only one side
+    // uses for each frame lies elsewhere; 128 bytes apart, the largest cache line there is.
+    [StructLayout(LayoutKind.Explicit, Size = 768)]
     private struct Indexes
     {
         [FieldOffset(128)] public uint Tail;
-        [FieldOffset(132)] public uint Unpublished;
-        [FieldOffset(136)] public uint Reclaimed;
-        [FieldOffset(140)] public int Closed;
+        [FieldOffset(132)] public int Closed;
         [FieldOffset(256)] public uint Head;
-        [FieldOffset(260)] public int Reading;
-        [FieldOffset(384)] public int ConsumerArmed;
-        [FieldOffset(388)] public int ProducerArmed;
+        [FieldOffset(384)] public uint Unpublished;
+        [FieldOffset(388)] public uint Reclaimed;
+        [FieldOffset(512)] public int Reading;
+        [FieldOffset(640)] public int ConsumerArmed;
+        [FieldOffset(644)] public int ProducerArmed;
     }
 }

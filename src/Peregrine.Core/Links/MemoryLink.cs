@@ -144,8 +144,8 @@ internal sealed class MemoryLinkQueue : ILinkQueue
     {
         var waiting = _incoming.Waiting;
         if (waiting == 0 || _closed || !_incoming.Enter()) return 0;
-        var received = 0;
-        var consumed = 0;
+        var (received, consumed) = (0, 0);
+        long bytes = 0;
         for (var n = Math.Min(waiting, frames.Length); consumed < n; consumed++)
         {
             if (!FrameCopy.TryCopy(_incoming.SourcePool, _incoming.Peek(consumed), _frames, out var frame))
@@ -159,19 +159,21 @@ internal sealed class MemoryLinkQueue : ILinkQueue
                 _frames.Return(frame);
                 continue;
             }
-            _counters.ReceivedBytes += frame.Length;
+            bytes += frame.Length;
             frames[received++] = frame;
         }
         if (consumed > 0) _incoming.Consume(consumed);
         _incoming.Leave();
         _counters.ReceivedFrames += received;
+        _counters.ReceivedBytes += bytes;
         return received;
     }
 
     public int Transmit(ReadOnlySpan<Frame> frames)
     {
         if (_closed) return 0;
-        var taken = 0;
+        var (taken, sent) = (0, 0);
+        long bytes = 0;
         _refused = false;
         for (; taken < frames.Length; taken++)
         {
@@ -187,9 +189,11 @@ internal sealed class MemoryLinkQueue : ILinkQueue
                 _refused = true;
                 break;
             }
-            _counters.SentFrames++;
-            _counters.SentBytes += frame.Length;
+            sent++;
+            bytes += frame.Length;
         }
+        _counters.SentFrames += sent;
+        _counters.SentBytes += bytes;
         _outgoing.Publish();
         return taken;
     }

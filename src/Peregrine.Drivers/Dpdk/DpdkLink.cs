@@ -15,6 +15,7 @@ public sealed unsafe class DpdkLink : ILink
     private readonly DpdkPort _port;
     private readonly DpdkOptions _options;
     private readonly DpdkQueue?[] _queues;
+    private readonly DpdkInterface? _interface;
     private int _openCount;
     private bool _stopped;
 
@@ -22,6 +23,7 @@ public sealed unsafe class DpdkLink : ILink
     {
         (Name, _port, _options) = (name, port, options);
         _queues = new DpdkQueue?[options.QueueCount];
+        _interface = NetworkNamespace.RunIn(options.NetworkNamespace, () => DpdkInterface.TryWatch(options.DeviceArguments));
         // With the kernel at the other end of the same device, both ends would have one address.
         MacAddress = options.MacAddress ?? (port.Driver.SharesKernelAddress ? new MacAddress(port.Address.Value ^ 1) : port.Address);
         const ulong sums = DpdkAbi.SendTcpChecksum | DpdkAbi.SendUdpChecksum, verifies = DpdkAbi.ReceiveTcpChecksum | DpdkAbi.ReceiveUdpChecksum;
@@ -54,8 +56,11 @@ public sealed unsafe class DpdkLink : ILink
     /// <inheritdoc/>
     public int QueueCount => _queues.Length;
 
-    /// <summary>Whether all queues are open, the device is there and says that it has a carrier. A device that was pulled out does not come back: open it again.</summary>
-    public bool IsUp => _port.IsUp;
+    /// <summary>
+    /// Whether all queues are open, the device is there and says that it has a carrier. A device that was pulled out does not come back, nor one whose
+    /// interface was deleted: open it again.
+    /// </summary>
+    public bool IsUp => _port.IsUp && _interface?.IsGone != true;
 
     /// <summary>For tests: the port beneath.</summary>
     internal DpdkPort Port => _port;
@@ -188,6 +193,7 @@ public sealed unsafe class DpdkLink : ILink
         _stopped = true;
         foreach (var queue in _queues) queue?.Drain();
         _port.Dispose();
+        _interface?.Dispose();
         foreach (var queue in _queues) queue?.Release();
     }
 
@@ -195,6 +201,15 @@ public sealed unsafe class DpdkLink : ILink
     internal void OnQueueClosed()
     {
         if (Interlocked.Decrement(ref _openCount) == 0) Dispose();
+    }
+
+    /// <summary>Says whether the device is still there, and what to do when it is not.</summary>
+    internal LinkPresence Follow(out string? problem)
+    {
+        problem = _interface?.IsGone == true
+            ? $"the interface '{_interface.Name}' beneath it was deleted, and a DPDK device does not come back: start the program anew, or take xdp:{_interface.Name} or packet:{_interface.Name}, which do"
+            : _stopped || _port.IsLive || _openCount < QueueCount ? null : "the device was removed, and does not come back: start the program anew";
+        return problem is null ? LinkPresence.There : LinkPresence.Gone;
     }
 
     private void UseTable(ushort[] queues, bool write)

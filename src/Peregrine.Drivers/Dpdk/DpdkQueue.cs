@@ -91,6 +91,8 @@ internal sealed unsafe class DpdkQueue : ILinkQueue
     {
     }
 
+    public LinkPresence Follow(out string? problem) => _link.Follow(out problem);
+
     public void Dispose()
     {
         if (_closed) return;
