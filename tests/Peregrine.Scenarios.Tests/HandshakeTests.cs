@@ -36,6 +36,24 @@ public sealed class HandshakeTests
         world.CloseAndAssertNothingLeaked((world.A, client), (world.B, server));
     }
 
+    // A walk over all connections, for which settings that nobody has any more would be the end.
+    [Fact]
+    public void ConnectionThatWasLetGoInTimeWaitIsNoConnectionAnyMore()
+    {
+        using var world = new TwoHosts();
+        var (client, server) = world.Open();
+        Assert.Equal(SocketError.Success, world.A.Tcp.SetSettings(client, TcpSettings.Default with { UserTimeoutMs = 123_456 }, world.Now));
+        Assert.Equal(SocketError.Success, world.A.Tcp.Shutdown(client, world.Now));
+        Assert.Equal(SocketError.Success, world.B.Tcp.Shutdown(server, world.Now));
+        world.AssertRunUntil(() => world.A.Tcp.TimeWaitCount == 1, Duration.FromSeconds(5), "TIME-WAIT");
+        Assert.True(world.A.Tcp.TryGetHandle(0, out var listed));
+        Assert.Equal((client, TcpState.TimeWait), (listed, world.A.Tcp.GetStatus(listed).State));
+        world.A.Tcp.Close(client, world.Now);
+        for (var slot = 0; slot < world.A.Tcp.SlotCount; slot++) Assert.False(world.A.Tcp.TryGetHandle(slot, out _));
+        world.AssertRunUntil(() => world.B.Tcp.GetStatus(server).PeerClosed, Duration.FromSeconds(5), "the FIN");
+        for (var slot = 0; slot < world.A.Tcp.SlotCount; slot++) Assert.False(world.A.Tcp.TryGetHandle(slot, out _));
+    }
+
     [Fact]
     public void ConnectingToAClosedPortIsRefused()
     {

@@ -186,6 +186,8 @@ internal sealed class TcpContext
         ReceiveQueue.Release(ref c.ReceiveQueue);
         SendQueue.Release(ref c.SendQueue);
         Settings.Release(t.K.Settings);
+        // A walk over the slots tells by the state which are connections, and of this one nothing may be asked any more.
+        if (c.State == TcpState.TimeWait) TcpStates.Move(ref c.State, TcpState.Closed);
         Tcbs.Retire(Tcbs.IndexOf(t));
         c.Flags |= TcbFlags.FreePending;
         FreeIfUnlisted(t);
