@@ -2,6 +2,7 @@
 // to be unknown (null), so that the caller can tell "not there" from "refused".
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Time;
+using Peregrine.Wire;
 
 namespace Peregrine.Posix;
 
@@ -86,7 +87,8 @@ internal static class PosixOptions
             case "TCP_KEEPCNT":
                 return t with { KeepAliveRetryCount = number };
             case "TCP_MAXSEG":
-                return t with { MaximumSegmentSize = number };
+                // FreeBSD: to be made smaller only, and not below minmss.
+                return t with { MaximumSegmentSize = manners.IsFreeBsd && (number < 216 - 40 || number > Get(x, s, name, default)) ? -1 : number };
             case "TCP_SYNCNT":
                 return t with { SynRetryCount = number };
             case "TCP_USER_TIMEOUT" or "TCP_MAXUNACKTIME":
@@ -130,6 +132,11 @@ internal static class PosixOptions
         }
     }
 
+    // FreeBSD's t_maxseg: what the family's default is until the handshake has said more (mssdflt, v6mssdflt), and options not taken off.
+    private static int FreeBsdMss(PosixSocket s, bool hasInfo, in TcpInfo info) =>
+        hasInfo && info.State is not (TcpState.SynSent or TcpState.Closed) ? info.SendMss + (info.Timestamps ? TcpOptions.TimestampsLength : 0)
+            : s.Settings.MaximumSegmentSize != 0 ? s.Settings.MaximumSegmentSize : s.IsV6 ? 1_220 : 536;
+
     /// <summary>Sets the congestion control.</summary>
     internal static PosixResult SetCongestion(PosixSockets x, long fd, string algorithm, Instant now)
     {
@@ -169,6 +176,7 @@ internal static class PosixOptions
             "TCP_KEEPIDLE" => t.KeepAliveTimeSeconds,
             "TCP_KEEPINTVL" => t.KeepAliveIntervalSeconds,
             "TCP_KEEPCNT" => t.KeepAliveRetryCount,
+            "TCP_MAXSEG" when x.Manners.IsFreeBsd => FreeBsdMss(s, hasInfo, info),
             "TCP_MAXSEG" => hasInfo ? info.SendMss : t.MaximumSegmentSize != 0 ? t.MaximumSegmentSize : 536,
             "TCP_SYNCNT" => t.SynRetryCount,
             "TCP_USER_TIMEOUT" => t.UserTimeoutMs == TcpSettings.Default.UserTimeoutMs ? 0 : t.UserTimeoutMs,

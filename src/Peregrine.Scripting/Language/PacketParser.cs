@@ -16,11 +16,20 @@ internal static class PacketParser
             at.SkipLine();
             return new ForeignPacketText(kind);
         }
+        SkipPorts(at);
         if (at.TryTakeWord("icmp")) return TakeIcmp(at, ip);
         if (at.TryTakeWord("udp")) return TakeUdp(at, ip);
         // A chunk list of SCTP has a name and a bracket where TCP has flags.
         if (at.StartsWith("sctp:")) throw at.Error("SCTP is not understood");
         return TakeTcp(at, ip);
+    }
+
+    // Ports before the flags ("80 > 5000") name the connection in scripts for a real wire; here a script has one at a time.
+    private static void SkipPorts(TextCursor at)
+    {
+        var start = at.Position;
+        if (at.AtNumber && at.TakeWhile(char.IsAsciiDigit).Length > 0 && at.TryTake('>') && at.AtNumber && at.TakeWhile(char.IsAsciiDigit).Length > 0 && char.IsWhiteSpace(at.Current)) at.SkipBlanks();
+        else at.Position = start;
     }
 
     private static IpMarks TakeMarks(TextCursor at)
@@ -51,7 +60,27 @@ internal static class PacketParser
             "tos" or "class" or "tclass" => marks with { TrafficClass = (int)at.TakeInteger() },
             "ttl" or "hlim" => marks with { HopLimit = (int)at.TakeInteger() },
             "flowlabel" => Ignore(at, marks),
-            _ => throw at.Error($"'{name}' is no mark of an IP header: known are noecn, ect0, ect1, ect01, ce, tos, class, ttl, hlim, flowlabel"),
+            // FreeBSD's dialect: the name of the field first.
+            "ecn" => TakeMark(at, marks),
+            "dscp" => marks with { Dscp = TakeDscp(at) },
+            _ => throw at.Error($"'{name}' is no mark of an IP header: known are noecn, ect0, ect1, ect01, ce, tos, class, dscp, ttl, hlim, flowlabel"),
+        };
+    }
+
+    // RFC 2474, RFC 2597, RFC 3246, RFC 5865, RFC 8622.
+    private static int TakeDscp(TextCursor at)
+    {
+        if (at.AtNumber) return (int)at.TakeInteger();
+        at.SkipBlanks();
+        var name = at.TakeWhile(static c => char.IsAsciiLetterOrDigit(c) || c == '-');
+        return name switch
+        {
+            ['c', 's', >= '0' and <= '7' and var n] => (n - '0') << 3,
+            ['a', 'f', >= '1' and <= '4' and var n, >= '1' and <= '3' and var m] => ((n - '0') << 3) | ((m - '0') << 1),
+            "ef" => 46,
+            "voice-admit" => 44,
+            "le" => 1,
+            _ => throw at.Error($"'{name}' is no code point: known are cs0 to cs7, af11 to af43, ef, voice-admit, le, and numbers"),
         };
     }
 
@@ -159,6 +188,8 @@ internal static class PacketParser
         at.Position++;
         var inside = at.TakeUntil(">");
         if (inside.Trim() == "...") return null;
+        // Options as bytes.
+        if (inside.Trim() is ['0', 'x' or 'X', ..] blob) return [blob];
         var options = new List<string>();
         foreach (var part in inside.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
             options.Add(string.Join(' ', part.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)));

@@ -93,6 +93,9 @@ internal sealed record IpMarks
     /// <summary>The whole traffic class.</summary>
     internal int? TrafficClass { get; init; }
 
+    /// <summary>The code point of the traffic class, its upper six bits.</summary>
+    internal int? Dscp { get; init; }
+
     /// <summary>TTL or hop limit.</summary>
     internal int? HopLimit { get; init; }
 }

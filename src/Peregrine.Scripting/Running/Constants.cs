@@ -27,6 +27,7 @@ internal static class Constants
         "NULL" or "INADDR_ANY" or "O_RDONLY" => 0,
         "O_RDWR" => 2,
         "O_NONBLOCK" => 0x800,
+        "FD_CLOEXEC" => 1,
         "POLLIN" or "EPOLLIN" => (long)PosixEvents.In,
         "POLLPRI" or "EPOLLPRI" => (long)PosixEvents.Priority,
         "POLLOUT" or "EPOLLOUT" => (long)PosixEvents.Out,

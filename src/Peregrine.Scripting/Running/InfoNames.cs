@@ -2,6 +2,7 @@
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Time;
 using Peregrine.Posix;
+using Peregrine.Wire;
 
 namespace Peregrine.Scripting.Running;
 
@@ -21,6 +22,7 @@ internal static class InfoNames
         if (socket.Phase == PosixPhase.Listening) return name == "tcpi_state" ? s_states[TcpState.Listen] : null;
         if (!world.Stack.Tcp.TryGetInfo(socket.Connection, world.Now, out var info)) return name == "tcpi_state" ? s_states[TcpState.Closed] : null;
         var mss = Math.Max(1, info.SendMss);
+        if (world.Setup.Manners.IsFreeBsd && OfFreeBsd(info, name) is { } value) return value;
         return name switch
         {
             "tcpi_state" => s_states[info.State],
@@ -62,6 +64,20 @@ internal static class InfoNames
         };
     }
 
+    // FreeBSD's tcp_info counts windows in bytes, and calls some things otherwise.
+    private static long? OfFreeBsd(in TcpInfo info, string name) => name switch
+    {
+        "tcpi_snd_cwnd" => info.CongestionWindow,
+        "tcpi_snd_ssthresh" => info.SlowStartThreshold,
+        "tcpi_rcv_mss" => info.SendMss + (info.Timestamps ? TcpOptions.TimestampsLength : 0),
+        "tcpi_snd_mss" => info.SendMss + (info.Timestamps ? TcpOptions.TimestampsLength : 0),
+        "tcpi_rcv_space" => info.ReceiveWindow,
+        "tcpi_snd_rexmitpack" => info.SegmentsRetransmitted,
+        "tcpi_snd_bwnd" => 0,
+        "tcpi_toe_tid" => 0,
+        _ => null,
+    };
+
     private static long? LookUp(in TcpInfoDetails details, string name)
     {
         return name switch
@@ -93,6 +109,7 @@ internal static class InfoNames
         "TCPI_OPT_WSCALE" => 4,
         "TCPI_OPT_ECN" => 8,
         "TCPI_OPT_ECN_SEEN" => 16,
+        "TCPI_OPT_TOE" => 16,
         "TCPI_OPT_SYN_DATA" => 32,
         "TCP_CA_Open" => 0,
         "TCP_CA_Disorder" => 1,

@@ -59,7 +59,7 @@ internal static class OptionText
             case "FO":
                 AddHex(bytes, [TcpOptionKind.FastOpen], words);
                 break;
-            case "FOEXP":
+            case "FOEXP" or "EXP-FO" or "exp-FO":
                 AddHex(bytes, [TcpOptionKind.Experimental, 0xF9, 0x89], words);
                 break;
             case "md5" when option == Signatures.Valid:
@@ -68,8 +68,30 @@ internal static class OptionText
             case "md5":
                 AddHex(bytes, [TcpOptionKind.Md5], words);
                 break;
+            case ['0', 'x' or 'X', .. var blob]:
+                AddHex(bytes, blob, option);
+                break;
+            // FreeBSD's dialect for any other: its kind, or an experiment's number, and its bytes.
+            case ['g', 'e', 'n', '-', .. var kind] when byte.TryParse(kind, NumberStyles.None, CultureInfo.InvariantCulture, out var number):
+                AddHex(bytes, [number], words);
+                break;
+            case ['e', 'x', 'p', '-', .. var experiment] when ushort.TryParse(experiment, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var number):
+                AddHex(bytes, [TcpOptionKind.Experimental, (byte)(number >> 8), (byte)number], words);
+                break;
             default:
                 throw new NotApplicableException($"the TCP option '{option}' is not understood");
+        }
+    }
+
+    private static void AddHex(List<byte> bytes, string hex, string option)
+    {
+        try
+        {
+            bytes.AddRange(Convert.FromHexString(hex));
+        }
+        catch (FormatException)
+        {
+            throw new NotApplicableException($"the TCP options '{option}' are not understood");
         }
     }
 
@@ -129,7 +151,7 @@ internal static class OptionText
         TcpOptionKind.FastOpen => value.Length == 0 ? "FO" : "FO " + Convert.ToHexStringLower(value),
         TcpOptionKind.Experimental when value is [0xF9, 0x89, ..] => value.Length == 2 ? "FOEXP" : "FOEXP " + Convert.ToHexStringLower(value[2..]),
         TcpOptionKind.Md5 => "md5 " + Convert.ToHexStringLower(value),
-        _ => $"option {kind} {Convert.ToHexStringLower(value)}",
+        _ => $"gen-{kind} {Convert.ToHexStringLower(value)}",
     };
 
     private static string Blocks(ReadOnlySpan<byte> value, OptionShift shift)

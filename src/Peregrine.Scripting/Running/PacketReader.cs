@@ -23,6 +23,7 @@ internal sealed record SeenSegment(int Flags, uint Seq, uint RawSeq, int Length,
         var parts = new List<string>();
         if (ip.Ecn is { } ecn) parts.Add(ecn switch { 0 => "noecn", 1 => "ect1", 2 => "ect0", 3 => "ce", _ => "ect01" });
         if (ip.TrafficClass is { } traffic) parts.Add($"tos 0x{traffic:x}");
+        if (ip.Dscp is { } dscp) parts.Add($"dscp 0x{dscp:x}");
         if (ip.HopLimit is { } hops) parts.Add($"ttl {hops}");
         return $"[{string.Join(", ", parts)}]";
     }
@@ -67,12 +68,16 @@ internal static class PacketReader
     internal static string? CompareIp(IpMarks expected, SentPacket packet)
     {
         if (expected.Ecn is { } ecn && (ecn == -1 ? (packet.TrafficClass & 3) is not (1 or 2) : (packet.TrafficClass & 3) != ecn)) return "ECN bits";
-        if (expected.TrafficClass is { } traffic && packet.TrafficClass != traffic) return "traffic class";
+        // Where the ECN bits are said apart, the class is the rest.
+        var mask = expected.Ecn is null ? 0xFF : 0xFC;
+        if (expected.TrafficClass is { } traffic && (packet.TrafficClass & mask) != (traffic & mask)) return "traffic class";
+        if (expected.Dscp is { } dscp && packet.TrafficClass >> 2 != dscp) return "code point";
         return expected.HopLimit is { } hops && packet.HopLimit != hops ? "hop limit" : null;
     }
 
     private static bool SameOptions(IReadOnlyList<string> expected, List<string> seen, SentPacket packet, Flow flow, ScriptSetup setup)
     {
+        if (expected is [['0', 'x' or 'X', .. var blob]]) return string.Equals(blob, Convert.ToHexString(OptionBytes(packet)), StringComparison.OrdinalIgnoreCase);
         if (expected.Count != seen.Count) return false;
         for (var i = 0; i < seen.Count; i++)
         {
@@ -82,6 +87,8 @@ internal static class PacketReader
         }
         return true;
     }
+
+    private static ReadOnlySpan<byte> OptionBytes(SentPacket packet) => packet.Payload[20..((packet.Payload[12] >> 4) * 4)];
 
     // A script's timestamps are its own numbers: each is learned where it is first seen, and only with a tick's length are they compared.
     private static bool SameStamp(string expected, string seen, Flow flow, ScriptSetup setup)

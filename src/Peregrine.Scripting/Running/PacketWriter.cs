@@ -88,8 +88,8 @@ internal static class PacketWriter
         var v4 = from.IsIPv4;
         var header = v4 ? 20 : 40;
         var packet = new byte[header + length];
-        var traffic = marks.TrafficClass ?? Math.Max(0, marks.Ecn ?? 0);
-        if (marks.Ecn == -1) traffic = 2;
+        var traffic = marks.Dscp is { } dscp ? dscp << 2 : marks.TrafficClass ?? 0;
+        if (marks.Ecn is { } ecn) traffic = (traffic & 0xFC) | (ecn == -1 ? 2 : ecn);
         payload = packet.AsSpan(header);
         if (v4)
         {

@@ -192,7 +192,7 @@ internal sealed class ScriptCalls : IScriptSystem
     private Func<PosixResult> Write(string name, IReadOnlyList<ScriptValue> a)
     {
         var flags = name is "send" or "sendto" ? Flags(a, 3) : name == "sendmsg" ? Flags(a, 2) : [];
-        if (flags.FirstOrDefault(static f => f is not ("MSG_DONTWAIT" or "MSG_NOSIGNAL" or "MSG_EOR" or "MSG_FASTOPEN" or "MSG_MORE" or "MSG_ZEROCOPY" or "0")) is { } unknown)
+        if (flags.FirstOrDefault(static f => f is not ("MSG_DONTWAIT" or "MSG_NOSIGNAL" or "MSG_EOR" or "MSG_FASTOPEN" or "MSG_MORE" or "MSG_ZEROCOPY" or "MSG_EOF" or "0")) is { } unknown)
             throw new NotApplicableException($"{name}() with {unknown}");
         if (name == "sendmsg" && a[1] is Struct message && message.Get("msg_control") is not null) throw new NotApplicableException("sendmsg() with control messages");
         var length = name switch
@@ -209,10 +209,19 @@ internal sealed class ScriptCalls : IScriptSystem
             if (isNull && length > 0) return PosixResult.Fail("EFAULT");
             if (Connects(name, a, flags) is { } remote)
                 return ConnectAndWrite(a, remote, data, flags, ref done);
+            // FreeBSD: these are the last data, and the FIN goes with them.
+            if (flags.Contains("MSG_EOF")) return WriteLast(a, flags, data, ref done);
             if (name != "sendto" || _x.Get(Integer(a, 0)) is not { Kind: PosixKind.Udp, Remote.Port: 0 } s)
                 return _messages.AfterWrite(a, flags, PosixTransfer.Write(_x, Integer(a, 0), data, flags.Contains("MSG_DONTWAIT"), ref done, _world.Now, flags.Contains("MSG_MORE"), flags.Contains("MSG_EOR")));
             return PosixTransfer.WriteUdp(_x, s, data, Address(a[4], new Endpoint(_world.Setup.Remote, BoundPort)), _world.Now);
         };
+    }
+
+    private PosixResult WriteLast(IReadOnlyList<ScriptValue> a, List<string> flags, byte[] data, ref int done)
+    {
+        var result = PosixTransfer.Write(_x, Integer(a, 0), data, flags.Contains("MSG_DONTWAIT"), ref done, _world.Now);
+        if (!result.Blocks && result.Errno is null) _x.Shutdown(Integer(a, 0), read: false, write: true, _world.Now);
+        return result;
     }
 
     // The address of a call that sends and connects: with MSG_FASTOPEN, and on FreeBSD whenever the socket is not connected.
@@ -253,6 +262,11 @@ internal sealed class ScriptCalls : IScriptSystem
         {
             case Name { Value: "F_GETFL" }:
                 return new PosixResult(2 | (s.NonBlocking ? Constants.NonBlock(_world.Setup.Manners) : 0));
+            case Name { Value: "F_GETFD" }:
+                return new PosixResult(s.Kept.GetValueOrDefault("FD_CLOEXEC"));
+            case Name { Value: "F_SETFD" }:
+                s.Kept["FD_CLOEXEC"] = Flags(a, 2).Contains("FD_CLOEXEC") ? 1 : 0;
+                return PosixResult.Success;
             case Name { Value: "F_SETFL" }:
                 s.NonBlocking = Flags(a, 2).Contains("O_NONBLOCK");
                 return PosixResult.Success;

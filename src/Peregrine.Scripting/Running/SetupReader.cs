@@ -37,6 +37,8 @@ internal static class SetupReader
         switch (name)
         {
             case "ip_version" or "wire_client" or "verbose" or "debug" or "speed" or "connect_port" or "bind_port" or "gateway_ip" or "netmask_ip" or "init_scripts"
+                or "dry_run" or "define" or "code_command" or "code_format" or "code_sockopt" or "local_linklocal_ip" or "gateway_linklocal_ip" or "wire_client_dev"
+                or "tun_dev" or "persistent_tun_dev" or "no_cleanup"
                 or "so_filename" or "tolerance_percent" or "tcp_ts_ecr_scaled":
                 return setup;
             case "tolerance_usecs":
