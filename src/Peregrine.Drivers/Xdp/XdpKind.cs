@@ -1,4 +1,6 @@
 // The kind "xdp": from a line to XdpOptions, and what this machine's interfaces offer.
+using Peregrine.Core.Links;
+
 namespace Peregrine.Drivers.Xdp;
 
 internal static class XdpKind
@@ -73,6 +75,9 @@ internal static class XdpKind
         }
     }
 
+    // Metadata of sent frames came with Linux 6.8.
+    private static bool KernelSums(int mtu) => OperatingSystem.IsOSPlatformVersionAtLeast("Linux", 6, 8) && !XdpLink.TakesSeveralChunks(mtu);
+
     private static IEnumerable<LinkOffer> Offers(MachineFacts facts)
     {
         var may = facts.Has(Capability.SysAdmin) || (facts.Has(Capability.NetAdmin) && facts.Has(Capability.NetRaw) && facts.Has(Capability.Bpf));
@@ -89,6 +94,8 @@ internal static class XdpKind
                 // Only attaching tells whether the driver takes a program, and that would disturb the interface.
                 Mode = one.Kind is "" or "veth" or "tun" ? "native where the driver can, else generic" : "generic",
                 QueueCountMax = Math.Clamp(one.ReceiveQueueCount, 1, 64),
+                // Where it is sure that the kernel copies; a card may do without, and is then not asked for checksums.
+                Offloads = one.Kind is "veth" && KernelSums(one.Mtu) ? LinkOffloads.TransmitChecksum : LinkOffloads.None,
                 Reason = reason,
                 Remedy = reason is null ? null : !may ? "run as root" : one.HasXdpProgram ? $"'ip link set dev {one.Name} xdp off'" : $"'ip link set {one.Name} up'",
                 Rank = one.Kind is "" or "veth" ? 30 : 10,

@@ -277,7 +277,7 @@ public sealed class XdpLink : ILink
 
     // Where metadata is registered, the kernel wants room for it before every part of a frame, and chained chunks begin with data. So
     // either frames fit into a chunk or checksums are not left to the kernel.
-    private static bool TakesSeveralChunks(int mtu) => mtu + LinkHeader + FramePool.Headroom > ChunkSizeMin;
+    internal static bool TakesSeveralChunks(int mtu) => mtu + LinkHeader + FramePool.Headroom > ChunkSizeMin;
 
     private void Share(IpAddress address)
     {

@@ -183,6 +183,18 @@ public sealed class XdpSteeringTests : IDisposable
         ExpectKernelServes();
     }
 
+    [Theory]
+    [InlineData(1_500)]
+    [InlineData(4_000)]
+    public void WhatIsOfferedIsWhatOpeningGives(int mtu)
+    {
+        foreach (var (space, name) in ((NetworkNamespace, string)[])[(_veth.NearSpace, VethFixture.Near), (_veth.FarSpace, VethFixture.Far)]) space.Run(() => KernelInterface.SetMtu(name, mtu));
+        var offer = _veth.NearSpace.Run(static () => XdpKind.Xdp.Probe(MachineFacts.Read()).Single(static one => one.Line == "xdp:" + VethFixture.Near));
+        Assert.Null(offer.Reason);
+        Open(new XdpOptions { Traffic = new XdpTraffic { All = true } });
+        Assert.Equal(_link!.Offloads & LinkOffloads.TransmitChecksum, offer.Offloads);
+    }
+
     [Fact]
     public void InterfaceThatGoesAndComesBackIsTakenAgain()
     {
