@@ -156,6 +156,7 @@ internal static class PosixOptions
             return PosixResult.Fail("ENOENT");
         }
         s.Settings = settings;
+        if (s.Phase == PosixPhase.Listening) return ApplyToListener(x, s);
         return s.Connection.IsValid ? PosixResult.Of(x.Stack.Tcp.SetSettings(s.Connection, settings, now)) : PosixResult.Success;
     }
 

@@ -224,7 +224,8 @@ internal sealed class IcmpLayer(IpLayer ip)
                 Icmpv4UnreachableCode.Port => IcmpErrorKind.PortUnreachable,
                 Icmpv4UnreachableCode.FragmentationNeeded => IcmpErrorKind.PacketTooBig,
                 Icmpv4UnreachableCode.SourceRouteFailed => IcmpErrorKind.SourceRouteFailed,
-                9 or 10 or 13 or 14 or 15 => IcmpErrorKind.AdminProhibited,
+                // 14 and 15, precedence, are for hosts to take as any other of the kind that may pass.
+                9 or 10 or 13 => IcmpErrorKind.AdminProhibited,
                 _ => IcmpErrorKind.HostUnreachable,
             },
         };

@@ -119,7 +119,14 @@ internal static class TcpHandshake
         k.PeerMss = options.HasMss ? options.Mss : DefaultMss(c.Local);
         var settings = x.SettingsOf(t);
         c.Mss = EffectiveMss(x, t);
-        if (settings.WholeSegmentBuffer) c.ReceiveBuffer = (c.ReceiveBuffer + c.Mss - 1) / c.Mss * c.Mss;
+        if (settings.WholeSegmentBuffer) RoundBuffers(x, t);
+    }
+
+    private static void RoundBuffers(TcpContext x, TcbRef t)
+    {
+        var whole = t.C.Mss + (uint)OptionLength(x, t);
+        t.C.ReceiveBuffer = (t.C.ReceiveBuffer + whole - 1) / whole * whole;
+        t.K.SendBuffer = (t.K.SendBuffer + whole - 1) / whole * whole;
     }
 
     /// <summary>Our SYN is acknowledged: the connection is synchronised.</summary>

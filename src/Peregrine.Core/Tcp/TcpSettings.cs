@@ -257,7 +257,7 @@ public sealed record TcpSettings
     /// and while much of it is free, the window says how much is free to the byte. Default false.</summary>
     public bool WindowIsBuffer { get; init; }
 
-    /// <summary>The receive buffer of a new connection is rounded up to whole segments. Default false.</summary>
+    /// <summary>The buffers of a new connection are rounded up to whole segments, options not taken off. Default false.</summary>
     public bool WholeSegmentBuffer { get; init; }
 
     /// <summary>tcp_mtu_probing: the path's MTU is searched for by segments of data (RFC 4821). Default <see cref="TcpMtuProbingMode.Off"/>.</summary>

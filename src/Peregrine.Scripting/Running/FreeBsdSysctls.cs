@@ -51,6 +51,16 @@ internal static class FreeBsdSysctls
         ["net.inet6.ip6.hlim"] = [64],
     };
 
+    // Rules that the system has once, not a socket each: what it does with segments and errors that come, and how it repeats and delays.
+    private static readonly string[] s_forAll =
+    [
+        "insecure_rst", "insecure_syn", "icmp_may_rst", "rexmit_drop_options", "ecn.maxretries", "tolerate_missing_ts", "delacktime", "delayed_ack",
+        "pmtud_blackhole_detection", "pmtud_blackhole_mss", "v6pmtud_blackhole_mss", "mssdflt", "v6mssdflt", "do_prr", "finwait2_timeout",
+    ];
+
+    /// <summary>Whether a setting counts for sockets that exist already.</summary>
+    internal static bool IsForAll(string name) => name.StartsWith("net.inet.tcp.", StringComparison.Ordinal) && s_forAll.Contains(name["net.inet.tcp.".Length..]);
+
     internal static StackOptions Apply(StackOptions options, string name, string value, bool v6)
     {
         var shortName = name.Replace("net.inet.tcp.", "", StringComparison.Ordinal);

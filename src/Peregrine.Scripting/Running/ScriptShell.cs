@@ -1,5 +1,6 @@
 // Shell lines of scripts, where the script plays against a stack: settings become the stack's, files are made, connections are counted.
 using Peregrine.Core;
+using Peregrine.Posix;
 using Peregrine.Scripting.Language;
 
 namespace Peregrine.Scripting.Running;
@@ -21,6 +22,16 @@ internal sealed class ScriptShell(ScriptWorld world, StackOptions options, Scrip
             foreach (var (name, value) in Sysctls.Read(shell.Command).Where(static s => !KernelSettings.Is(s.Name))) options = Sysctls.Apply(options, name, value, v6);
         }
         return options;
+    }
+
+    // What FreeBSD has once for the system counts for the sockets that there are as well.
+    private void ApplyToAll(string name, string value)
+    {
+        foreach (var s in world.Sockets.All.Where(static s => s.Kind == PosixKind.Tcp).ToArray())
+        {
+            var changed = Sysctls.Apply(_defaults with { Tcp = s.Settings }, name, value, !world.Setup.Local.IsIPv4).Tcp;
+            if (changed != s.Settings) PosixOptions.Replace(world.Sockets, s, changed, world.Now);
+        }
     }
 
     internal void Run(string command, bool isUsed, bool packetsFollow)
@@ -50,6 +61,7 @@ internal sealed class ScriptShell(ScriptWorld world, StackOptions options, Scrip
             // The stack has its options; only what sockets get can change, which is all that is wanted before the next socket.
             if (changed with { Tcp = _defaults.Tcp } != _defaults && packetsFollow) throw new NotApplicableException($"{name}={value} while the stack runs");
             _defaults = _defaults with { Tcp = changed.Tcp };
+            if (FreeBsdSysctls.IsForAll(name)) ApplyToAll(name, value);
         }
     }
 }
