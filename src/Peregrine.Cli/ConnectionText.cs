@@ -31,6 +31,7 @@ internal static class ConnectionText
         {
             "Listen" => (Number(connection, "waitingCount"), Number(connection, "backlog")),
             "TimeWait" => (0, 0),
+            "SynReceived" when connection.TryGetProperty("leftMs", out _) => (0, 0),
             _ => (Number(connection, "unreadBytes"), Number(connection, "flightSizeBytes") + Number(connection, "unsentBytes")),
         };
         return Line(
@@ -42,7 +43,11 @@ internal static class ConnectionText
     internal static string? Details(JsonElement connection)
     {
         if (connection.TryGetProperty("waitingCount", out _)) return null;
-        if (connection.TryGetProperty("leftMs", out var left)) return string.Create(CultureInfo.InvariantCulture, $"\t timer:(timewait,{left.GetInt64() / 1_000.0:0.#}sec,0)");
+        if (connection.TryGetProperty("leftMs", out var left))
+        {
+            var (timer, retries) = connection.TryGetProperty("retries", out var count) ? ("on", count.GetInt32()) : ("timewait", 0);
+            return string.Create(CultureInfo.InvariantCulture, $"\t timer:({timer},{left.GetInt64() / 1_000.0:0.#}sec,{retries})");
+        }
         var text = new StringBuilder("\t");
         foreach (var (name, word) in ((string, string)[])[("timestamps", "ts"), ("sack", "sack"), ("ecn", "ecn")])
         {

@@ -88,7 +88,8 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         if (s.Phase != PosixPhase.Fresh) return PosixResult.Fail("EINVAL");
         // A queue of n holds n + 1 on both systems.
         s.Backlog = (int)Math.Clamp(backlog + 1, 1, 4_096);
-        var options = new TcpListenOptions(s.Local, s.Backlog, V6Only: false, PosixFastOpen.ListenerSettings(this, s, s.Backlog), KeysOf(s));
+        var options = new TcpListenOptions(
+            s.Local, s.Backlog, V6Only: false, PosixFastOpen.ListenerSettings(this, s, s.Backlog), KeysOf(s), s.Kept.GetValueOrDefault("SO_REUSEPORT") != 0);
         var error = Stack.Tcp.Listen(options, out var listener);
         if (error != SocketError.Success) return PosixResult.Of(error);
         (s.Phase, s.Listener) = (PosixPhase.Listening, listener);

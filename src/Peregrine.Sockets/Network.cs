@@ -55,7 +55,8 @@ public abstract class Network : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(local);
         options ??= new TcpListenerOptions();
         options.Validate();
-        var listen = new TcpListenOptions(EndPoints.ToEndpoint(local), options.Backlog, local.AddressFamily == AddressFamily.InterNetworkV6 && !options.DualMode, options.Settings, options.Keys);
+        var listen = new TcpListenOptions(EndPoints.ToEndpoint(local), options.Backlog, local.AddressFamily == AddressFamily.InterNetworkV6 && !options.DualMode,
+            options.Settings, options.Keys, options.ReusePort);
         return Engine.Run(() => Listen(listen, options));
     }
 

@@ -5,7 +5,7 @@ using Peregrine.Wire;
 
 namespace Peregrine;
 
-/// <summary>A parsed filter; the empty one takes every connection, and listeners and TIME-WAIT only where it names a state.</summary>
+/// <summary>A parsed filter; the empty one takes every connection, and listeners, half-open ones and TIME-WAIT only where it names a state.</summary>
 internal sealed class ConnectionFilter
 {
     /// <summary>What a filter can be made of, for messages.</summary>
@@ -53,7 +53,7 @@ internal sealed class ConnectionFilter
         return filter;
     }
 
-    internal bool Takes(TcpInfo info) => (_hasState || info.State is not (TcpState.Listen or TcpState.TimeWait)) && _terms.TrueForAll(term => term(info));
+    internal bool Takes(TcpInfo info) => (_hasState || info.CongestionControl.Length > 0) && _terms.TrueForAll(term => term(info));
 
     // "sport = :80" is "sport 80".
     private static string Value(Queue<string> words, string word)

@@ -13,7 +13,7 @@ internal static class ConnectionRow
         json.WriteString("local", info.Local.ToString());
         json.WriteString("remote", info.State == TcpState.Listen ? "*:*" : info.Remote.ToString());
         json.WriteString("state", info.State.ToString());
-        if (info.State is TcpState.Listen or TcpState.TimeWait)
+        if (info.CongestionControl.Length == 0)
         {
             WithoutConnection(json, info);
             return;
@@ -52,6 +52,7 @@ internal static class ConnectionRow
         else
         {
             json.WriteNumber("leftMs", info.Rto.Milliseconds);
+            if (info.State == TcpState.SynReceived) json.WriteNumber("retries", info.Backoff);
         }
         json.WriteEndObject();
     }

@@ -128,7 +128,7 @@ internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine
         const int slotsPerCall = 512;
         var infos = new List<TcpInfo>();
         var more = false;
-        foreach (var collect in (Func<int, int, bool>[])[CollectListeners, CollectConnections, CollectTimeWaits])
+        foreach (var collect in (Func<int, int, bool>[])[CollectListeners, CollectHalfOpen, CollectConnections, CollectTimeWaits])
         {
             more = true;
             for (var slot = 0; more && infos.Count < ConnectionCountMax; slot += slotsPerCall)
@@ -139,6 +139,7 @@ internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine
             if (more) break;
         }
         bool CollectListeners(int from, int to) => Collect(from, to, engine.Stack.Tcp.Overview.ListenerSlotCount, filter, infos, Listener);
+        bool CollectHalfOpen(int from, int to) => Collect(from, to, engine.Stack.Tcp.Overview.HalfOpenSlotCount, filter, infos, HalfOpen);
         bool CollectConnections(int from, int to) => Collect(from, to, engine.Stack.Tcp.SlotCount, filter, infos, Connection);
         bool CollectTimeWaits(int from, int to) => Collect(from, to, engine.Stack.Tcp.Overview.TimeWaitSlotCount, filter, infos, TimeWait);
         return Write(json =>
@@ -167,6 +168,11 @@ internal sealed class ControlAnswers(PeregrineNetwork network, CoreEngine engine
     // ss shows a listener's queue and its bound in the columns of received and unsent bytes.
     private TcpInfo? Listener(int slot) => engine.Stack.Tcp.Overview.TryGetListener(slot, out var listener)
         ? new TcpInfo { State = TcpState.Listen, Local = listener.Local, UnreadBytes = (uint)listener.WaitingCount, UnsentBytes = (uint)listener.Backlog, CongestionControl = "" }
+        : null;
+
+    // Without a congestion control, by which it is told from a connection in that state (of a simultaneous open).
+    private TcpInfo? HalfOpen(int slot) => engine.Stack.Tcp.Overview.TryGetHalfOpen(slot, engine.Now, out var record)
+        ? new TcpInfo { State = TcpState.SynReceived, Local = record.Local, Remote = record.Remote, Rto = record.Left, Backoff = record.Retries, CongestionControl = "" }
         : null;
 
     private TcpInfo? TimeWait(int slot) => engine.Stack.Tcp.Overview.TryGetTimeWait(slot, engine.Now, out var record)

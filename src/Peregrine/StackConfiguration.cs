@@ -40,6 +40,7 @@ internal static class StackConfiguration
         [nameof(TcpSettings.KeepAliveTimeSeconds)] = static (o, s) => o with { KeepAliveTimeSeconds = Number<int>(s) },
         [nameof(TcpSettings.KeepAliveIntervalSeconds)] = static (o, s) => o with { KeepAliveIntervalSeconds = Number<int>(s) },
         [nameof(TcpSettings.KeepAliveRetryCount)] = static (o, s) => o with { KeepAliveRetryCount = Number<int>(s) },
+        [nameof(TcpSettings.LingerSeconds)] = static (o, s) => o with { LingerSeconds = Number<int>(s) },
         [nameof(TcpSettings.FinWait2TimeoutMs)] = static (o, s) => o with { FinWait2TimeoutMs = Number<int>(s) },
         [nameof(TcpSettings.CongestionControl)] = static (o, s) => o with { CongestionControl = Text(s) },
         [nameof(TcpSettings.Pacing)] = static (o, s) => o with { Pacing = Choice<TcpPacingMode>(s) },

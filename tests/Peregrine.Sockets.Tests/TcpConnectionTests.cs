@@ -176,6 +176,44 @@ public sealed class TcpConnectionTests
     }
 
     [Fact]
+    public async Task WhatAListenerSaysOfLingeringIsInherited()
+    {
+        await using var network = TestNetwork.ByHand();
+        var (client, server) = network.Pair(listen: new TcpListenerOptions { Settings = Core.Tcp.TcpSettings.Default with { LingerSeconds = 0 } });
+        Assert.Equal((true, 0), (server.LingerState.Enabled, server.LingerState.LingerTime));
+        Assert.False(client.LingerState.Enabled);
+        client.LingerState = new LingerOption(true, 7);
+        Assert.Equal(7, client.LingerState.LingerTime);
+        server.Dispose();
+        network.Core.Settle();
+        var e = await Assert.ThrowsAsync<SocketException>(async () => await client.ReceiveAsync(new byte[1]));
+        Assert.Equal(SocketError.ConnectionReset, e.SocketErrorCode);
+    }
+
+    [Fact]
+    public async Task ListenersThatReuseAPortShareItsConnections()
+    {
+        await using var network = TestNetwork.ByHand();
+        var shared = new TcpListenerOptions { ReusePort = true };
+        var first = network.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0), shared);
+        var second = network.ListenTcp(first.LocalEndPoint, shared);
+        Assert.Equal(SocketError.AddressAlreadyInUse, Assert.Throws<SocketException>(() => network.ListenTcp(first.LocalEndPoint)).SocketErrorCode);
+        var counts = new int[2];
+        for (var i = 0; i < 32; i++)
+        {
+            using var cancel = new CancellationTokenSource();
+            var accepts = new[] { first.AcceptAsync(cancel.Token), second.AcceptAsync(cancel.Token) };
+            var connect = network.ConnectTcpAsync(first.LocalEndPoint);
+            network.Core.Settle();
+            Assert.True(connect.IsCompletedSuccessfully);
+            Assert.NotEqual(accepts[0].IsCompletedSuccessfully, accepts[1].IsCompletedSuccessfully);
+            counts[accepts[0].IsCompletedSuccessfully ? 0 : 1]++;
+            cancel.Cancel();
+        }
+        Assert.All(counts, static count => Assert.InRange(count, 4, 28));
+    }
+
+    [Fact]
     public async Task CancelledReceiveLosesNothing()
     {
         await using var network = TestNetwork.ByHand();

@@ -39,8 +39,10 @@ public sealed class ConnectionFilterTests
     [InlineData("state connected", TcpState.Listen, false)]
     [InlineData("state connected", TcpState.TimeWait, true)]
     [InlineData("state time-wait sport 80", TcpState.TimeWait, true)]
+    [InlineData("sport 80", TcpState.SynReceived, false)]
+    [InlineData("state syn-recv", TcpState.SynReceived, true)]
     public void WhatIsNoConnectionIsTakenOnlyByItsState(string filter, TcpState state, bool takes) =>
-        Assert.Equal(takes, ConnectionFilter.Parse(filter).Takes(s_info with { State = state }));
+        Assert.Equal(takes, ConnectionFilter.Parse(filter).Takes(s_info with { State = state, CongestionControl = "" }));
 
     [Theory]
     [InlineData("state", "stands at the end")]

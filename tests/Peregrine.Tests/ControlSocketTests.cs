@@ -86,6 +86,26 @@ public sealed class ControlSocketTests : IDisposable
     }
 
     [Fact]
+    public async Task AHalfOpenConnectionIsToldToWhoAsksForIt()
+    {
+        await using var networks = await TestNetworks.StartAsync(o => o with { ControlSocket = Path.Combine(_directory, o.Name + ".sock") });
+        // One that waits for data is half open until they come.
+        var settings = Core.Tcp.TcpSettings.Default with { DeferAcceptSeconds = 3_000 };
+        await using var listener = networks.A.ListenTcp(new System.Net.IPEndPoint(System.Net.IPAddress.Parse("10.7.0.1"), 81), new() { Settings = settings });
+        using var client = await networks.B.ConnectTcpAsync(listener.LocalEndPoint).AsTask().WaitAsync(TestNetworks.Limit);
+        using var tool = await ConnectAsync(networks.A.ControlSocketPath!);
+        foreach (var filter in (string[])["state all dport " + client.LocalEndPoint!.Port, "state syn-recv"])
+        {
+            var row = Assert.Single((await AskAsync(tool, $"{{\"get\":\"connections\",\"filter\":\"{filter}\"}}")).GetProperty("connections").EnumerateArray());
+            Assert.Equal(("10.7.0.1:81", client.LocalEndPoint.ToString(), "SynReceived"),
+                (row.GetProperty("local").GetString(), row.GetProperty("remote").GetString(), row.GetProperty("state").GetString()));
+            Assert.InRange(row.GetProperty("leftMs").GetInt64(), 0, 120_000);
+            Assert.InRange(row.GetProperty("retries").GetInt32(), 0, 15);
+        }
+        Assert.Empty((await AskAsync(tool, "{\"get\":\"connections\"}")).GetProperty("connections").EnumerateArray());
+    }
+
+    [Fact]
     public async Task OnlyItsOwnerMayUseItAndItGoesWithTheNetwork()
     {
         var path = Path.Combine(_directory, "a.sock");

@@ -16,7 +16,7 @@ public sealed class SocketOptionTests
     [
         "TCP_CORK", "TCP_NOTSENT_LOWAT", "TCP_USER_TIMEOUT", "TCP_DEFER_ACCEPT", "TCP_QUICKACK", "TCP_LINGER2", "TCP_SYNCNT", "TCP_MAXSEG", "TCP_WINDOW_CLAMP", "SO_KEEPALIVE",
         "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "SO_RCVBUF", "SO_SNDBUF", "SO_RCVLOWAT", "SO_MAX_PACING_RATE", "IP_TOS", "IPV6_TCLASS", "IP_TTL", "IPV6_FLOWLABEL",
-        "TCP_CONGESTION", "TCP_NODELAY",
+        "TCP_CONGESTION", "TCP_NODELAY", "SO_LINGER",
     ];
 
     private static Row[] Rows { get; } =
@@ -98,7 +98,7 @@ public sealed class SocketOptionTests
         if (row.From == "") return ["vegas"];
         if (row.From == "false") return ["maybe"];
         var (from, to) = (long.Parse(row.From, CultureInfo.InvariantCulture), long.Parse(row.To, CultureInfo.InvariantCulture));
-        return [Text(from == 0 ? -1 : from - 1), Text(to + 1)];
+        return [Text(from - 1), Text(to + 1)];
     }
 
     private static TcpSettings Bind(Row row, string value)

@@ -15,13 +15,13 @@ internal static class ConnectionsCommand
             Description = "The network's name or the path of its control socket, when several run; then which connections: state NAME, src ADDRESS, dst ADDRESS, sport PORT, dport PORT",
             Arity = ArgumentArity.ZeroOrMore,
         };
-        var all = new Option<bool>("--all", "-a") { Description = "Listeners and connections in TIME-WAIT as well, as \"state all\" does" };
+        var all = new Option<bool>("--all", "-a") { Description = "Listeners, half-open connections and those in TIME-WAIT as well, as \"state all\" does" };
         var json = new Option<bool>("--json") { Description = "Print the answer as one line of JSON" };
         var command = new Command("connections",
             "Prints the connections of a running network as 'ss -ti' does.\n\nExamples:\n"
             + "  peregrine connections                             of the only network that runs\n"
             + "  peregrine connections web state established       of the network \"web\"\n"
-            + "  peregrine connections --all                       listeners and TIME-WAIT too; also: state listening, state time-wait\n"
+            + "  peregrine connections --all                       listeners, half-open ones and TIME-WAIT too; also: state listening, state syn-recv\n"
             + "  peregrine connections dst 192.0.2.0/24 sport 80\n"
             + "  peregrine connections dst [2001:db8::1]:443 --json")
         {

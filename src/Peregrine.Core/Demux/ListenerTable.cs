@@ -70,6 +70,14 @@ internal sealed class ListenerTable
         return entry != None;
     }
 
+    /// <summary>Who listens on this very endpoint.</summary>
+    public bool TryFindExact(in Endpoint local, out int listener)
+    {
+        var entry = Find(local.Address, local.Port);
+        listener = entry == None ? None : _entries[entry].Listener;
+        return entry != None;
+    }
+
     /// <summary>Adds a listener.</summary>
     /// <param name="local">Address or wildcard, and a port that is not 0.</param>
     /// <param name="v6Only">Whether "::" leaves IPv4 alone; of no meaning for other addresses.</param>

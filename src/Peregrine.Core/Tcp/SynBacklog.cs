@@ -193,7 +193,11 @@ internal sealed unsafe class SynBacklog
         return index != None;
     }
 
-    private bool IsInUse(uint index) => index < _fresh && _records[index].Retries != FreeMark;
+    /// <summary>One more than the highest index that was ever used.</summary>
+    public int UsedSlots => (int)_fresh;
+
+    /// <summary>Whether a record has this index.</summary>
+    public bool IsInUse(uint index) => index < _fresh && _records[index].Retries != FreeMark;
 
     private Duration TimeoutOf(int retries) => Duration.Min(_initialRto * (1L << retries), RtoMax);
 

@@ -117,7 +117,7 @@ internal sealed class TcpActiveOpen
         {
             var x = open._x;
             // A port that a listener has would make the answer ambiguous for people and tools, though not for us.
-            if (x.Listeners.TryFind(local, localPort, out _)) return true;
+            if (x.Listeners.IsListening(local, localPort)) return true;
             var hash = x.Demux.Hash(local, localPort, remote.Address, remote.Port);
             return x.Demux.TryFind(hash, local, localPort, remote.Address, remote.Port, ref open._keys, out var kind, out var index)
                 && !open._timeWaits.MayReopen(kind, index, settings, now);

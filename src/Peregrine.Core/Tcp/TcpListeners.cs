@@ -2,6 +2,7 @@
 // order, until the application takes them. The SYN backlog is another queue with another bound.
 using System.Net.Sockets;
 using Peregrine.Core.Demux;
+using Peregrine.Core.Ip;
 using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Wire;
@@ -24,8 +25,13 @@ internal sealed class TcpListenerEntry
 
     internal int Generation { get; }
 
+    internal bool V6Only { get; init; }
+
     /// <summary>Number of the settings that its connections get.</summary>
     internal ushort Settings { get; set; }
+
+    /// <summary>SO_REUSEPORT: whom it shares its address and port with, or null when it does not share.</summary>
+    internal TcpListenerGroup? Group { get; set; }
 
     /// <summary>Keys of its fast open cookies, or null for the stack's.</summary>
     internal FastOpenKeys? FastOpenKeys { get; set; }
@@ -86,7 +92,16 @@ internal sealed class TcpListeners
 
     internal TcpListenerEntry? Get(TcpListenerHandle handle) => Get(handle.Index) is { } entry && entry.Generation == handle.Generation ? entry : null;
 
-    internal bool TryFind(in IpAddress local, ushort port, out int listener) => _table.TryFind(local, port, out listener);
+    /// <summary>Whose a segment is that belongs to no connection.</summary>
+    internal bool TryFind(DemuxTable demux, in ReceivedPacket packet, in SegmentArrival s, out int listener)
+    {
+        if (!_table.TryFind(packet.Destination, s.LocalPort, out listener)) return false;
+        if (_entries[listener]!.Group is { Count: > 1 } group) listener = group.Pick(demux.Hash(packet.Destination, s.LocalPort, packet.Source, s.RemotePort));
+        return true;
+    }
+
+    /// <summary>Whether anybody listens there.</summary>
+    internal bool IsListening(in IpAddress local, ushort port) => _table.TryFind(local, port, out _);
 
     internal bool Conflicts(in Endpoint local, bool v6Only) => _table.Conflicts(local, v6Only, reuseAddress: false);
 
@@ -95,10 +110,13 @@ internal sealed class TcpListeners
         handle = default;
         var index = Array.IndexOf(_entries, null);
         if (index < 0) return SocketError.TooManyOpenSockets;
+        var group = options.ReusePort ? GroupOn(options.Local, options.V6Only) : null;
         // RFC 9293 MUST-41: a listener has a table of its own, and disturbs no connection that exists.
-        var error = _table.TryAdd(options.Local, options.V6Only, reuseAddress: false, index);
+        var error = group is null ? _table.TryAdd(options.Local, options.V6Only, reuseAddress: options.ReusePort, index) : SocketError.Success;
         if (error != SocketError.Success) return error;
-        _entries[index] = new TcpListenerEntry(options.Local, ++_generation, options.Backlog, settings) { Keys = options.Keys };
+        group?.Add(index);
+        if (options.ReusePort) group ??= new TcpListenerGroup(index);
+        _entries[index] = new TcpListenerEntry(options.Local, ++_generation, options.Backlog, settings) { Keys = options.Keys, Group = group, V6Only = options.V6Only };
         Count++;
         handle = new TcpListenerHandle(index, _generation);
         return SocketError.Success;
@@ -106,10 +124,18 @@ internal sealed class TcpListeners
 
     internal void Remove(int index)
     {
-        _table.Remove(_entries[index]!.Local, index);
+        var entry = _entries[index]!;
+        var wasFirst = entry.Group is null || entry.Group.First == index;
+        entry.Group?.Remove(index);
+        if (wasFirst) _table.Remove(entry.Local, index);
+        // The table knows the others by another of them.
+        if (wasFirst && entry.Group is { Count: > 0 } rest) _table.TryAdd(entry.Local, entry.V6Only, reuseAddress: true, rest.First);
         _entries[index] = null;
         Count--;
     }
+
+    private TcpListenerGroup? GroupOn(in Endpoint local, bool v6Only) =>
+        _table.TryFindExact(local, out var first) && _entries[first] is { Group: { } group } entry && entry.V6Only == v6Only ? group : null;
 
     /// <summary>Says that a listener has something to accept.</summary>
     internal void Raise(int index)

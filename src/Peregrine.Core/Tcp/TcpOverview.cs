@@ -1,4 +1,4 @@
-// What of TCP has no connection: listeners and TIME-WAIT records, slot by slot, for tools that show everything that is there (ss -a).
+// What of TCP has no connection: listeners, half-open connections and TIME-WAIT records, slot by slot, for tools that show everything that is there (ss -a).
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -17,6 +17,22 @@ public readonly record struct TcpListenerInfo
     public int Backlog { get; init; }
 }
 
+/// <summary>A half-open connection of a listener, as a tool shows it.</summary>
+public readonly record struct TcpHalfOpenInfo
+{
+    /// <summary>Our address and port.</summary>
+    public Endpoint Local { get; init; }
+
+    /// <summary>The peer's address and port.</summary>
+    public Endpoint Remote { get; init; }
+
+    /// <summary>SYN-ACKs sent after the first.</summary>
+    public int Retries { get; init; }
+
+    /// <summary>How long until the SYN-ACK goes again, or the record is given up.</summary>
+    public Duration Left { get; init; }
+}
+
 /// <summary>A connection in TIME-WAIT, as a tool shows it.</summary>
 public readonly record struct TcpTimeWaitInfo
 {
@@ -30,7 +46,7 @@ public readonly record struct TcpTimeWaitInfo
     public Duration Left { get; init; }
 }
 
-/// <summary>Listeners and TIME-WAIT records of a stack, by slot. To be asked on the stack's own thread.</summary>
+/// <summary>Listeners, half-open connections and TIME-WAIT records of a stack, by slot. To be asked on the stack's own thread.</summary>
 public sealed class TcpOverview
 {
     private readonly TcpContext _x;
@@ -39,6 +55,9 @@ public sealed class TcpOverview
 
     /// <summary>Slots of listeners.</summary>
     public int ListenerSlotCount => _x.Options.ListenerCountMax;
+
+    /// <summary>One more than the highest slot of a half-open connection that was ever used.</summary>
+    public int HalfOpenSlotCount => _x.SynBacklog.UsedSlots;
 
     /// <summary>One more than the highest slot of a TIME-WAIT record that was ever used.</summary>
     public int TimeWaitSlotCount => _x.TimeWaits.UsedSlots;
@@ -49,6 +68,22 @@ public sealed class TcpOverview
         info = default;
         if (_x.Listeners.Get(slot) is not { } entry) return false;
         info = new TcpListenerInfo { Local = entry.Local, WaitingCount = entry.AcceptCount, Backlog = entry.Backlog };
+        return true;
+    }
+
+    /// <summary>The half-open connection in a slot; false when there is none.</summary>
+    public bool TryGetHalfOpen(int slot, Instant now, out TcpHalfOpenInfo info)
+    {
+        info = default;
+        if (slot < 0 || !_x.SynBacklog.IsInUse((uint)slot)) return false;
+        ref var record = ref _x.SynBacklog.Get((uint)slot);
+        info = new TcpHalfOpenInfo
+        {
+            Local = new Endpoint(record.Local, record.LocalPort),
+            Remote = new Endpoint(record.Remote, record.RemotePort),
+            Retries = record.Retries,
+            Left = Duration.Max(record.Due.ToInstant(now) - now, Duration.Zero),
+        };
         return true;
     }
 

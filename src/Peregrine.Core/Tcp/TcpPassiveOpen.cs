@@ -24,7 +24,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     /// <summary>A segment for which there is no connection.</summary>
     internal void OnSegment(ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
-        var found = _x.Listeners.TryFind(packet.Destination, s.LocalPort, out var listener);
+        var found = _x.Listeners.TryFind(_x.Demux, packet, s, out var listener);
         // RFC 9293 §3.10.7.2, first: a reset in LISTEN is ignored; §3.10.7.1: and without a listener too.
         if (s.IsRst || !found || s.IsAck)
         {

@@ -97,6 +97,9 @@ public sealed record TcpSettings
     /// <summary>Unanswered keepalive probes that end a connection, 1 to 127. Default 9.</summary>
     public int KeepAliveRetryCount { get; init; } = 9;
 
+    /// <summary>SO_LINGER: 0 makes closing a reset; -1, and any other number of seconds up to 32,767, closes in the background and nobody waits. Default -1.</summary>
+    public int LingerSeconds { get; init; } = -1;
+
     /// <summary>How long an abandoned connection may stay in FIN-WAIT-2, in milliseconds, 1,000 to 120,000. Default 60,000.</summary>
     public int FinWait2TimeoutMs { get; init; } = 60_000;
 
@@ -320,6 +323,7 @@ public sealed record TcpSettings
         if (!Enum.IsDefined(ConnectErrors)) throw new ArgumentOutOfRangeException(nameof(ConnectErrors), ConnectErrors, "ConnectErrors must be one of: None, Hard, HardAndExpired, All.");
         Range(nameof(UdpEncapsulationPort), UdpEncapsulationPort, 0, 65_535);
         Range(nameof(UnsentBytesMax), UnsentBytesMax, 0, 1 << 30);
+        Range(nameof(LingerSeconds), LingerSeconds, -1, 32_767);
         Range(nameof(FastOpenQueueLength), FastOpenQueueLength, 0, 65_535);
         Range(nameof(SlowStartSegmentsPerAck), SlowStartSegmentsPerAck, 1, 65_535);
         if (SlowStartSegmentsMax != 0) Range(nameof(SlowStartSegmentsMax), SlowStartSegmentsMax, 2, 1_000_000);

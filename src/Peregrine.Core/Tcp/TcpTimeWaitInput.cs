@@ -16,7 +16,7 @@ internal sealed class TcpTimeWaitInput(TcpContext context, TcpReplies replies, T
     {
         ref var record = ref _x.TimeWaits.Get(index);
         var verdict = Judge(record, s, now);
-        if (verdict == TimeWaitVerdict.AcceptSyn && _x.Listeners.TryFind(packet.Destination, s.LocalPort, out var listener))
+        if (verdict == TimeWaitVerdict.AcceptSyn && _x.Listeners.TryFind(_x.Demux, packet, s, out var listener))
         {
             // RFC 9293 MAY-2, SHLD-4 with RFC 6191: the old connection is certainly over.
             var old = TakeOver(index);

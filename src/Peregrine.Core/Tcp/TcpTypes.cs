@@ -103,7 +103,9 @@ public enum TcpConnectErrors
 /// <param name="V6Only">With an unspecified IPv6 address: do not take IPv4 connections.</param>
 /// <param name="Settings">Settings of accepted connections, or null for the stack's.</param>
 /// <param name="Keys">Keys of peers (RFC 2385, RFC 5925), or null: from a peer with keys, only what is signed with them is taken.</param>
-public readonly record struct TcpListenOptions(Endpoint Local, int Backlog = 512, bool V6Only = false, TcpSettings? Settings = null, TcpKeySet? Keys = null);
+/// <param name="ReusePort">SO_REUSEPORT: others that ask for it too may listen on the same endpoint; connections are spread among them by a keyed hash of their endpoints.</param>
+public readonly record struct TcpListenOptions(
+    Endpoint Local, int Backlog = 512, bool V6Only = false, TcpSettings? Settings = null, TcpKeySet? Keys = null, bool ReusePort = false);
 
 /// <summary>What to connect.</summary>
 /// <param name="Remote">The peer. Broadcast and multicast addresses are refused (RFC 9293 MUST-46).</param>

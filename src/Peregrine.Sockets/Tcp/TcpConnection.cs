@@ -52,17 +52,17 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     /// <summary>
     /// SO_LINGER: enabled with 0 seconds, <see cref="Dispose"/> resets the connection. Otherwise what is queued goes out in the
-    /// background and <see cref="Dispose"/> does not wait. Time in seconds, 0 to 32,767.
+    /// background and <see cref="Dispose"/> does not wait. Time in seconds, 0 to 32,767. What a listener's settings say is inherited.
     /// </summary>
     public LingerOption LingerState
     {
-        get => new(_parts is { LingerSeconds: >= 0 }, Math.Max(0, _parts?.LingerSeconds ?? 0));
+        get => Options.LingerSeconds is >= 0 and var seconds ? new(true, seconds) : new(false, 0);
         set
         {
             ArgumentNullException.ThrowIfNull(value);
             if (value.LingerTime is < 0 or > 32_767)
                 throw new ArgumentOutOfRangeException(nameof(value), value.LingerTime, $"LingerState is {value.LingerTime} seconds; it must be from 0 to 32767.");
-            Parts.LingerSeconds = value.Enabled ? value.LingerTime : -1;
+            Options.LingerSeconds = value.Enabled ? value.LingerTime : -1;
         }
     }
 
@@ -373,7 +373,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         Handler = null;
         Parts.NoteEndPoints(_engine, Handle);
         _parts?.Output?.OnClosing();
-        if (_parts is { LingerSeconds: 0 }) _engine.Tcp.Abort(Handle, _engine.Now);
+        if (_engine.Tcp.GetSettings(Handle) is { LingerSeconds: 0 }) _engine.Tcp.Abort(Handle, _engine.Now);
         _engine.Tcp.Close(Handle, _engine.Now);
         _engine.Remove(this);
         FailOperations(SocketError.OperationAborted);

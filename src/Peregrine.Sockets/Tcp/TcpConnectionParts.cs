@@ -53,9 +53,6 @@ internal sealed class TcpConnectionParts
 
     internal TcpConnectOperation? Connecting { get; set; }
 
-    /// <summary>SO_LINGER's time, or -1 when it is off.</summary>
-    internal int LingerSeconds { get; set; } = -1;
-
     /// <summary>Remembers both end points, so that they can be asked for after the connection is gone. On the core's thread.</summary>
     internal bool NoteEndPoints(SocketEngine engine, Core.Tcp.TcpHandle handle)
     {

@@ -15,6 +15,12 @@ public sealed record TcpListenerOptions
     /// <summary>Whether a listener on <see cref="IPAddress.IPv6Any"/> takes IPv4 connections too. Default true, as Kestrel and most servers set it.</summary>
     public bool DualMode { get; init; } = true;
 
+    /// <summary>
+    /// SO_REUSEPORT: other listeners of this network that ask for it too may listen on the same address and port, and connections are spread among them by a keyed
+    /// hash of their endpoints. Without it, and beside one without it, a second listener is refused (AddressAlreadyInUse). Default false.
+    /// </summary>
+    public bool ReusePort { get; init; }
+
     /// <summary>Settings of accepted connections, or null for the stack's.</summary>
     public TcpSettings? Settings { get; init; }
 

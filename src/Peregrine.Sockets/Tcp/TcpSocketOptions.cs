@@ -128,6 +128,13 @@ public sealed class TcpSocketOptions
         set => Change(s => s with { QuickAckCount = value });
     }
 
+    /// <summary>SO_LINGER: 0 makes closing a reset; -1 to 32,767 seconds otherwise, in which closing goes on in the background (<see cref="TcpConnection.LingerState"/>).</summary>
+    public int LingerSeconds
+    {
+        get => Settings.LingerSeconds;
+        set => Change(s => s with { LingerSeconds = value });
+    }
+
     /// <summary>TCP_LINGER2: how long the connection may stay in FIN-WAIT-2 after it was closed, in milliseconds, 1,000 to 120,000.</summary>
     public int FinWait2TimeoutMs
     {

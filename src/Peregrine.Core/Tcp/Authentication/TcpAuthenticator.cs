@@ -122,7 +122,7 @@ internal sealed class TcpAuthenticator(TcpContext context)
     }
 
     private TcpPeerKeys? KeysOfListener(in ReceivedPacket packet, in SegmentArrival s) =>
-        _x.Listeners.TryFind(packet.Destination, s.LocalPort, out var listener) ? _x.Listeners.Get(listener)!.Keys?.For(packet.Source)
+        _x.Listeners.TryFind(_x.Demux, packet, s, out var listener) ? _x.Listeners.Get(listener)!.Keys?.For(packet.Source)
             : _bound.GetValueOrDefault(s.LocalPort)?.For(packet.Source);
 
     private SignatureVerdict Judge(TcpAuthentication authentication, DemuxKind? kind, uint index, in SegmentArrival s, in ReceivedPacket packet)
