@@ -16,14 +16,14 @@ internal static class PacingChoice
     /// <summary>The rate of a connection that is paced, in bytes a second.</summary>
     internal static ulong Rate(RecoverySettings settings, CongestionControl control, in Tcb c, in TcbCold k)
     {
-        var rate = IsWanted(settings, control, k) ? Math.Max(control.PacingRate(c, k), Least(settings, c, k)) : ulong.MaxValue;
+        var rate = IsWanted(settings, control, k) ? Math.Max(control.PacingRate(c, k), Least(settings, c, k.Rtt)) : ulong.MaxValue;
         return settings.PacingRateMax == 0 ? rate : Math.Min(rate, settings.PacingRateMax);
     }
 
-    // Two segments a time-out. An outage leaves a bandwidth of a segment a minute, and a model that measures only what it sends by that
-    // rate would keep it; the retransmission timer itself would send as often (RFC 6298 §5).
-    private static ulong Least(RecoverySettings settings, in Tcb c, in TcbCold k) =>
-        2ul * c.Mss * 1_000_000 / (ulong)RoundTrip.Rto(k.Rtt, backoff: 0, synTimedOut: false, settings).Microseconds;
+    // Four segments a round trip: they may be in flight in any case (draft-ietf-ccwg-bbr §5.6.4.3, BBR.MinPipeCwnd). An outage leaves a bandwidth of a segment a
+    // minute, and a model that measures only what it sends at that rate would take minutes to find more, or keep it.
+    private static ulong Least(RecoverySettings settings, in Tcb c, in RttState rtt) =>
+        Math.Max(4ul * c.Mss * 1_000_000 / (rtt.Srtt != 0 ? Math.Max(rtt.Srtt >> 3, 1) : (ulong)settings.RtoInitial.Microseconds), 1);
 
     // RFC 7661 §4.4.2: and in the non-validated phase.
     private static bool IsWanted(RecoverySettings settings, CongestionControl control, in TcbCold k) =>

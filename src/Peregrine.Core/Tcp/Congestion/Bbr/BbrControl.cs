@@ -43,7 +43,7 @@ internal sealed class BbrControl(BbrPool pool) : CongestionControl
         if (!m.Has(BbrFlags.HasRtt) && k.Rtt.Srtt != 0) TakeFirstRtt(ref m, k);
         if (rs.NewlyAcked > 0) UpdateModel(ref m, rs, ref c, ref k.Recovery);
         if (sample.LeftRecovery) BbrWindow.Restore(m, ref c);
-        BbrWindow.SetPacingRate(ref m, k.Rtt, c.Mss);
+        BbrWindow.SetPacingRate(ref m);
         BbrWindow.SetCwnd(ref m, rs, ref c);
     }
 
@@ -73,7 +73,7 @@ internal sealed class BbrControl(BbrPool pool) : CongestionControl
         ref var m = ref ModelOf(k);
         m.Flags |= BbrFlags.IdleRestart;
         m.ExtraAckedStart = now;
-        if (m.IsProbeBw) BbrWindow.SetPacingRate(ref m, 100, k.Rtt, c.Mss);
+        if (m.IsProbeBw) BbrWindow.SetPacingRate(ref m, 100);
         else if (m.Phase == BbrPhase.ProbeRtt) BbrProbeRtt.CheckDone(ref m, BbrSample.Of(c, k, now), ref c);
     }
 

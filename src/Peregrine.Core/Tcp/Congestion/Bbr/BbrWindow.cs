@@ -43,15 +43,14 @@ internal static class BbrWindow
     }
 
     /// <summary>draft-ietf-ccwg-bbr §5.6.2 SetPacingRate.</summary>
-    internal static void SetPacingRate(ref BbrModel m, in RttState rtt, uint mss) => SetPacingRate(ref m, PacingPercent(m.Phase), rtt, mss);
+    internal static void SetPacingRate(ref BbrModel m) => SetPacingRate(ref m, PacingPercent(m.Phase));
 
     /// <summary>draft-ietf-ccwg-bbr §5.6.2 SetPacingRateWithGain.</summary>
-    internal static void SetPacingRate(ref BbrModel m, uint percent, in RttState rtt, uint mss)
+    internal static void SetPacingRate(ref BbrModel m, uint percent)
     {
         var rate = m.Bw * MarginPercent / 100 * percent / 100;
-        // The least window a round trip, which may be in flight in any case: at a rate below that, which an outage can leave behind, every
-        // sample would measure the pacing, and a quarter more each cycle took minutes.
-        rate = Math.Max(rate, rtt.Srtt == 0 ? 1 : Math.Max(MinPipe(mss) * 8_000_000ul / rtt.Srtt, 1));
+        // What an outage leaves of it is less than anybody paces by (PacingChoice).
+        rate = Math.Max(rate, 1);
         if (m.Bw > 0 && (m.Has(BbrFlags.FullBwReached) || rate > m.PacingRate)) m.PacingRate = rate;
     }
 
