@@ -272,11 +272,8 @@ internal struct TcbCold
     internal SeqNumber DsackStart;
     internal SeqNumber DsackEnd;
 
-    /// <summary>Where the peer's FIN lies when it arrived before its data.</summary>
+    /// <summary>Where the peer's FIN lies when it arrived before its data, with <see cref="TcbFlags.FinWaiting"/>.</summary>
     internal SeqNumber FinSeq;
-
-    /// <summary>End of the urgent data that we send, with <see cref="TcbFlags.UrgentToSend"/>.</summary>
-    internal SeqNumber SndUp;
 
     /// <summary>End of the last partial segment sent, with <see cref="TcbFlags.SmallInFlight"/>.</summary>
     internal SeqNumber SmallEnd;
@@ -299,6 +296,13 @@ internal struct TcbCold
     internal ushort Settings;
     internal byte ProbesSent;
     private byte _softErrorAndFastOpen;
+
+    /// <summary>End of the urgent data that we send, with <see cref="TcbFlags.UrgentToSend"/>: in the place of <see cref="FinSeq"/>, see <see cref="TcpUrgent"/>.</summary>
+    internal SeqNumber SndUp
+    {
+        readonly get => FinSeq;
+        set => FinSeq = value;
+    }
 
     /// <summary>What ICMP reported: <see cref="TcpErrors"/>, below 4.</summary>
     internal byte SoftError

@@ -326,12 +326,16 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
     private void CheckFin(TcbRef t, ref SegmentArrival s, Instant now)
     {
         ref var c = ref t.C;
+        var isInPlace = false;
         if (s.IsFin && (c.Flags & TcbFlags.FinReceived) == 0)
         {
-            t.K.FinSeq = s.Seq + (uint)s.PayloadLength;
-            c.Flags |= TcbFlags.FinWaiting | TcbFlags.AckNow;
+            var fin = s.Seq + (uint)s.PayloadLength;
+            isInPlace = fin == c.Rcv.Nxt;
+            c.Flags |= TcbFlags.AckNow;
+            // Where urgent data of ours have its field, an early one is as good as lost.
+            if (!isInPlace && (c.Flags & TcbFlags.UrgentToSend) == 0) (t.K.FinSeq, c.Flags) = (fin, c.Flags | TcbFlags.FinWaiting);
         }
-        if ((c.Flags & TcbFlags.FinWaiting) == 0 || c.Rcv.Nxt != t.K.FinSeq) return;
+        if (!isInPlace && ((c.Flags & TcbFlags.FinWaiting) == 0 || c.Rcv.Nxt != t.K.FinSeq)) return;
         c.Flags &= ~TcbFlags.FinWaiting;
         c.Flags |= TcbFlags.FinReceived | TcbFlags.AckNow;
         c.Rcv.Nxt += 1;

@@ -259,10 +259,7 @@ public sealed class TcpLayer
     {
         var taken = Send(connection, data, now);
         if (taken <= 0) return taken;
-        // RFC 9293 MUST-30.
-        var t = _x.Tcbs.Get(connection.Index);
-        t.K.SndUp = t.C.Snd.QueueEnd;
-        t.C.Flags |= TcbFlags.UrgentToSend;
+        TcpUrgent.Begin(_x.Tcbs.Get(connection.Index));
         return taken;
     }
 

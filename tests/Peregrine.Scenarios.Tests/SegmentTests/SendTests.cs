@@ -385,6 +385,41 @@ public sealed class SendTests
         Assert.True((peer.Take().Flags & Urg) == 0);
     }
 
+    // Both have one field: the FIN that came before its data is forgotten, not acknowledged, and taken when it comes again.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void UrgentDataAndAnEarlyFinDoNotDisturbEachOther(bool finIsFirst)
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        if (finIsFirst) peer.Send(Ack | Fin, seq: peer.Next + 10);
+        // More than the window takes, so that the pointer stands while the rest happens.
+        peer.Write(c, 20_000);
+        Assert.Equal(5, peer.Tcp.SendUrgent(c, new byte[5], peer.Now));
+        if (!finIsFirst) peer.Send(Ack | Fin, seq: peer.Next + 10);
+        peer.Inbox.Clear();
+        peer.Send(Ack, length: 10);
+        Assert.Equal(TcpState.Established, peer.State(c));
+        peer.Next += 10;
+        peer.Send(Ack | Fin);
+        Assert.Equal(TcpState.CloseWait, peer.State(c));
+        var pointers = new List<SeqNumber>();
+        for (var end = peer.HostNext + 20_005; peer.HostNext != end;)
+        {
+            while (peer.Inbox.TryDequeue(out var sent))
+            {
+                if ((sent.Flags & Urg) != 0) pointers.Add(sent.Seq + sent.Segment.UrgentPointer);
+                if (sent.Seq == peer.HostNext) peer.HostNext += (uint)sent.Payload.Length;
+            }
+            peer.Next = peer.Iss + 12;
+            peer.Send(Ack);
+            peer.Advance(300);
+        }
+        Assert.NotEmpty(pointers);
+        Assert.All(pointers, pointer => Assert.Equal(peer.HostIss + 1 + 20_005, pointer));
+    }
+
     // RFC 9293 MUST-24, MUST-25
     [Fact]
     public void KeepaliveIsOffUnlessAskedFor()
