@@ -85,6 +85,18 @@ public sealed class SwarmTests
         }
     }
 
+    // Of the stack: 6, 12: the bare ACK of a deferred connection ended in no counter. 24: a SYN that came again without options let go of what its peer had
+    // agreed to after the first. Of the judges: 1: what is open before its handshake is complete.
+    [Fact]
+    public void HostsOfSeveralMannersGetAlong()
+    {
+        for (ulong seed = 1; seed <= 30; seed++)
+        {
+            var result = SwarmRun.Run(seed, new SwarmOptions { HasManners = true });
+            Assert.True(result.Failure is null, result.Failure?.Message + " (peregrine simulate --manners)");
+        }
+    }
+
     [Fact]
     public void FreshSeedsAreClean()
     {

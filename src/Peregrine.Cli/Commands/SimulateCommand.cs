@@ -30,6 +30,7 @@ internal static class SimulateCommand
         var flows = new Option<int>("--flows") { HelpName = "N", Description = "Conversations before faults stop; 0 for twenty or more", DefaultValueFactory = static _ => 0 };
         var bytes = new Option<int>("--bytes") { HelpName = "N", Description = "Bytes of a conversation at most", DefaultValueFactory = static _ => 200_000 };
         var plain = new Option<bool>("--plain") { Description = "No hosts whose applications are on sockets, and an adversary that asks for few answers at a time" };
+        var manners = new Option<bool>("--manners") { Description = "A share of the hosts behaves as FreeBSD does, or has mechanisms of TCP off or on that are not so by default" };
         var command = new Command("simulate",
             "Runs whole networks in virtual time, each from a seed: hosts with real stacks, links with faults, and judges that\n"
             + "watch every turn. A seed that fails always fails, here and on any other machine.\n\nExamples:\n"
@@ -40,7 +41,7 @@ internal static class SimulateCommand
             + "  parallel peregrine simulate --first 1 --seeds 100000 --shard {}/8 --json part-{}.json ::: $(seq 8)\n"
             + "  peregrine simulate merge part-*.json")
         {
-            seeds, first, seed, trace, pcap, shrink, shard, json, threads, without, only, hosts, flows, bytes, plain,
+            seeds, first, seed, trace, pcap, shrink, shard, json, threads, without, only, hosts, flows, bytes, plain, manners,
         };
         command.Subcommands.Add(CreateMerge());
         command.Subcommands.Add(CreateCrowd());
@@ -57,7 +58,7 @@ internal static class SimulateCommand
                 {
                     Faults = (parsed.GetValue(only) is SwarmFaults.None ? SwarmFaults.All : parsed.GetValue(only)) & ~parsed.GetValue(without), HostCountMax = parsed.GetValue(hosts),
                     FlowCountMax = parsed.GetValue(flows), BytesMax = parsed.GetValue(bytes),
-                    IsPlain = parsed.GetValue(plain),
+                    IsPlain = parsed.GetValue(plain), HasManners = parsed.GetValue(manners),
                 };
                 if (parsed.GetValue(seed) is { } one) return One(one, options, parsed.GetValue(trace), parsed.GetValue(pcap), parsed.GetValue(shrink), cancel);
                 if (parsed.GetValue(trace) || parsed.GetValue(shrink) || parsed.GetValue(pcap) is not null)

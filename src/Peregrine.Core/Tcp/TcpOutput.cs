@@ -388,10 +388,12 @@ internal sealed class TcpOutput(
         plan.Options.IsPacked = settings.PackedSynOptions;
         // RFC 9293 SHLD-5, MAY-3, MUST-65: the MSS option goes on every SYN and on nothing else.
         if (!settings.NoOptions) plan.Options.Mss = TcpHandshake.AnnouncedMss(c.Local, c.Path, settings, _x.Encapsulation.OverheadOf(c));
-        if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);
+        // Left out on the wire only: a SYN-ACK that has them is of a peer that heard an earlier SYN, and counts on them.
+        var offered = !answer && settings.SynOptionsRetryCount != 0 && c.Backoff >= settings.SynOptionsRetryCount ? TcbFlags.None : c.Flags;
+        if ((offered & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);
         if (_x.Authenticator is { } authenticator) authenticator.Of(t)?.Reserve(ref plan.Options);
-        if ((c.Flags & TcbFlags.Sack) != 0) plan.Options.SackPermitted = true;
-        if ((c.Flags & TcbFlags.WindowScaling) != 0) plan.Options.WindowScale = new WindowScale(c.RcvScale);
+        if ((offered & TcbFlags.Sack) != 0) plan.Options.SackPermitted = true;
+        if ((offered & TcbFlags.WindowScaling) != 0) plan.Options.WindowScale = new WindowScale(c.RcvScale);
         var cookie = default(FastOpenCookie);
         var dataLength = 0;
         // RFC 7413 §4.2.1, §4.2.2: on the first try only.

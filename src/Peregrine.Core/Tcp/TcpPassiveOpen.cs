@@ -280,6 +280,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if (s.PayloadLength == 0 && !s.IsFin && IsDeferred(record, now))
         {
             _x.SynBacklog.Get(index).SynField |= SynRecord.Acknowledged;
+            _x.Counters.SegmentsAccepted++;
             return;
         }
         // The record stays: the SYN-ACK comes again, and with it the ACK, when there may be room.

@@ -136,7 +136,6 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
             return true;
         }
         c.Backoff++;
-        if (c.Backoff == settings.SynOptionsRetryCount) c.Flags &= ~(TcbFlags.Timestamps | TcbFlags.Sack | TcbFlags.WindowScaling);
         c.Flags |= TcbFlags.SynPending;
         c.Path.Generation = 0;
         _x.MarkReady(t);

@@ -2,6 +2,7 @@
 // depends on them, states that agree with what was sent and received.
 using Peregrine.Core.Demux;
 using Peregrine.Core.Tcp;
+using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 using Peregrine.Simulation.Hosts;
@@ -185,7 +186,8 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         var good = c.State switch
         {
             TcpState.SynSent => !synAcked && !finReceived,
-            TcpState.SynReceived => !synAcked,
+            // RFC 7413 §4.2.2: one that is open before its handshake is complete has its SYN-ACK out of flight from the beginning.
+            TcpState.SynReceived => !synAcked || (t.K.FastOpen & FastOpenFlags.Pending) != 0,
             TcpState.Established => synAcked && !finReceived && !finQueued,
             TcpState.FinWait1 => synAcked && finQueued && !finAcked && !finReceived,
             TcpState.FinWait2 => finQueued && finAcked && !finReceived,

@@ -28,6 +28,9 @@ internal sealed record SwarmOptions
     /// </summary>
     public bool IsPlain { get; init; }
 
+    /// <summary>A share of the hosts behaves as another system does, or has mechanisms of TCP off or on that are not so by default.</summary>
+    public bool HasManners { get; init; }
+
     /// <summary>Text of the options that differ from the defaults, as the command line takes them.</summary>
     public string CommandLine
     {
@@ -41,6 +44,7 @@ internal sealed record SwarmOptions
             if (FlowCountMax != 0) text += $" --flows {FlowCountMax}";
             if (BytesMax != 200_000) text += $" --bytes {BytesMax}";
             if (IsPlain) text += " --plain";
+            if (HasManners) text += " --manners";
             return text;
         }
     }

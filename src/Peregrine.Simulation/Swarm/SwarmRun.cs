@@ -62,6 +62,11 @@ internal static class SwarmRun
             options = options with { IsPlain = true };
             progress?.Invoke("as a plain world");
         }
+        if (options.HasManners && Fails(options with { HasManners = false }))
+        {
+            options = options with { HasManners = false };
+            progress?.Invoke("without manners");
+        }
         foreach (var flows in (int[])[1, 2, 3, 5, 8, 12, 20, 30])
         {
             var tried = options with { FlowCountMax = flows };

@@ -21,6 +21,7 @@ internal sealed class SwarmTopology
     private readonly SimulationRandom _random;
     private readonly SimulatedWorld _world;
     private readonly SwarmFaults _faults;
+    private readonly StackManners? _manners;
 
     public SwarmTopology(SimulatedWorld world, TrafficState traffic, SwarmFaults faults, SwarmOptions options)
     {
@@ -31,6 +32,7 @@ internal sealed class SwarmTopology
         // Chances of their own, so that without sockets a world is what it was before there were any.
         var sockets = new SimulationRandom(world.Seed, 12);
         var onSockets = sockets.Percent(OnSocketsPercent) && !options.IsPlain;
+        _manners = options.HasManners ? new StackManners(new SimulationRandom(world.Seed, 13)) : null;
         var left = world.AddSwitch("s1");
         Switches.Add(left);
         Router = isRouted ? world.AddRouter("r") : null;
@@ -100,7 +102,7 @@ internal sealed class SwarmTopology
             ClockStart = new Instant(1_000_000_000L * (1 + _random.Next(1_000_000))),
             // Just before 2^31 and 2^32, so that the numbers of a transfer pass them.
             SequenceNear = _random.Percent(40) ? _random.Pick(0u, 0x8000_0000u) - (uint)_random.Size(300_000) - (_random.Percent(50) ? 0u : 0xEE6B_2800u) : null,
-            Stack = MakeStack(isSmall),
+            Stack = _manners is { } manners ? manners.Change(MakeStack(isSmall)) : MakeStack(isSmall),
         };
     }
 

@@ -1,0 +1,82 @@
+// What differs between systems and administrators: a share of a world's hosts behaves as another system does, and has mechanisms on or off, each by chance.
+using Peregrine.Core;
+using Peregrine.Core.Tcp;
+
+namespace Peregrine.Simulation.Swarm;
+
+internal sealed class StackManners(SimulationRandom random)
+{
+    // Of a hundred hosts; the others keep the defaults, which most of the world has.
+    private const int ProfilePercent = 20, SwitchPercent = 40;
+
+    /// <summary>The host's options with its manners.</summary>
+    public StackOptions Change(StackOptions options)
+    {
+        if (random.Percent(ProfilePercent)) options = TakeProfile(options);
+        return random.Percent(SwitchPercent) ? Switch(options) : options;
+    }
+
+    // What the world has chosen stays as it is: sizes, because a host is small, and times, because the judges of flows reckon with them.
+    private static StackOptions TakeProfile(StackOptions options)
+    {
+        var chosen = options.Tcp;
+        options = TcpProfile.FreeBsd.Apply(options);
+        return options with
+        {
+            RtoMsMax = 60_000,
+            Tcp = options.Tcp with
+            {
+                ReceiveBufferBytes = chosen.ReceiveBufferBytes, ReceiveBufferBytesMax = chosen.ReceiveBufferBytesMax,
+                SendBufferBytes = chosen.SendBufferBytes, SendBufferBytesMax = chosen.SendBufferBytesMax,
+                UserTimeoutMs = chosen.UserTimeoutMs, ConnectTimeoutMs = chosen.ConnectTimeoutMs, SynAckRetryCount = chosen.SynAckRetryCount,
+                KeepAlive = chosen.KeepAlive, KeepAliveTimeSeconds = chosen.KeepAliveTimeSeconds,
+                KeepAliveIntervalSeconds = chosen.KeepAliveIntervalSeconds, KeepAliveRetryCount = chosen.KeepAliveRetryCount,
+                CongestionControl = chosen.CongestionControl, Timestamps = chosen.Timestamps, SelectiveAcknowledgments = chosen.SelectiveAcknowledgments,
+                WindowScaling = chosen.WindowScaling, Ecn = chosen.Ecn, NoDelay = chosen.NoDelay, MaximumSegmentSize = chosen.MaximumSegmentSize,
+            },
+        };
+    }
+
+    private StackOptions Switch(StackOptions options)
+    {
+        var tcp = options.Tcp;
+        return options with
+        {
+            MergeReceived = Flip(options.MergeReceived),
+            RestartAfterIdle = Flip(options.RestartAfterIdle),
+            SynCookiesOnly = Flip(options.SynCookiesOnly),
+            ConnectionDetails = Flip(options.ConnectionDetails),
+            TimeWaitReuseMs = random.Percent(15) ? 1_000 : 0,
+            Tcp = tcp with
+            {
+                Rack = Flip(tcp.Rack),
+                TailLossProbe = Flip(tcp.TailLossProbe),
+                ProportionalRateReduction = Flip(tcp.ProportionalRateReduction),
+                ForwardRto = Flip(tcp.ForwardRto),
+                EifelUndo = Flip(tcp.EifelUndo),
+                DsackUndo = Flip(tcp.DsackUndo),
+                HyStart = Flip(tcp.HyStart),
+                RtoRestart = Flip(tcp.RtoRestart),
+                SlowStartAfterIdle = Flip(tcp.SlowStartAfterIdle),
+                JoinsRetransmissions = Flip(tcp.JoinsRetransmissions),
+                WindowValidation = Flip(tcp.WindowValidation),
+                WindowSlowStart = Flip(tcp.WindowSlowStart),
+                WindowProbeData = Flip(tcp.WindowProbeData),
+                InteractiveAcks = Flip(tcp.InteractiveAcks),
+                AckEverySecondSegment = Flip(tcp.AckEverySecondSegment),
+                AcksRepeatFin = Flip(tcp.AcksRepeatFin),
+                Pacing = random.Percent(20) ? random.Pick(TcpPacingMode.Off, TcpPacingMode.On) : tcp.Pacing,
+                PacingBytesPerSecondMax = random.Percent(10) ? random.Pick(50_000, 1_000_000) : 0,
+                MtuProbing = random.Percent(30) ? random.Pick(TcpMtuProbingMode.BlackHole, TcpMtuProbingMode.Always) : tcp.MtuProbing,
+                FastOpenConnect = Flip(tcp.FastOpenConnect),
+                FastOpenQueueLength = random.Percent(30) ? random.Pick(1, 16) : 0,
+                FastOpenWithoutCookie = Flip(tcp.FastOpenWithoutCookie),
+                DeferAcceptSeconds = random.Percent(10) ? 5 : 0,
+                SynOptionsRetryCount = random.Percent(10) ? 2 : 0,
+                SlowStartSegmentsMax = random.Percent(10) ? 30 : 0,
+            },
+        };
+    }
+
+    private bool Flip(bool value) => value ^ random.Percent(15);
+}
