@@ -44,6 +44,9 @@ internal sealed class PosixErrorQueue
         internal bool IsSent { get; set; }
     }
 
+    /// <summary>Counts notices: each is an edge.</summary>
+    internal int Edges { get; private set; }
+
     internal bool HasNotices => _notices.Count > 0 || _copiesDone is not null;
 
     /// <summary>A call with MSG_ZEROCOPY gave bytes up to a position.</summary>
@@ -58,6 +61,7 @@ internal sealed class PosixErrorQueue
         while (_copies.TryPeek(out var copy) && copy.End <= acknowledged)
         {
             _copies.Dequeue();
+            Edges++;
             // Neighbours are told of together.
             _copiesDone = _copiesDone is { } done ? (done.First, copy.Id) : (copy.Id, copy.Id);
         }
@@ -76,7 +80,11 @@ internal sealed class PosixErrorQueue
         }
     }
 
-    private void Add(Stamped s, string what, long at) => _notices.Enqueue(new PosixNotice("ENOMSG", "SO_EE_ORIGIN_TIMESTAMPING", "0", what, s.Key, at));
+    private void Add(Stamped s, string what, long at)
+    {
+        Edges++;
+        _notices.Enqueue(new PosixNotice("ENOMSG", "SO_EE_ORIGIN_TIMESTAMPING", "0", what, s.Key, at));
+    }
 
     /// <summary>Takes the next notice.</summary>
     internal bool TryTake(out PosixNotice notice)

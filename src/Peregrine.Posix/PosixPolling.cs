@@ -25,8 +25,7 @@ internal static class PosixPolling
         if (status.ReadableBytes >= s.Settings.ReceiveLowBytes || status.PeerClosed || s.ReadShut || ended) ready |= PosixEvents.In;
         if (status.PeerClosed || s.ReadShut || ended) ready |= PosixEvents.ReadHangUp;
         if (status.UrgentBytes > 0) ready |= PosixEvents.Priority;
-        // Writable when a third of the buffer is free, so that a writer is not woken for crumbs.
-        if (status.WritableBytes > 0 && status.WritableBytes >= status.UnacknowledgedBytes / 2 && status.IsBelowUnsentLimit) ready |= PosixEvents.Out;
+        if (status.IsRoomy && status.IsBelowUnsentLimit) ready |= PosixEvents.Out;
         if (s.WriteShut || ended) ready |= PosixEvents.Out;
         if (ended || ((status.PeerClosed || s.ReadShut) && s.WriteShut)) ready |= PosixEvents.HangUp;
         if ((status.Error != SocketError.Success && !s.ErrorTaken) || s.Notices.HasNotices) ready |= PosixEvents.Error;
@@ -68,7 +67,7 @@ internal static class PosixPolling
                 watch.Told = PosixEvents.None;
                 continue;
             }
-            var edges = (s.InEdges, s.OutEdges);
+            var edges = (s.InEdges, s.OutEdges, s.Notices.Edges);
             if (watch.EdgeTriggered && (ready & ~watch.Told) == 0 && !IsNewEdge(ready, watch.ToldAt, edges)) continue;
             (watch.Told, watch.ToldAt) = (ready, edges);
             watch.Disarmed = watch.OneShot;
@@ -77,6 +76,7 @@ internal static class PosixPolling
         return found;
     }
 
-    private static bool IsNewEdge(PosixEvents ready, (int In, int Out) told, (int In, int Out) now) =>
-        ((ready & PosixEvents.In) != 0 && told.In != now.In) || ((ready & PosixEvents.Out) != 0 && told.Out != now.Out);
+    private static bool IsNewEdge(PosixEvents ready, (int In, int Out, int Error) told, (int In, int Out, int Error) now) =>
+        ((ready & PosixEvents.In) != 0 && told.In != now.In) || ((ready & PosixEvents.Out) != 0 && told.Out != now.Out)
+        || ((ready & PosixEvents.Error) != 0 && told.Error != now.Error);
 }

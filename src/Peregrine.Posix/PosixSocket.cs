@@ -114,7 +114,7 @@ internal sealed class PosixWatch
 
     internal PosixEvents Told { get; set; }
 
-    internal (int In, int Out) ToldAt { get; set; }
+    internal (int In, int Out, int Error) ToldAt { get; set; }
 }
 
 /// <summary>Readiness as poll and epoll report it.</summary>

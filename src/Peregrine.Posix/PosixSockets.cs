@@ -203,6 +203,8 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
             s.ReadShut = true;
             s.InEdges++;
         }
+        // Linux takes data for nobody while it can still send, and resets then (RFC 1122 §4.2.2.13).
+        if ((write || s.WriteShut) && s.ReadShut && !Manners.IsFreeBsd) Stack.Tcp.ShutdownReceive(s.Connection, keepsReceived: true);
         if (!write || s.WriteShut) return PosixResult.Success;
         s.WriteShut = true;
         return PosixResult.Of(Stack.Tcp.Shutdown(s.Connection, now));

@@ -135,7 +135,7 @@ internal sealed class TcpAckInput(TcpContext context)
         ref var c = ref t.C;
         if ((c.Flags & TcbFlags.WantWritable) == 0) return;
         if (_x.SettingsOf(t).UnsentBytesMax is > 0 and var most && c.Snd.QueueEnd - c.Snd.Nxt >= most / 2) return;
-        if (t.K.SendBuffer - Math.Min(t.K.SendBuffer, c.SendQueue.Length) < t.K.SendBuffer / 3) return;
+        if (!TcpSendRoom.IsRoomy(t)) return;
         c.Flags &= ~TcbFlags.WantWritable;
         _x.Raise(t, TcpEvents.Writable);
     }

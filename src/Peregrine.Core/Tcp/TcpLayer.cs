@@ -318,13 +318,13 @@ public sealed class TcpLayer
     public SocketError Shutdown(TcpHandle connection, Instant now) =>
         _x.Tcbs.IsLive(connection) ? TcpClosing.Shutdown(_x, _x.Tcbs.Get(connection.Index)) : SocketError.NotConnected;
 
-    /// <summary>Refuses whatever the peer may still send; data that come are answered by a reset.</summary>
-    public void ShutdownReceive(TcpHandle connection)
+    /// <summary>Refuses whatever the peer may still send; data that come are answered by a reset. What has come is thrown away, or kept.</summary>
+    public void ShutdownReceive(TcpHandle connection, bool keepsReceived = false)
     {
         if (!_x.Tcbs.IsLive(connection)) return;
         var t = _x.Tcbs.Get(connection.Index);
         t.C.Flags |= TcbFlags.ReceiveShutdown;
-        _x.ReceiveQueue.Release(ref t.C.ReceiveQueue);
+        if (!keepsReceived) _x.ReceiveQueue.Release(ref t.C.ReceiveQueue);
     }
 
     /// <summary>

@@ -91,7 +91,7 @@ internal sealed class TcpOutput(
             return false;
         }
         _x.Recovery.OnTransmit(ref c, ref t.K, seq, length, isRetransmission: false, now);
-        _x.Recovery.Memory.NotePush(t.K);
+        _x.Recovery.Memory.NotePush(c, t.K);
         OnSent(t, seq, length, length, fin: false, isRetransmission: false, now);
         _x.Recovery.OnAppLimited(ref c, ref t.K);
         return true;
@@ -254,7 +254,7 @@ internal sealed class TcpOutput(
         if (isCapable) t.K.Recovery.Flags &= ~RecoveryFlags.EcnReduced;
         var sent = dataLength + (fin ? 1u : 0);
         _x.Recovery.OnTransmit(ref c, ref t.K, seq, sent, isRetransmission, now);
-        if (!isRetransmission && (plan.Flags & TcpFlags.Psh) != 0) _x.Recovery.Memory.NotePush(t.K);
+        if (!isRetransmission && (plan.Flags & TcpFlags.Psh) != 0) _x.Recovery.Memory.NotePush(c, t.K);
         TcpPacing.OnSent(_x, t, sent, now);
         OnSent(t, seq, sent, dataLength, fin, isRetransmission, now);
         return true;

@@ -18,6 +18,7 @@ internal static class TcpReport
         return new TcpStatus(
             true, c.State, (int)c.ReceiveQueue.Length, (int)writable, (int)queued, urgent, (c.Flags & TcbFlags.FinReceived) != 0, (SocketError)t.K.Error)
         {
+            IsRoomy = canSend && TcpSendRoom.IsRoomy(t),
             IsBelowUnsentLimit = x.SettingsOf(t).UnsentBytesMax is not (> 0 and var most) || c.Snd.QueueEnd - c.Snd.Nxt < most / 2,
         };
     }
@@ -102,6 +103,7 @@ internal static class TcpReport
     {
         ref var c = ref t.C;
         // RFC 9293 SHLD-21: traffic class and hop limit too: segments read them from the settings.
+        var isPushed = settings.NoDelay && (c.Flags & TcbFlags.NoDelay) == 0 && settings.Cork;
         if (settings.NoDelay) c.Flags |= TcbFlags.NoDelay;
         else c.Flags &= ~TcbFlags.NoDelay;
         if (settings.EventLog) x.Log?.Open(t, now);
@@ -118,7 +120,8 @@ internal static class TcpReport
             t.K.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(settings.UserTimeoutMs));
             x.Arm(t, t.K.UserTimeout);
         }
-        // A waiting small segment may go now (RFC 9293 MUST-17).
-        if (settings.NoDelay) x.MarkReady(t);
+        // A waiting small segment may go now (RFC 9293 MUST-17): without a cork any more, or, as tcp(7) has it, past the cork, what waits at the moment.
+        if (isPushed && c.State >= TcpState.Established && c.Snd.QueueEnd.IsAfter(c.Snd.Nxt)) c.Flags |= TcbFlags.ProbeNow;
+        if (settings.NoDelay || c.Snd.QueueEnd.IsAfter(c.Snd.Nxt)) x.MarkReady(t);
     }
 }

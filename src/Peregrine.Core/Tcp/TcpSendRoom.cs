@@ -10,8 +10,35 @@ internal static class TcpSendRoom
         Math.Min(x.Recovery.SendAllowance(t.C, t.K), (uint)Math.Max(0, t.C.Snd.Una + t.C.Snd.Wnd - t.C.Snd.Nxt));
 
     /// <summary>The length in bytes that the send queue must not pass when so many are to be queued.</summary>
-    internal static int Limit(TcpContext x, TcbRef t, int wanted) =>
-        (int)(x.SettingsOf(t).UnsentBytesMax is > 0 and var lowat ? Math.Min(t.K.SendBuffer, t.C.SendQueue.Length + RoomBelow(x, t, lowat, wanted)) : t.K.SendBuffer);
+    internal static int Limit(TcpContext x, TcbRef t, int wanted)
+    {
+        var most = t.K.SendBuffer;
+        // Runs of writes are not cut: the last may pass the limit.
+        if (t.K.History != SenderHistoryPool.None)
+            most = t.C.SendQueue.Length + x.Recovery.Marks.Room(t.C, t.K, (uint)wanted, SendableNow(x, t), Held(t));
+        return (int)(x.SettingsOf(t).UnsentBytesMax is > 0 and var lowat ? Math.Min(most, t.C.SendQueue.Length + RoomBelow(x, t, lowat, wanted)) : most);
+    }
+
+    /// <summary>
+    /// Bytes of the send buffer that are taken. With a history they are counted as Linux counts: each buffer of a transmission, of two segments at least, or of
+    /// a run of writes takes somewhat more than its bytes.
+    /// </summary>
+    internal static uint Held(TcbRef t)
+    {
+        ref var c = ref t.C;
+        var queued = c.SendQueue.Length;
+        if (t.K.History == SenderHistoryPool.None || queued == 0) return queued;
+        var flight = Math.Min((uint)Math.Max(0, c.Snd.Nxt - c.Snd.Una), queued);
+        var (transmission, run) = (2u * c.Mss, MessageMarks.RunMax(c));
+        return queued + MessageMarks.RunOverhead * ((flight + transmission - 1) / transmission + (queued - flight + run - 1) / run);
+    }
+
+    /// <summary>Whether a writer that waits for room is to go on: a third of the buffer is free.</summary>
+    internal static bool IsRoomy(TcbRef t)
+    {
+        var held = Held(t);
+        return t.K.SendBuffer > held && t.K.SendBuffer - held >= held / 2;
+    }
 
     /// <summary>So many bytes have been queued.</summary>
     internal static void OnQueued(TcpContext x, TcbRef t, uint count, bool endsMessage)

@@ -77,6 +77,9 @@ public readonly record struct TcpEvent(TcpHandle Connection, TcpListenerHandle L
 public readonly record struct TcpStatus(
     bool IsAlive, TcpState State, int ReadableBytes, int WritableBytes, int UnacknowledgedBytes, int UrgentBytes, bool PeerClosed, SocketError Error)
 {
+    /// <summary>Whether a third of the send buffer is free, so that a writer is not woken for crumbs.</summary>
+    public bool IsRoomy { get; init; }
+
     /// <summary>Whether fewer than half of <see cref="TcpSettings.UnsentBytesMax"/> wait unsent, where that is a limit.</summary>
     public bool IsBelowUnsentLimit { get; init; }
 }

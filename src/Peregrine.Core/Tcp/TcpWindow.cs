@@ -97,7 +97,11 @@ internal static class TcpWindow
     internal static void TuneSend(ref Tcb c, ref TcbCold k, TcpSettings settings, bool memoryIsLow)
     {
         if (memoryIsLow) return;
-        var wanted = (uint)Math.Min(2UL * c.Cwnd, (ulong)settings.SendBufferBytesMax);
+        var room = 2UL * c.Cwnd;
+        // As Linux: two windows of ten segments at least, each in a buffer of a power of two and its overhead.
+        if (k.History != Recovery.SenderHistoryPool.None)
+            room = 2UL * Math.Max(c.Cwnd / c.Mss, 10) * (System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Max(c.Mss, k.PeerMss) + 640) + 256);
+        var wanted = (uint)Math.Min(room, (ulong)settings.SendBufferBytesMax);
         if (wanted > k.SendBuffer) k.SendBuffer = wanted;
     }
 }

@@ -134,6 +134,20 @@ internal static class Sysctls
             case "tcp_no_metrics_save" or "tcp_min_tso_segs" or "tcp_autocorking" or "tcp_limit_output_bytes" or "tcp_tso_win_divisor" or "tcp_moderate_rcvbuf"
                 or "tcp_invalid_ratelimit" or "ip_local_port_range" or "tcp_pacing_ss_ratio" or "tcp_pacing_ca_ratio":
                 return options;
+            case "tcp_mtu_probing" when Number(value) is 0 or 1 or 2:
+                return options with { Tcp = t with { MtuProbing = (TcpMtuProbingMode)Number(value) } };
+            case "tcp_base_mss":
+                return options with { Tcp = t with { MtuProbeBaseMss = Number(value) } };
+            case "tcp_mtu_probe_floor":
+                return options with { Tcp = t with { MtuProbeFloorMss = Number(value) } };
+            case "tcp_probe_threshold":
+                return options with { Tcp = t with { MtuProbeThresholdBytes = Number(value) } };
+            case "tcp_probe_interval":
+                return options with { Tcp = t with { MtuProbeIntervalSeconds = Number(value) } };
+            case "tcp_max_tw_buckets":
+                return options with { TimeWaitCountMax = Math.Max(1, Number(value)) };
+            case var _ when LinuxSysctls.IsWithoutInfluence(name):
+                return options;
             default:
                 throw Unknown(name, value);
         }

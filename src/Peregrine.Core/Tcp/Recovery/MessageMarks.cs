@@ -31,6 +31,9 @@ internal sealed class MessageMarks(RecordPool pool, SenderHistoryPool histories)
     // The largest transmission less the room for headers.
     private const uint TransmissionMax = 65_215;
 
+    /// <summary>What Linux counts for a buffer beside its bytes.</summary>
+    internal const uint RunOverhead = 832;
+
     private readonly RecordPool _pool = pool;
 
     /// <summary>Bytes that one run of writes may have: whole segments, half of the peer's largest window at most.</summary>
@@ -58,6 +61,8 @@ internal sealed class MessageMarks(RecordPool pool, SenderHistoryPool histories)
             return;
         }
         var most = RunMax(c);
+        sendable -= sendable % c.Mss;
+        if (c.Snd.QueueEnd == c.Snd.Iss + 1) m.PushedEnd = c.Snd.QueueEnd;
         // What is sent while the write is still being taken is no part of the run any more.
         var sent = c.Snd.Nxt;
         var isFirst = true;
@@ -66,7 +71,7 @@ internal sealed class MessageMarks(RecordPool pool, SenderHistoryPool histories)
             var length = (uint)Math.Max(0, c.Snd.QueueEnd - SeqNumber.Max(m.RunStart, sent));
             if (length == 0 || length >= most || (m.RunEnd & RecordFlags.MessageEnd) != 0)
             {
-                if (length > 0 && m.RunEnd != RecordFlags.None) Add(ref m, c.Snd.QueueEnd, m.RunEnd);
+                if (m.RunEnd != RecordFlags.None && c.Snd.QueueEnd.IsAfter(c.Snd.Nxt)) Add(ref m, c.Snd.QueueEnd, m.RunEnd);
                 (m.RunStart, m.RunEnd, length) = (c.Snd.QueueEnd, RecordFlags.None, 0);
             }
             else if (isFirst)
@@ -91,6 +96,41 @@ internal sealed class MessageMarks(RecordPool pool, SenderHistoryPool histories)
         }
         if (isPushed || IsFar(c, m)) Push(c, ref m);
         if (endsMessage) m.RunEnd |= RecordFlags.MessageEnd;
+    }
+
+    /// <summary>How many of so many bytes may be queued: a run that has begun is filled, and another begins while the send buffer is not full.</summary>
+    internal uint Room(in Tcb c, in TcbCold k, uint wanted, uint sendable, uint held)
+    {
+        ref var m = ref histories[k.History].Marks;
+        if (c.State == TcpState.SynSent) return Math.Min(wanted, k.SendBuffer - Math.Min(k.SendBuffer, c.SendQueue.Length));
+        var most = RunMax(c);
+        sendable -= sendable % c.Mss;
+        var (end, sent, start, pushed, isEnded) = (c.Snd.QueueEnd, c.Snd.Nxt, m.RunStart, m.PushedEnd, (m.RunEnd & RecordFlags.MessageEnd) != 0);
+        if (end == c.Snd.Iss + 1) pushed = end;
+        var room = 0u;
+        while (room < wanted)
+        {
+            var length = (uint)Math.Max(0, end - SeqNumber.Max(start, sent));
+            if (length == 0 || length >= most || isEnded)
+            {
+                if (held >= k.SendBuffer) break;
+                (start, length, isEnded) = (end, 0, false);
+                held += RunOverhead;
+            }
+            var part = Math.Min(most - length, wanted - room);
+            (end, room, held) = (end + part, room + part, held + part);
+            if (length + part < most) continue;
+            if (end.IsAfter(pushed + c.Snd.WndMax / 2))
+            {
+                pushed = end;
+                Leave(ref sent, end, ref sendable, sendable);
+            }
+            else if (sent.IsAfterOrEqual(start))
+            {
+                Leave(ref sent, end, ref sendable, Math.Max(c.Cwnd / c.Mss / 2, 1) * c.Mss);
+            }
+        }
+        return room;
     }
 
     // A receiver that waits for PSH must not wait for longer than half of its window.
@@ -132,6 +172,15 @@ internal sealed class MessageMarks(RecordPool pool, SenderHistoryPool histories)
         if (k.History == SenderHistoryPool.None) return false;
         ref var m = ref histories[k.History].Marks;
         return m.First != RecordPool.None && _pool[m.First].Seq == end && _pool[m.First].Has(RecordFlags.Pushed);
+    }
+
+    /// <summary>Whether a message ends there.</summary>
+    internal bool IsMessageEnd(in Tcb c, in TcbCold k, SeqNumber end)
+    {
+        if (k.History == SenderHistoryPool.None) return false;
+        ref var m = ref histories[k.History].Marks;
+        if (end == c.Snd.QueueEnd) return (m.RunEnd & RecordFlags.MessageEnd) != 0;
+        return m.First != RecordPool.None && _pool[m.First].Seq == end && _pool[m.First].Has(RecordFlags.MessageEnd);
     }
 
     /// <summary>New data have gone up to Snd.Nxt: what is marked in there is the transmission's record's now.</summary>

@@ -26,6 +26,7 @@ internal sealed class RetransmissionChoice(Scoreboard board)
         {
             // RFC 6675 §5 step 4.3, RFC 6582 §3.2: whatever the window says.
             (seq, length) = (_board[r.Head].Seq, Math.Min(_board[r.Head].Length, c.Mss));
+            if (k.History != SenderHistoryPool.None) length = JoinedWholes(r.Head, length, c.Mss);
             return true;
         }
         var isRepair = (r.Flags & RecoveryFlags.MtuRepair) != 0;
@@ -43,7 +44,23 @@ internal sealed class RetransmissionChoice(Scoreboard board)
         }
         (seq, length) = (record.Seq, Math.Min(record.Length, c.Mss));
         if (joins) length = JoinedLength(index, length, c.Mss);
+        else if (k.History != SenderHistoryPool.None) length = JoinedWholes(index, length, c.Mss);
         return true;
+    }
+
+    // As Linux (tcp_retrans_collapse): transmissions that fit into the segment as a whole, up to a message's end.
+    private uint JoinedWholes(uint index, uint length, uint mss)
+    {
+        if (_board[index].Length > length) return length;
+        while (!_board[index].Has(RecordFlags.MessageEnd))
+        {
+            index = _board[index].Next;
+            if (index == None) break;
+            ref var record = ref _board[index];
+            if (!record.Has(RecordFlags.Lost) || record.Has(RecordFlags.Sacked | RecordFlags.InFlightAgain) || length + record.Length > mss) break;
+            length += record.Length;
+        }
+        return length;
     }
 
     // None that has gone again already; of the last, as much as there is room for.

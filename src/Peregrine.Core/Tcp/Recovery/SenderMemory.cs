@@ -46,18 +46,25 @@ internal sealed class SenderMemory(LossRecovery recovery, Scoreboard board, Send
         return (k.Recovery.Flags & (RecoveryFlags.LimitedThisRound | RecoveryFlags.LimitedLastRound)) != 0 || (c.Cwnd < c.Ssthresh && c.Cwnd / 2 < inFlightBefore);
     }
 
-    /// <summary>The transmission that was made last ends with a PSH, which it keeps when it is made again.</summary>
-    internal void NotePush(in TcbCold k)
+    /// <summary>The transmission that was made last ends with a PSH, which it keeps when it is made again, and perhaps a message with it.</summary>
+    internal void NotePush(in Tcb c, in TcbCold k)
     {
-        if (k.History != SenderHistoryPool.None && k.Recovery.Tail != RecordPool.None) board[k.Recovery.Tail].Flags |= RecordFlags.Pushed;
+        if (k.History == SenderHistoryPool.None || k.Recovery.Tail == RecordPool.None) return;
+        ref var record = ref board[k.Recovery.Tail];
+        record.Flags |= RecordFlags.Pushed;
+        if (recovery.Marks.IsMessageEnd(c, k, record.End)) record.Flags |= RecordFlags.MessageEnd;
     }
 
-    /// <summary>Whether what was sent up to there had a PSH.</summary>
+    /// <summary>Whether what was sent in there had a PSH.</summary>
     internal bool WasPushed(ref TcbCold k, SeqNumber seq, SeqNumber end)
     {
         var budget = LossRecovery.StepsPerAckMax;
         var index = board.Find(ref k.Recovery, seq, ref budget);
-        return index != RecordPool.None && board[index].End == end && board[index].Has(RecordFlags.Pushed);
+        for (; index != RecordPool.None && board[index].End.IsBeforeOrEqual(end); index = board[index].Next)
+        {
+            if (board[index].Has(RecordFlags.Pushed)) return true;
+        }
+        return false;
     }
 
     /// <summary>
