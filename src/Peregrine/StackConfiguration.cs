@@ -57,6 +57,7 @@ internal static class StackConfiguration
         [nameof(TcpSettings.DsackUndo)] = static (o, s) => o with { DsackUndo = Flag(s) },
         [nameof(TcpSettings.SenderHistory)] = static (o, s) => o with { SenderHistory = Flag(s) },
         [nameof(TcpSettings.GradualEcnReduction)] = static (o, s) => o with { GradualEcnReduction = Flag(s) },
+        [nameof(TcpSettings.DelaysFinAck)] = static (o, s) => o with { DelaysFinAck = Flag(s) },
         [nameof(TcpSettings.HyStart)] = static (o, s) => o with { HyStart = Flag(s) },
         [nameof(TcpSettings.SlowStartSegmentsPerAck)] = static (o, s) => o with { SlowStartSegmentsPerAck = Number<int>(s) },
         [nameof(TcpSettings.SlowStartSegmentsMax)] = static (o, s) => o with { SlowStartSegmentsMax = Number<int>(s) },

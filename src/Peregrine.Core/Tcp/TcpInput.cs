@@ -62,8 +62,10 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         if ((t.C.Flags & TcbFlags.Finished) != 0) return;
         if ((t.K.Recovery.Flags & RecoveryFlags.AccurateEcn) != 0) TcpEcn.OnSegment(_x, t, s, packet);
         CheckUrgent(t, ref s);
+        var mayWait = s.IsFin && MayFinWait(t, s);
         if (s.PayloadLength > 0 && !_text.OnText(t, ref s, packet, now, _replies)) return;
         if (s.IsFin || (t.C.Flags & TcbFlags.FinWaiting) != 0) CheckFin(t, ref s, now);
+        if (mayWait) DelayFinAck(t);
         Settle(t, now);
     }
 
@@ -356,6 +358,20 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
                 _x.EnterTimeWait(t, now);
                 break;
         }
+    }
+
+    // Nothing is out of order, nothing is owed already, at most a segment comes with it, and it is not the first to be heard of the peer.
+    private bool MayFinWait(TcbRef t, in SegmentArrival s) =>
+        t.C.State == TcpState.Established && s.Seq == t.C.Rcv.Nxt && (t.C.Flags & TcbFlags.AckNow) == 0 && !t.K.OutOfOrder.HasIntervals
+        && s.PayloadLength <= t.C.Mss && t.K.BytesReceived + (uint)s.PayloadLength > 0 && _x.SettingsOf(t).DelaysFinAck;
+
+    // Whoever has heard the last will probably say something: its FIN at least.
+    private static void DelayFinAck(TcbRef t)
+    {
+        ref var c = ref t.C;
+        if (c.State != TcpState.CloseWait) return;
+        c.Flags = (c.Flags & ~TcbFlags.AckNow) | TcbFlags.AckDelayed;
+        c.Acks.IsInteractive = true;
     }
 
     // A SYN-ACK that echoes what no SYN of ours said is of another connection.

@@ -52,6 +52,9 @@ public sealed record TcpSettings
     /// <summary>An application that answers what it gets within the delay of an ACK gets no quick ACKs, until one had to go alone. Default true.</summary>
     public bool InteractiveAcks { get; init; } = true;
 
+    /// <summary>The ACK of a FIN in sequence waits for company like another, once data have come; else it goes at once. Default false (Linux delays it).</summary>
+    public bool DelaysFinAck { get; init; }
+
     /// <summary>An ACK goes as soon as more than a full-sized segment is unacknowledged; else with two of them (RFC 9293 SHLD-19). Default true.</summary>
     public bool AckPastSegment { get; init; } = true;
 
