@@ -26,6 +26,7 @@ internal sealed class CoreEngine : SocketEngine
     private readonly ILinkQueue _queue;
     private readonly ICorePlatform _platform;
     private readonly IWaiter _waiter;
+    private readonly DeferredWake _wakeLater;
     private readonly ILogger _logger;
     private readonly CoreClock _clock;
     private readonly Mailbox _mailbox;
@@ -61,6 +62,7 @@ internal sealed class CoreEngine : SocketEngine
         _linkCheck = Duration.FromMilliseconds(options.LinkCheckMs);
         if (options.ProfileEveryTurns > 0) _profile = new TurnProfile(options.ProfileEveryTurns, clock);
         _waiter = platform.CreateWaiter();
+        _wakeLater = new DeferredWake(_waiter);
         // Read before the interface is made: a change in between is then seen at the first look.
         var (mtu, address) = (Math.Min(link.Mtu, MtuMax), link.MacAddress);
         _interface = AddInterface(mtu);
@@ -103,6 +105,19 @@ internal sealed class CoreEngine : SocketEngine
             return false;
         }
         _waiter.Wake();
+        return true;
+    }
+
+    public override bool TryPostSoon(in EngineCommand command)
+    {
+        // Other threads may block next, for as long as they like.
+        if (!Thread.CurrentThread.IsThreadPoolThread) return TryPost(command);
+        if (!_mailbox.TryPost(command))
+        {
+            Interlocked.Increment(ref _counters.MailboxFull);
+            return false;
+        }
+        _wakeLater.Request();
         return true;
     }
 
@@ -275,14 +290,25 @@ internal sealed class CoreEngine : SocketEngine
     private void Sleep(Instant now, bool blocked)
     {
         // The order matters: arm first, look into the mailbox after. A post after the look wakes the waiter, which counts.
-        if (!_queue.TryArm() || !_mailbox.IsEmpty) return;
+        if (!_queue.TryArm()) return;
+        _wakeLater.OnSleep();
+        if (!_mailbox.IsEmpty)
+        {
+            _wakeLater.OnAwake();
+            return;
+        }
         var timeout = Duration.Min(_linkCheckAt - now, Stack.NextDeadline(now) is { IsNever: false } next ? next - now : _linkCheck);
         if (blocked) timeout = Duration.Min(timeout, s_transmitRetry);
         if (_isStopping) timeout = Duration.Min(timeout, Duration.FromMilliseconds(5));
-        if (timeout <= Duration.Zero) return;
+        if (timeout <= Duration.Zero)
+        {
+            _wakeLater.OnAwake();
+            return;
+        }
         _counters.Sleeps++;
         Span<int> descriptors = [_queue.PollDescriptor, _tables?.PollDescriptor ?? -1];
         _waiter.Wait(descriptors, timeout);
+        _wakeLater.OnAwake();
         _tablesAt = default;
     }
 

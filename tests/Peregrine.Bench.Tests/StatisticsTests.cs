@@ -14,6 +14,21 @@ public sealed class StatisticsTests
     public void CoverageIsThatOfTheBinomialDistribution(int count, int cut, double expected) => Assert.Equal(expected, PairedRatio.CoverageOf(count, cut), 12);
 
     [Fact]
+    public void AProcessKeepsTheTimeOfItsThreadsThatHaveEnded()
+    {
+        const double share = 0.02;
+        var before = Clock.ProcessCpuSeconds(Environment.ProcessId);
+        var thread = new Thread(static () =>
+        {
+            for (var start = Clock.ThreadCpuSeconds; Clock.ThreadCpuSeconds - start < share;) Thread.SpinWait(10_000);
+        });
+        thread.Start();
+        thread.Join();
+        Assert.True(Clock.ProcessCpuSeconds(Environment.ProcessId) - before >= share);
+        Assert.Equal(0, Clock.ProcessCpuSeconds(1 << 22));
+    }
+
+    [Fact]
     public void ASideIsWarmWhenTwoRunsInTurnWereNotClearlyBetterAndCompiledNothing()
     {
         var warm = new WarmUp();

@@ -22,6 +22,9 @@ internal sealed class TestCore : SocketEngine
 
     internal int FullCount { get; private set; }
 
+    /// <summary>Records that other threads have put into the mailbox.</summary>
+    internal int PostCount { get; private set; }
+
     internal bool IsClosed { get; set; }
 
     public override bool TryPost(in EngineCommand command)
@@ -33,6 +36,7 @@ internal sealed class TestCore : SocketEngine
             FullCount++;
             return false;
         }
+        PostCount++;
         _mailbox.Enqueue(command);
         _wake.Release();
         return true;

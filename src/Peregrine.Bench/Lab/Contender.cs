@@ -83,9 +83,10 @@ internal sealed class Contender(string name, string placement, string address, H
         while (open.TryPop(out var id))
         {
             if (!Directory.Exists($"/proc/{id}/task")) continue;
+            // The process's own clock: threads of a pool come and go, and take their sums with them.
+            sum += Clock.ProcessCpuSeconds(id);
             foreach (var task in Directory.GetDirectories($"/proc/{id}/task"))
             {
-                sum += Clock.CpuSecondsIn(task + "/schedstat");
                 if (!File.Exists(task + "/children")) continue;
                 foreach (var child in File.ReadAllText(task + "/children").Split(' ', StringSplitOptions.RemoveEmptyEntries)) open.Push(int.Parse(child, CultureInfo.InvariantCulture));
             }

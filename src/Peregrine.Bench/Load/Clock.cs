@@ -24,6 +24,9 @@ internal static class Clock
         }
     }
 
+    /// <summary>Processor seconds of a process so far, with those of its threads that have ended; 0 when it is gone.</summary>
+    internal static double ProcessCpuSeconds(int process) => KernelCalls.CpuNanoseconds(process) / 1e9;
+
     /// <summary>Processor time of a network's core, found by its thread's name, of which the kernel keeps 15 bytes.</summary>
     internal static double CoreCpuSeconds(string network)
     {

@@ -94,5 +94,5 @@ internal static class Http2Load
         }
     }
 
-    private static double Cpu(int process) => Directory.GetDirectories(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/task")).Sum(static task => Clock.CpuSecondsIn(task + "/schedstat"));
+    private static double Cpu(int process) => Clock.ProcessCpuSeconds(process);
 }

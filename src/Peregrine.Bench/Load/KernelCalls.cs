@@ -75,6 +75,15 @@ internal static unsafe partial class KernelCalls
         return IoControl(descriptor, UnsentBytes, &bytes) == 0 ? bytes : 0;
     }
 
+    /// <summary>Processor time of a process, all threads that it has or had; 0 when it is gone.</summary>
+    internal static long CpuNanoseconds(int process)
+    {
+        // struct timespec: seconds and nanoseconds, 64 bits each on the processors that this runs on.
+        var time = stackalloc long[2];
+        int clock;
+        return CpuClock(process, &clock) == 0 && ReadClock(clock, time) == 0 ? (time[0] * 1_000_000_000) + time[1] : 0;
+    }
+
     [LibraryImport("libc", EntryPoint = "epoll_create1", SetLastError = true)]
     internal static partial int CreatePoll(int flags);
 
@@ -104,6 +113,12 @@ internal static unsafe partial class KernelCalls
 
     [LibraryImport("libc", EntryPoint = "epoll_ctl", SetLastError = true)]
     private static partial int PollControl(int poll, int operation, int descriptor, byte* record);
+
+    [LibraryImport("libc", EntryPoint = "clock_getcpuclockid")]
+    private static partial int CpuClock(int process, int* clock);
+
+    [LibraryImport("libc", EntryPoint = "clock_gettime")]
+    private static partial int ReadClock(int clock, long* time);
 
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     private static partial int IoControl(int descriptor, nuint request, void* argument);

@@ -89,6 +89,12 @@ public abstract class SocketEngine
     /// <returns>False when the mailbox is full or the core has stopped.</returns>
     public abstract bool TryPost(in EngineCommand command);
 
+    /// <summary>
+    /// As <see cref="TryPost"/>, for what may wait until the thread pool has run what is queued there now, when the caller is on one of its threads: many
+    /// records then wake the core once.
+    /// </summary>
+    public virtual bool TryPostSoon(in EngineCommand command) => TryPost(command);
+
     /// <summary>Called between two attempts to post into a full mailbox: waits a little.</summary>
     /// <param name="attempt">How often it was full in a row, from 0.</param>
     protected abstract void WaitForRoom(int attempt);
@@ -196,11 +202,11 @@ public abstract class SocketEngine
     }
 
     /// <summary>Posts a record, waiting while the mailbox is full. False when the core has stopped.</summary>
-    internal bool Post(in EngineCommand command)
+    internal bool Post(in EngineCommand command, bool soon = false)
     {
         for (var attempt = 0; ; attempt++)
         {
-            if (TryPost(command)) return true;
+            if (soon ? TryPostSoon(command) : TryPost(command)) return true;
             if (IsStopped) return false;
             WaitForRoom(attempt);
         }

@@ -26,6 +26,8 @@ internal sealed class TcpPipeReader : PipeReader
     private long _examined;
     private int _toConsume;
     private int _cancelNext;
+    private int _shownBytes;
+    private int _news = 1;
     private bool _isReading;
     private bool _isCompleted;
 
@@ -63,7 +65,7 @@ internal sealed class TcpPipeReader : PipeReader
         _operation.Source = here ? Source.Ring : Source.Copy;
         var pending = _operation.AsValueTask();
         _operation.Start(cancellationToken);
-        if (!here) _connection.Ask(EngineCommandKind.Pipes, _operation);
+        if (!here) AskIfNeeded();
         return pending;
     }
 
@@ -119,7 +121,16 @@ internal sealed class TcpPipeReader : PipeReader
         else _connection.Post(EngineCommandKind.Pipes);
     }
 
-    /// <summary>Something may have changed: bytes, the end, a cancellation, bytes consumed elsewhere. On the core's thread.</summary>
+    /// <summary>Bytes have come, or the end. On the core's thread.</summary>
+    internal void OnNews()
+    {
+        // Whoever reads next off the core finds the mark, or is found here: both look after a fence.
+        Volatile.Write(ref _news, 1);
+        Interlocked.MemoryBarrier();
+        OnCore();
+    }
+
+    /// <summary>A thread that is not the core's has consumed, cancelled, completed, or waits. On the core's thread.</summary>
     internal void OnCore()
     {
         ApplyConsumed();
@@ -136,6 +147,14 @@ internal sealed class TcpPipeReader : PipeReader
         position.GetObject() is RingSegment segment ? segment.RunningIndex + position.GetInteger() : 0;
 
     private static ValueTask<ReadResult> Failed(SocketError error) => SocketErrors.Fail<ReadResult>(OperationFault.Socket, error, io: true);
+
+    /// <summary>A read off the core waits now. The core is asked only if it may have something: all that comes later makes it look anyhow.</summary>
+    private void AskIfNeeded()
+    {
+        Interlocked.MemoryBarrier();
+        if (_shownBytes > 0 || Volatile.Read(ref _news) != 0 || Volatile.Read(ref _cancelNext) != 0) _connection.Ask(EngineCommandKind.Pipes, _operation);
+        else if (_connection.IsDisposed) _operation.Fail(OperationFault.Socket, SocketError.OperationAborted);
+    }
 
     private void Consume(long count)
     {
@@ -154,6 +173,7 @@ internal sealed class TcpPipeReader : PipeReader
         }
         if (_first == null) _last = null;
         if (count == 0) return;
+        _shownBytes -= (int)count;
         Interlocked.Add(ref _toConsume, (int)count);
         if (_engine.IsCurrent) ApplyConsumed();
         else _connection.Post(EngineCommandKind.Pipes);
@@ -185,6 +205,7 @@ internal sealed class TcpPipeReader : PipeReader
         }
         // What came before a reset can still be read; it is no complete stream.
         var ended = _connection.IsReceiveEnded && !failed;
+        Volatile.Write(ref _news, ended || failed ? 1 : 0);
         var canceled = Volatile.Read(ref _cancelNext) != 0 && Interlocked.Exchange(ref _cancelNext, 0) != 0;
         if (!canceled && !ended && readable + _ownedBytes <= _examined)
         {
@@ -192,6 +213,7 @@ internal sealed class TcpPipeReader : PipeReader
             return false;
         }
         if (source == Source.Copy && readable > 0) CopyOut(readable);
+        _shownBytes = source == Source.Ring ? readable : 0;
         result = new ReadResult(Build(source == Source.Ring && readable > 0), canceled, ended);
         _isReading = true;
         return true;

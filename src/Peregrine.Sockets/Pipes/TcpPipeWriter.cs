@@ -2,8 +2,10 @@
 // commits it. Elsewhere, and while the ring is full, bytes are collected in rented arrays and the core copies them into the ring in
 // order; a flush waits when more than a limit of them are on the way.
 //
-// Three places, in the order of the stream: the reservation in the ring, arrays handed over by flushes (outgoing), arrays not yet flushed
-// (staged). A reservation is made only while the other two are empty, so the order holds.
+// Three places, in the order of the stream: the reservation in the ring, arrays that flushes have handed over (outgoing), and what is not yet
+// flushed: full arrays and the rest of the one that is being filled. A reservation is made only while nothing is outgoing, so the order holds.
+//
+// Flushes off the core gather: the core is asked once for all that come before it looks (see OnCore).
 using System.Buffers;
 using System.Collections.Concurrent;
 using System.IO.Pipelines;
@@ -18,20 +20,22 @@ internal sealed class TcpPipeWriter : PipeWriter
     /// <summary>Bytes beside the ring above which a flush waits.</summary>
     internal const int PauseBytes = 64 * 1024;
 
-    private const int StagedBytesMin = 4096;
+    private const int ArrayBytesMin = 4096;
 
     private readonly TcpConnection _connection;
     private readonly SocketEngine _engine;
     private readonly FlushOperation _operation;
-    private readonly Queue<Staged> _staged = new();
-    private readonly ConcurrentQueue<Staged> _outgoing = new();
+    private readonly ConcurrentQueue<OutgoingArray> _outgoing = new();
+    private Queue<OutgoingArray>? _full;
     private Memory<byte> _reserved;
     private int _reservedUsed;
-    private Staged? _filling;
-    private Staged? _sending;
+    private OutgoingArray? _filling;
+    private OutgoingArray? _sending;
     private long _outgoingBytes;
+    private int _asked;
     private long _unflushed;
     private bool _inReserved;
+    private bool _holdsFilling;
     private int _cancelNext;
     private bool _isCompleted;
     private bool _finQueued;
@@ -56,13 +60,13 @@ internal sealed class TcpPipeWriter : PipeWriter
         ThrowIfCompleted();
         ArgumentOutOfRangeException.ThrowIfNegative(sizeHint);
         var need = Math.Max(sizeHint, 1);
-        if (_filling == null)
+        if (!_holdsFilling && _engine.IsCurrent && TryReserve(need))
         {
-            if (_reserved.Length - _reservedUsed >= need && _engine.IsCurrent) return InReserved();
-            if (_engine.IsCurrent && TryReserve(need)) return InReserved();
+            _inReserved = true;
+            return _reserved[_reservedUsed..];
         }
         Volatile.Write(ref _inReserved, false);
-        if (_filling == null || _filling.Room < need) Stage(need);
+        HoldArray(need);
         return _filling!.Array.AsMemory(_filling.Length);
     }
 
@@ -70,11 +74,11 @@ internal sealed class TcpPipeWriter : PipeWriter
 
     public override void Advance(int bytes)
     {
-        var room = _inReserved ? _reserved.Length - _reservedUsed : _filling?.Room ?? 0;
+        var room = _inReserved ? _reserved.Length - _reservedUsed : _holdsFilling ? _filling!.Room : 0;
         if ((uint)bytes > (uint)room)
             throw new ArgumentOutOfRangeException(nameof(bytes), bytes, $"bytes is {bytes}; it must be from 0 to {room}, the length of the memory that was got.");
         if (_inReserved) _reservedUsed += bytes;
-        else if (_filling != null) _filling.Length += bytes;
+        else if (_holdsFilling) _filling!.Length += bytes;
         _unflushed += bytes;
     }
 
@@ -93,7 +97,7 @@ internal sealed class TcpPipeWriter : PipeWriter
             // The ring takes them soon: a writer off the core need not wait for that until much is on the way.
             var quiet = Volatile.Read(ref _cancelNext) == 0;
             if (quiet && !HasBacklog && _reservedUsed == 0) return new(new FlushResult(isCanceled: false, _connection.IsSendEnded));
-            if (quiet && Interlocked.Read(ref _outgoingBytes) <= PauseBytes && _connection.Post(EngineCommandKind.Pipes))
+            if (quiet && Interlocked.Read(ref _outgoingBytes) <= PauseBytes && TryAskSoon())
                 return new(new FlushResult(isCanceled: false, _connection.IsSendEnded));
         }
         _operation.Claim(throwsIO: true);
@@ -109,7 +113,7 @@ internal sealed class TcpPipeWriter : PipeWriter
         ThrowIfCompleted();
         if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled<FlushResult>(cancellationToken);
         var rest = source.Span;
-        if (_engine.IsCurrent && _filling == null && !HasBacklog)
+        if (_engine.IsCurrent && !_holdsFilling && !HasBacklog)
         {
             CommitReserved();
             if (_connection.TrySend(rest, out var taken, out var fault, out _) && fault != OperationFault.None) taken = rest.Length;
@@ -117,7 +121,7 @@ internal sealed class TcpPipeWriter : PipeWriter
         }
         while (rest.Length > 0)
         {
-            if (_filling is not { Room: > 0 }) Stage(Math.Min(rest.Length, 64 * 1024));
+            if (!_holdsFilling || _filling!.Room == 0) HoldArray(_filling is { Room: > 0 } ? 1 : Math.Min(rest.Length, 64 * 1024));
             var n = Math.Min(rest.Length, _filling!.Room);
             rest[..n].CopyTo(_filling.Array.AsSpan(_filling.Length));
             _filling.Length += n;
@@ -153,6 +157,8 @@ internal sealed class TcpPipeWriter : PipeWriter
     /// <summary>Something may have changed: room in the ring, a flush, completion, the end. On the core's thread.</summary>
     internal void OnCore()
     {
+        // Before the look: a flush that still finds the mark has its bytes taken by this look, a later one asks again.
+        Interlocked.Exchange(ref _asked, 0);
         if (_connection.IsReleased) return;
         if (Volatile.Read(ref _isCompleted) && _completedWith != null)
         {
@@ -186,28 +192,51 @@ internal sealed class TcpPipeWriter : PipeWriter
     private void HandOver()
     {
         _unflushed = 0;
-        if (_filling is { Length: > 0 } filling)
+        while (_full is { Count: > 0 }) HandOver(_full.Dequeue());
+        if (_holdsFilling && _filling!.Length > 0)
         {
-            _staged.Enqueue(filling);
-            _filling = null;
-        }
-        while (_staged.TryDequeue(out var staged))
-        {
-            Interlocked.Add(ref _outgoingBytes, staged.Length);
-            _outgoing.Enqueue(staged);
+            HandOver(_filling);
+            _holdsFilling = false;
         }
         Volatile.Write(ref _inReserved, false);
     }
 
-    private Memory<byte> InReserved()
+    private void HandOver(OutgoingArray array)
     {
-        _inReserved = true;
-        return _reserved[_reservedUsed..];
+        if (array.Publish() is > 0 and var count) Interlocked.Add(ref _outgoingBytes, count);
+        if (!array.IsQueued)
+        {
+            array.IsQueued = true;
+            _outgoing.Enqueue(array);
+        }
+        array.LetGo();
+    }
+
+    /// <summary>Has the core look at the pipes, if it has not been asked already. False when the core has stopped.</summary>
+    private bool TryAskSoon()
+    {
+        if (Interlocked.Exchange(ref _asked, 1) != 0 || _connection.Post(EngineCommandKind.Pipes, soon: true)) return true;
+        Volatile.Write(ref _asked, 0);
+        return false;
+    }
+
+    /// <summary>Takes hold of an array with some room: the one that was last filled, if the core has not taken that away, or another.</summary>
+    private void HoldArray(int need)
+    {
+        if (!_holdsFilling && _filling != null) _holdsFilling = _filling.TryHold();
+        if (_holdsFilling && _filling!.Room >= need) return;
+        if (_holdsFilling) (_full ??= new Queue<OutgoingArray>()).Enqueue(_filling!);
+        _filling = new OutgoingArray(Math.Max(need, ArrayBytesMin));
+        _holdsFilling = true;
     }
 
     private unsafe bool TryReserve(int need)
     {
-        if (HasBacklog || _connection.IsSendEnded || need > StagedBytesMin) return false;
+        if (HasBacklog) return false;
+        // With nothing outgoing the core has taken it away, or will when it looks next.
+        _filling = null;
+        if (_reserved.Length - _reservedUsed >= need) return true;
+        if (_connection.IsSendEnded || need > ArrayBytesMin) return false;
         CommitReserved();
         var room = _engine.Tcp.ReserveSend(_connection.Handle, need);
         if (room.Length < need) return false;
@@ -226,13 +255,6 @@ internal sealed class TcpPipeWriter : PipeWriter
         if (!_connection.IsReleased) _engine.Tcp.CommitSend(_connection.Handle, used, _engine.Now);
     }
 
-    private void Stage(int need)
-    {
-        if (_filling is { Length: > 0 } full) _staged.Enqueue(full);
-        else if (_filling is { } empty) ArrayPool<byte>.Shared.Return(empty.Array);
-        _filling = new Staged(ArrayPool<byte>.Shared.Rent(Math.Max(need, StagedBytesMin)));
-    }
-
     /// <summary>Moves as much as possible into the ring. On the core's thread.</summary>
     private void Drain()
     {
@@ -241,23 +263,23 @@ internal sealed class TcpPipeWriter : PipeWriter
             Drop();
             return;
         }
-        if (!Volatile.Read(ref _inReserved) && _reservedUsed > 0) CommitReserved();
+        if (!Volatile.Read(ref _inReserved)) CommitReserved();
         while (_sending != null || _outgoing.TryDequeue(out _sending))
         {
-            while (_sending.Sent < _sending.Length)
+            while (_sending.Unsent is { Length: > 0 } bytes)
             {
-                var n = _engine.Tcp.Send(_connection.Handle, _sending.Array.AsSpan(_sending.Sent, _sending.Length - _sending.Sent), _engine.Now);
+                var n = _engine.Tcp.Send(_connection.Handle, bytes, _engine.Now);
                 if (n == 0) return;
                 if (n < 0)
                 {
                     Drop();
                     return;
                 }
-                _sending.Sent += n;
-                Interlocked.Add(ref _outgoingBytes, -n);
+                OnSent(_sending, n);
             }
-            ArrayPool<byte>.Shared.Return(_sending.Array);
-            _sending = null;
+            if (_sending.TryReturn()) _sending = null;
+            // The writer holds it; the flush that lets go of it asks again.
+            else if (_sending.Unsent.IsEmpty) return;
         }
     }
 
@@ -266,10 +288,16 @@ internal sealed class TcpPipeWriter : PipeWriter
     {
         while (_sending != null || _outgoing.TryDequeue(out _sending))
         {
-            Interlocked.Add(ref _outgoingBytes, _sending.Sent - _sending.Length);
-            ArrayPool<byte>.Shared.Return(_sending.Array);
-            _sending = null;
+            OnSent(_sending, _sending.Unsent.Length);
+            if (_sending.TryReturn()) _sending = null;
+            else if (_sending.Unsent.IsEmpty) return;
         }
+    }
+
+    private void OnSent(OutgoingArray array, int count)
+    {
+        array.OnSent(count);
+        Interlocked.Add(ref _outgoingBytes, -count);
     }
 
     private bool TryFinishFlush(int backlogMax, out FlushResult result)
@@ -284,18 +312,6 @@ internal sealed class TcpPipeWriter : PipeWriter
     private void ThrowIfCompleted()
     {
         if (_isCompleted) throw new InvalidOperationException("Writing is not allowed after the writer was completed.");
-    }
-
-    /// <summary>A rented array on its way into the ring.</summary>
-    private sealed class Staged(byte[] array)
-    {
-        internal byte[] Array { get; } = array;
-
-        internal int Length { get; set; }
-
-        internal int Sent { get; set; }
-
-        internal int Room => Array.Length - Length;
     }
 
     private sealed class FlushOperation(TcpPipeWriter writer) : SocketOperation<FlushResult>(writer._engine)

@@ -326,7 +326,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         if ((events & (TcpEvents.Readable | TcpEvents.PeerClosed | TcpEvents.Closed)) != 0)
         {
             _receive?.Attempt();
-            _parts?.Input?.OnCore();
+            _parts?.Input?.OnNews();
         }
         if ((events & (TcpEvents.Writable | TcpEvents.Closed)) != 0)
         {
@@ -381,8 +381,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         _parts?.Input?.OnClosed();
     }
 
-    internal bool Post(EngineCommandKind kind, long argument = 0) =>
-        _engine.Post(new EngineCommand(kind, Handle.Index, Handle.Generation, argument));
+    internal bool Post(EngineCommandKind kind, long argument = 0, bool soon = false) => _engine.Post(new EngineCommand(kind, Handle.Index, Handle.Generation, argument), soon);
 
     internal void ShutdownOnCore(SocketShutdown how)
     {
@@ -392,6 +391,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
             // A pipe's reader may be looking at the ring: then it stays until the connection is closed.
             if (_parts?.Input is not { IsReading: true }) _engine.Tcp.ShutdownReceive(Handle);
             _receive?.Attempt();
+            _parts?.Input?.OnNews();
         }
         if (how == SocketShutdown.Receive || (_marks & ConnectionMarks.SendShut) != 0) return;
         _marks |= ConnectionMarks.SendShut;
@@ -422,7 +422,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         TellClosed(SocketError.ConnectionAborted);
         _parts?.Connecting?.OnOutcome(this, TcpEvents.Closed, SocketError.ConnectionAborted);
         FailOperations(SocketError.ConnectionAborted);
-        _parts?.Input?.OnCore();
+        _parts?.Input?.OnNews();
         _parts?.Output?.OnCore();
         OnOutputDrained();
     }
