@@ -20,9 +20,7 @@ internal sealed class KestrelListener(TcpListener listener, MemoryPool<byte>? po
         {
             try
             {
-                var connection = await listener.AcceptAsync(cancellationToken).ConfigureAwait(false);
-                connection.NoDelay = true;
-                return new KestrelConnection(connection, pool, time);
+                return new KestrelConnection(await listener.AcceptAsync(cancellationToken).ConfigureAwait(false), pool, time);
             }
             catch (SocketException e) when (e.SocketErrorCode != SocketError.OperationAborted)
             {

@@ -47,7 +47,9 @@ public sealed class KestrelTransport : IConnectionListenerFactory, IConnectionLi
         var network = await _network(cancellationToken).ConfigureAwait(false);
         try
         {
-            return new KestrelListener(network.ListenTcp(address), _pools?.Create(), network.TimeProvider);
+            // Kestrel writes whole answers. Said once for all connections: each one's own settings would be a record of its own.
+            var settings = network.Engine.Stack.Options.Tcp with { NoDelay = true };
+            return new KestrelListener(network.ListenTcp(address, new TcpListenerOptions { Settings = settings }), _pools?.Create(), network.TimeProvider);
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
         {
@@ -66,8 +68,8 @@ public sealed class KestrelTransport : IConnectionListenerFactory, IConnectionLi
     public async ValueTask<ConnectionContext> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
         var network = await _network(cancellationToken).ConfigureAwait(false);
-        var connection = await network.ConnectTcpAsync(endpoint, null, cancellationToken).ConfigureAwait(false);
-        connection.NoDelay = true;
+        var settings = network.Engine.Stack.Options.Tcp with { NoDelay = true };
+        var connection = await network.ConnectTcpAsync(endpoint, new TcpConnectionOptions { Settings = settings }, cancellationToken).ConfigureAwait(false);
         return new KestrelConnection(connection, _pools?.Create(), network.TimeProvider);
     }
 }

@@ -67,6 +67,14 @@ internal abstract class SocketOperation : IEngineWork, IThreadPoolWorkItem
         _cancelRequested = false;
     }
 
+    /// <summary>As <see cref="Claim"/>, unless the operation is in use.</summary>
+    internal bool TryClaim()
+    {
+        if (Interlocked.CompareExchange(ref _state, Claimed, Idle) != Idle) return false;
+        (_throwsIO, _fault, _cancelRequested) = (false, OperationFault.None, false);
+        return true;
+    }
+
     /// <summary>The caller has filled the operation in: from here on the core and cancellation may complete it.</summary>
     internal void Start(CancellationToken cancel)
     {

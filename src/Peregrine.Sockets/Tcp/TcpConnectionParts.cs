@@ -2,6 +2,7 @@
 // operations, which exist from the first time that a receive or send has to wait.
 using System.Net;
 using System.Net.Sockets;
+using Peregrine.Wire;
 
 namespace Peregrine.Sockets;
 
@@ -42,22 +43,31 @@ internal sealed class TcpConnectionParts
     internal TcpPipeWriter? Output;
     internal CancellationTokenSource? Ended;
     internal TcpSendOperation? Send;
+    private Endpoint _local;
+    private Endpoint _remote;
+    private IPEndPoint? _localObject;
+    private IPEndPoint? _remoteObject;
+    private bool _hasEndPoints;
 
     internal TcpStream? Stream { get; set; }
 
     internal TcpSocketOptions? Options { get; set; }
 
-    internal IPEndPoint? Local { get; set; }
+    /// <summary>Whether both end points have been noted. They are written once, before this.</summary>
+    internal bool HasEndPoints => Volatile.Read(ref _hasEndPoints);
 
-    internal IPEndPoint? Remote { get; set; }
+    internal IPEndPoint? Local => !HasEndPoints ? null : _localObject ?? Once(ref _localObject, () => EndPoints.ToIPEndPoint(_local));
+
+    internal IPEndPoint? Remote => !HasEndPoints ? null : _remoteObject ?? Once(ref _remoteObject, () => EndPoints.ToIPEndPoint(_remote));
 
     internal TcpConnectOperation? Connecting { get; set; }
 
     /// <summary>Remembers both end points, so that they can be asked for after the connection is gone. On the core's thread.</summary>
     internal bool NoteEndPoints(SocketEngine engine, Core.Tcp.TcpHandle handle)
     {
-        if (Local != null || !engine.Tcp.TryGetInfo(handle, engine.Now, out var info)) return false;
-        (Local, Remote) = (EndPoints.ToIPEndPoint(info.Local), EndPoints.ToIPEndPoint(info.Remote));
+        if (_hasEndPoints || !engine.Tcp.TryGetInfo(handle, engine.Now, out var info)) return false;
+        (_local, _remote) = (info.Local, info.Remote);
+        Volatile.Write(ref _hasEndPoints, true);
         return true;
     }
 
@@ -65,7 +75,7 @@ internal sealed class TcpConnectionParts
     internal static TcpConnectionParts WithEndPoints(TcpConnection connection)
     {
         var (parts, engine) = (connection.Parts, connection.Engine);
-        if (parts.Local == null && (!engine.IsStopped || engine.IsCurrent)) engine.Run(() => parts.NoteEndPoints(engine, connection.Handle));
+        if (!parts.HasEndPoints && (!engine.IsStopped || engine.IsCurrent)) engine.Run(() => parts.NoteEndPoints(engine, connection.Handle));
         return parts;
     }
 

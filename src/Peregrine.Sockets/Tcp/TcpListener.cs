@@ -46,6 +46,7 @@ public sealed class TcpListener : IAsyncDisposable, IDisposable
     private readonly TcpListenerOptions _options;
     private readonly Queue<AcceptOperation> _waiting = new();
     private readonly Queue<TcpConnection> _orphans = new();
+    private readonly AcceptOperation _usual;
     private int _disposed;
     private bool _closed;
 
@@ -53,6 +54,7 @@ public sealed class TcpListener : IAsyncDisposable, IDisposable
     {
         _engine = engine;
         _options = options;
+        _usual = new AcceptOperation(this);
         Handle = handle;
         LocalEndPoint = local;
         engine.Add(this);
@@ -73,8 +75,13 @@ public sealed class TcpListener : IAsyncDisposable, IDisposable
         if (cancel.IsCancellationRequested) return ValueTask.FromCanceled<TcpConnection>(cancel);
         var here = _engine.IsCurrent;
         if (here && _waiting.Count == 0 && TryAccept() is { } connection) return new(connection);
-        var operation = new AcceptOperation(this);
-        operation.Claim();
+        // One accept after another is the usual loop, and uses the same operation each time.
+        var operation = _usual;
+        if (!operation.TryClaim())
+        {
+            operation = new AcceptOperation(this);
+            operation.Claim();
+        }
         var result = operation.AsValueTask();
         operation.Start(cancel);
         if (here) _waiting.Enqueue(operation);

@@ -27,7 +27,11 @@ public sealed class TcpSocketOptions
     public bool NoDelay
     {
         get => Settings.NoDelay;
-        set => Change(s => s with { NoDelay = value });
+        set
+        {
+            // Servers say so of each connection that they accept, and most have a listener or a stack that says it already.
+            if (!_connection.Engine.IsCurrent || _connection.Engine.Tcp.GetSettings(_connection.Handle)?.NoDelay != value) SetNoDelay(value);
+        }
     }
 
     /// <summary>SO_RCVBUF: the receive buffer in bytes, 2,048 to 1 GiB. Setting it ends automatic tuning, as in Linux.</summary>
@@ -208,6 +212,8 @@ public sealed class TcpSocketOptions
         SocketErrors.Check(change());
         return true;
     });
+
+    private void SetNoDelay(bool value) => Change(s => s with { NoDelay = value });
 
     private TcpSettings Read() =>
         _connection.Engine.Tcp.GetSettings(_connection.Handle) ?? throw new SocketException((int)SocketError.NotConnected);
