@@ -23,6 +23,7 @@ public static class NetworkWebHostExtensions
         return builder.ConfigureServices(services =>
         {
             services.TryAddSingleton(network.TimeProvider);
+            services.AddHostedService<StopBeforeDisposal>();
             services.AddSingleton<IConnectionListenerFactory>(provider =>
                 new KestrelTransport(_ => ValueTask.FromResult(network), provider.GetService<IMemoryPoolFactory<byte>>()));
         });

@@ -70,6 +70,22 @@ public sealed class WebTests
         Assert.InRange(elapsed.TotalSeconds, 120, 130);
     }
 
+    // As where an assertion fails: nobody stops the application, and its disposal must not wait for what only virtual time brings.
+    [Fact(Timeout = 300_000)]
+    public async Task AnExceptionBesideARunningApplicationComesOut()
+    {
+        using var network = new SimulatedNetwork(3);
+        var (site, client) = (network.AddHost("site"), network.AddHost("client"));
+        var thrown = await Assert.ThrowsAsync<InvalidOperationException>(() => network.RunWithThreadPoolAsync(async () =>
+        {
+            await using var app = await SimulatedSite.StartAsync(site, static app => app.MapGet("/", static () => "here"));
+            using var http = client.CreateHttpClient(TimeSpan.FromSeconds(5));
+            Assert.Equal("here", await http.GetStringAsync(s_page));
+            throw new InvalidOperationException("the test's own");
+        }));
+        Assert.Equal("the test's own", thrown.Message);
+    }
+
     [Fact]
     public async Task TheSameSeedHasTheSameFramesAtTheSameTimesThoughItRunsOnThePool()
     {

@@ -204,9 +204,10 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         ref var c = ref t.C;
         // One that is not looked at in each turn may have been allowed by a window that has gone since.
         if (!seen.HasWindow || seen.State <= TcpState.SynReceived || !c.Snd.Max.IsAfter(seen.Max) || _x.Tcbs.UsedSlots > ConnectionsPerTurnMax || Rogues.Contains(c.Remote)) return;
-        // One byte beyond is a window probe, and a FIN takes a number.
+        // One byte beyond is a window probe, and a FIN takes a number. A window that is rounded down may end up to a step of its scale before one that was offered
+        // earlier in the same turn (RFC 7323 §2.4).
         var edge = SeqNumber.Max(seen.PeerEdge, PeerEdge(c));
-        if (c.Snd.Max.IsAfter(edge + 2)) throw Failure("flight within window", t, $"sent up to {c.Snd.Max}, the peer's window ends at {edge}");
+        if (c.Snd.Max.IsAfter(edge + 1 + (1u << c.SndScale))) throw Failure("flight within window", t, $"sent up to {c.Snd.Max}, the peer's window ends at {edge}");
     }
 
     private static uint Promised(in Tcb c) => (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt) + c.ReceiveQueue.Length;
