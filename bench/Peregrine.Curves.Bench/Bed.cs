@@ -95,6 +95,8 @@ internal sealed class Bed : IDisposable
         Ip("-n", Space(space), "addr", "flush", "dev", "eth0");
         if (whose == End.Ours) return Start(Space(space), "dotnet", [_tool, "iperf3", "--link", "packet:eth0", "--address", Address(space) + "/24", .. arguments]);
         Ip("-n", Space(space), "addr", "add", Address(space) + "/24", "dev", "eth0");
+        // By the route, so that a connection begins with CUBIC: iperf3 -C changes connected sockets, and one that began with BBR, where that is the machine's, stays paced.
+        Ip("-n", Space(space), "route", "change", "10.77.0.0/24", "dev", "eth0", "src", Address(space), "congctl", "cubic");
         return Start(Space(space), "stdbuf", ["-oL", "iperf3", .. arguments]);
     }
 

@@ -78,8 +78,14 @@ public sealed class SwarmTests
         // 31, 1410: a writer on sockets that nobody told of the end, and a time-out of which the other end heard first: both the world's.
         // 639312480312584991, 639312480312584721: the time-out of a head that was sent again, sooner than what the wheel knew of.
         // 639312480312586636, 639312482518935651: the judges took the second connection of one cookie for the first.
+        // 179566210915729219: after a restart the judge no longer knew who keeps no rules.
         // 179566144200021754: a window rounded down to a step of its scale in the turn in which the one before had been used: the judge's.
-        foreach (var seed in (ulong[])[31, 1_410, 11_217, 639_312_480_312_584_991, 639_312_480_312_584_721, 639_312_480_312_586_636, 639_312_482_518_935_651, 179_566_144_200_021_754])
+        ulong[] seeds =
+        [
+            31, 1_410, 11_217, 639_312_480_312_584_991, 639_312_480_312_584_721, 639_312_480_312_586_636, 639_312_482_518_935_651, 179_566_144_200_021_754,
+            179_566_210_915_729_219,
+        ];
+        foreach (var seed in seeds)
         {
             var result = SwarmRun.Run(seed, new SwarmOptions());
             Assert.True(result.Failure is null, result.Failure?.Message);

@@ -135,7 +135,9 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
         {
             ReadClock();
             Stack = MakeStack();
+            var rogues = _judge.Connections.Rogues;
             _judge = new HostJudge(this);
+            _judge.Connections.Rogues.UnionWith(rogues);
             _isDown = false;
             if (_network is not null) _network.OnStart(_engine = new SimulatedEngine(this, Stack));
             _application?.OnStart(this, _local);
