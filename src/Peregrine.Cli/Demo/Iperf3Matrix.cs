@@ -132,9 +132,10 @@ internal sealed class Iperf3Matrix : IAsyncDisposable
             if (serverSent == 0 && serverReceived == 0) faults.Add("the server counted nothing");
             // With omitted seconds, what was sent before they ended may arrive after.
             if (clientReceived > clientSent && !arguments.Contains("-O", StringComparison.Ordinal)) faults.Add($"{clientReceived} bytes received of {clientSent} sent");
-            if (clientReceived == 0) faults.Add("nothing received");
             (sent, received) = (sent + clientSent, received + clientReceived);
         }
+        // Of two directions one may have ended the test, by its bytes, before the other's first arrived.
+        if (received == 0) faults.Add("nothing received");
         return new Row(sent.ToString("N0", CultureInfo.InvariantCulture), received.ToString("N0", CultureInfo.InvariantCulture), faults);
     }
 
