@@ -59,6 +59,20 @@ internal sealed class Bed : IDisposable
         return Finish(client, server);
     }
 
+    /// <summary>The times of transfers one after another, each over a new connection, in seconds.</summary>
+    internal double[] Exchanges(End from, End to, long bytes, int count)
+    {
+        using var server = StartProgram(to, "s", "dotnet", [typeof(Bed).Assembly.Location, "serve", to.ToString(), Address("s")]);
+        AwaitListening(server);
+        using var client = StartProgram(from, "a", "dotnet", [typeof(Bed).Assembly.Location, "send", from.ToString(), Address("a"), Address("s"), Text(bytes), Text(count)]);
+        var text = client.StandardOutput.ReadToEnd();
+        client.WaitForExit();
+        server.Kill(entireProcessTree: true);
+        server.WaitForExit();
+        if (client.ExitCode != 0) throw new IOException($"{from} to {to}: the client ended with {client.ExitCode}");
+        return [.. text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(static line => double.Parse(line, CultureInfo.InvariantCulture))];
+    }
+
     /// <summary>Two transfers at a time, to two servers of the kernel's.</summary>
     internal (Outcome First, Outcome Second) Both(End first, End second, params string[] amount)
     {
@@ -79,25 +93,36 @@ internal sealed class Bed : IDisposable
     private Process StartServer(End whose, string space, int port)
     {
         var process = StartTool(whose, space, ["-s", "-1", "-p", Text(port)]);
+        AwaitListening(process);
+        return process;
+    }
+
+    private static void AwaitListening(Process process)
+    {
         var deadline = Stopwatch.StartNew();
         while (deadline.ElapsedMilliseconds < ReadyMsMax && process.StandardOutput.ReadLine() is { } line && !line.Contains("listening", StringComparison.OrdinalIgnoreCase))
         {
         }
-        return process;
     }
 
     private Process StartClient(End whose, string space, int port, string[] amount) =>
         StartTool(whose, space, ["-c", Address("s"), "-p", Text(port), "-J", "-C", "cubic", .. amount]);
 
+    private Process StartTool(End whose, string space, string[] arguments) => whose == End.Ours
+        ? StartProgram(whose, space, "dotnet", [_tool, "iperf3", "--link", "packet:eth0", "--address", Address(space) + "/24", .. arguments])
+        : StartProgram(whose, space, "stdbuf", ["-oL", "iperf3", .. arguments]);
+
     // The kernel's end has the device's address, ours has a device without one.
-    private Process StartTool(End whose, string space, string[] arguments)
+    private Process StartProgram(End whose, string space, string program, string[] arguments)
     {
         Ip("-n", Space(space), "addr", "flush", "dev", "eth0");
-        if (whose == End.Ours) return Start(Space(space), "dotnet", [_tool, "iperf3", "--link", "packet:eth0", "--address", Address(space) + "/24", .. arguments]);
-        Ip("-n", Space(space), "addr", "add", Address(space) + "/24", "dev", "eth0");
-        // By the route, so that a connection begins with CUBIC: iperf3 -C changes connected sockets, and one that began with BBR, where that is the machine's, stays paced.
-        Ip("-n", Space(space), "route", "change", "10.77.0.0/24", "dev", "eth0", "src", Address(space), "congctl", "cubic");
-        return Start(Space(space), "stdbuf", ["-oL", "iperf3", .. arguments]);
+        if (whose == End.Linux)
+        {
+            Ip("-n", Space(space), "addr", "add", Address(space) + "/24", "dev", "eth0");
+            // By the route, so that a connection begins with CUBIC: iperf3 -C changes connected sockets, and one that began with BBR, where that is the machine's, stays paced.
+            Ip("-n", Space(space), "route", "change", "10.77.0.0/24", "dev", "eth0", "src", Address(space), "congctl", "cubic");
+        }
+        return Start(Space(space), program, arguments);
     }
 
     private static Outcome Finish(Process client, Process server)
