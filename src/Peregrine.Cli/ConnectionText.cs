@@ -49,39 +49,88 @@ internal static class ConnectionText
             return string.Create(CultureInfo.InvariantCulture, $"\t timer:({timer},{left.GetInt64() / 1_000.0:0.#}sec,{retries})");
         }
         var text = new StringBuilder("\t");
-        foreach (var (name, word) in ((string, string)[])[("timestamps", "ts"), ("sack", "sack"), ("ecn", "ecn")])
-        {
-            if (connection.GetProperty(name).GetBoolean()) text.Append(' ').Append(word);
-        }
+        // Undefined where the network keeps none: nothing of them is mentioned.
+        connection.TryGetProperty("details", out var details);
+        Words(text, connection, details);
         var mss = Math.Max(Number(connection, "sendMssBytes"), 1);
         text.Append(' ').Append(connection.GetProperty("congestionControl").GetString());
         text.Append(CultureInfo.InvariantCulture, $" wscale:{Number(connection, "sendScale")},{Number(connection, "receiveScale")} rto:{Number(connection, "rtoMs")}");
-        if (Number(connection, "backoff") > 0) text.Append(CultureInfo.InvariantCulture, $" backoff:{Number(connection, "backoff")}");
-        text.Append(CultureInfo.InvariantCulture, $" rtt:{Ms(connection, "smoothedRttUs")}/{Ms(connection, "rttVariationUs")} mss:{mss} rcvmss:{Number(connection, "receiveMssBytes")}");
-        text.Append(CultureInfo.InvariantCulture, $" cwnd:{Number(connection, "congestionWindowBytes") / mss}");
+        Sum(text, connection, "backoff", "backoff");
+        text.Append(CultureInfo.InvariantCulture, $" rtt:{Ms(connection, "smoothedRttUs")}/{Ms(connection, "rttVariationUs")}");
+        Sum(text, connection, "ato", "delayedAckMs");
+        text.Append(CultureInfo.InvariantCulture, $" mss:{mss} pmtu:{Number(connection, "pathMtuBytes")} rcvmss:{Number(connection, "receiveMssBytes")}");
+        text.Append(CultureInfo.InvariantCulture, $" advmss:{Number(connection, "announcedMssBytes")} cwnd:{Number(connection, "congestionWindowBytes") / mss}");
         if (connection.TryGetProperty("slowStartThresholdBytes", out var threshold)) text.Append(CultureInfo.InvariantCulture, $" ssthresh:{threshold.GetInt64() / mss}");
+        Sum(text, details, "bytes_sent", "bytesSent");
+        Sum(text, details, "bytes_retrans", "bytesRetransmitted");
         Sum(text, connection, "bytes_acked", "bytesAcknowledged");
         Sum(text, connection, "bytes_received", "bytesReceived");
         Sum(text, connection, "segs_out", "segmentsSent");
         Sum(text, connection, "segs_in", "segmentsReceived");
-        Rates(text, connection);
-        Sum(text, connection, "unacked", "flightSizeBytes", mss);
-        Sum(text, connection, "retrans", "segmentsRetransmitted");
-        if (connection.GetProperty("reorderingSeen").GetBoolean()) text.Append(" reord_seen");
-        Sum(text, connection, "rcv_ooopack_bytes", "outOfOrderBytes");
-        Sum(text, connection, "snd_wnd", "sendWindowBytes");
-        Sum(text, connection, "rcv_wnd", "receiveWindowBytes");
+        Sum(text, details, "data_segs_out", "dataSegmentsSent");
+        Sum(text, details, "data_segs_in", "dataSegmentsReceived");
+        Rates(text, connection, details);
+        Flight(text, connection, mss);
+        Sum(text, details, "dsack_dups", "duplicatesReported");
+        if (Number(details, "reordering") != 3) Sum(text, details, "reordering", "reordering");
+        if (Number(details, "reorderingEvents") > 0) Sum(text, details, "reord_seen", "reorderingEvents");
+        else if (Flag(connection, "reorderingSeen")) text.Append(" reord_seen:1");
+        if (Number(connection, "receiveRttUs") > 0) text.Append(CultureInfo.InvariantCulture, $" rcv_rtt:{Ms(connection, "receiveRttUs")}");
+        Sum(text, connection, "rcv_space", "receiveBufferBytes");
         Sum(text, connection, "notsent", "unsentBytes");
         if (Number(connection, "minimumRttUs") > 0) text.Append(CultureInfo.InvariantCulture, $" minrtt:{Ms(connection, "minimumRttUs")}");
+        Sum(text, details, "rcv_ooopack", "outOfOrderSegments");
+        Sum(text, connection, "snd_wnd", "sendWindowBytes");
+        Sum(text, connection, "rcv_wnd", "receiveWindowBytes");
         return text.ToString();
     }
 
+    private static void Words(StringBuilder text, JsonElement connection, JsonElement details)
+    {
+        foreach (var (name, word) in ((string, string)[])[("timestamps", "ts"), ("sack", "sack"), ("ecn", "ecn")])
+        {
+            if (Flag(connection, name)) text.Append(' ').Append(word);
+        }
+        if (Flag(details, "ecnSeen") && Flag(connection, "ecn")) text.Append(" ecnseen");
+        if (Flag(connection, "fastOpened")) text.Append(" fastopen");
+    }
+
+    private static void Flight(StringBuilder text, JsonElement connection, long mss)
+    {
+        Sum(text, connection, "unacked", "segmentsInFlight");
+        var again = (Number(connection, "retransmittedBytes") + mss - 1) / mss;
+        if (again > 0 || Number(connection, "segmentsRetransmitted") > 0) text.Append(CultureInfo.InvariantCulture, $" retrans:{again}/{Number(connection, "segmentsRetransmitted")}");
+        Sum(text, connection, "lost", "lostBytes", mss);
+        Sum(text, connection, "sacked", "sackedBytes", mss);
+    }
+
     // ss's "send": a window a round trip.
-    private static void Rates(StringBuilder text, JsonElement connection)
+    private static void Rates(StringBuilder text, JsonElement connection, JsonElement details)
     {
         var rtt = Number(connection, "smoothedRttUs");
         if (rtt > 0) text.Append(" send ").Append(Rate(8.0 * Number(connection, "congestionWindowBytes") * 1_000_000 / rtt));
-        if (connection.TryGetProperty("pacingBytesPerSecond", out var pacing)) text.Append(" pacing_rate ").Append(Rate(8.0 * pacing.GetDouble()));
+        Sum(text, details, "lastsnd", "sinceDataSentMs");
+        Sum(text, details, "lastrcv", "sinceDataReceivedMs");
+        Sum(text, details, "lastack", "sinceAckReceivedMs");
+        if (connection.TryGetProperty("pacingBytesPerSecond", out var pacing))
+        {
+            text.Append(" pacing_rate ").Append(Rate(8.0 * pacing.GetDouble()));
+            if (connection.TryGetProperty("pacingBytesPerSecondMax", out var most)) text.Append('/').Append(Rate(8.0 * most.GetDouble()));
+        }
+        if (Number(details, "deliveryBytesPerSecond") > 0) text.Append(" delivery_rate ").Append(Rate(8.0 * Number(details, "deliveryBytesPerSecond")));
+        Sum(text, details, "delivered", "deliveredSegments");
+        Sum(text, details, "delivered_ce", "markedSegmentsDelivered");
+        if (Flag(details, "isDeliveryAppLimited")) text.Append(" app_limited");
+        var busy = Number(details, "busyMs");
+        if (busy > 0) text.Append(CultureInfo.InvariantCulture, $" busy:{busy}ms");
+        Share(text, details, "rwnd_limited", "receiveWindowLimitedMs", busy);
+        Share(text, details, "sndbuf_limited", "sendBufferLimitedMs", busy);
+    }
+
+    private static void Share(StringBuilder text, JsonElement details, string word, string name, long busy)
+    {
+        var value = Number(details, name);
+        if (value > 0) text.Append(CultureInfo.InvariantCulture, $" {word}:{value}ms({100.0 * value / Math.Max(busy, 1):0.0}%)");
     }
 
     private static string Rate(double bitsPerSecond) => bitsPerSecond switch
@@ -99,7 +148,9 @@ internal static class ConnectionText
         if (value > 0) text.Append(CultureInfo.InvariantCulture, $" {word}:{value}");
     }
 
-    private static long Number(JsonElement connection, string name) => connection.GetProperty(name).GetInt64();
+    private static long Number(JsonElement from, string name) => from.ValueKind == JsonValueKind.Object ? from.GetProperty(name).GetInt64() : 0;
+
+    private static bool Flag(JsonElement from, string name) => from.ValueKind == JsonValueKind.Object && from.GetProperty(name).GetBoolean();
 
     private static string Ms(JsonElement connection, string name) => (Number(connection, name) / 1000.0).ToString("0.###", CultureInfo.InvariantCulture);
 

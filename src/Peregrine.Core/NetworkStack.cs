@@ -59,7 +59,7 @@ public sealed class NetworkStack : IDisposable
         Ip = new IpLayer(options.Ip, Frames, region, secrets.IdentificationKey, Generator, now);
         Udp = new UdpLayer(Ip, options.Udp, blocks, region, secrets.IdentificationKey, Generator);
         var recovery = new LossRecovery(region, options.TransmissionRecordCount, RecoverySettings.Of(options, options.Tcp),
-            new BbrPool(region, options.BbrConnectionCountMax, Generator), options.SenderHistoryCountMax);
+            new BbrControl(new IndexedPool<BbrModel>(region, options.BbrConnectionCountMax), Generator), options.SenderHistoryCountMax);
         Tcp = new TcpLayer(CreateTcp(options, region, secrets, Ip, blocks, Generator, now, recovery), secrets);
         _merge = new TcpMerge(Tcp.Context, StageSize);
         Ip.TcpErrors = new TcpErrorSink(Tcp);

@@ -106,9 +106,6 @@ public sealed record StackOptions
     /// </summary>
     public bool MergeReceived { get; init; } = true;
 
-    /// <summary>After idleness of an RTO the congestion window restarts (RFC 5681 §4.1). Default true.</summary>
-    public bool RestartAfterIdle { get; init; } = true;
-
     /// <summary>A listener drops a SYN that has a FIN as well (RFC 9293 §3.10.7.2 lets it open a connection). Default true.</summary>
     public bool ListenDropsSynFin { get; init; } = true;
 
@@ -119,8 +116,8 @@ public sealed record StackOptions
     public int RtoSlackMs { get; init; }
 
     /// <summary>
-    /// TIME-WAIT as FreeBSD has it: a SYN opens a new connection when it is beyond what was received and is dropped otherwise, and any
-    /// segment but an exact duplicate ACK is answered. Default false: RFC 6191, and silence in the window.
+    /// TIME-WAIT as FreeBSD has it: a SYN beyond what was received ends it, and opens a new connection or, where nobody listens, is answered by a reset; another is
+    /// dropped, and any segment but an exact duplicate ACK is answered. Default false: RFC 6191, and silence in the window.
     /// </summary>
     public bool PlainTimeWait { get; init; }
 
@@ -128,7 +125,7 @@ public sealed record StackOptions
     public bool SynCookiesOnly { get; init; }
 
     /// <summary>
-    /// Details of every connection are kept for tools: <see cref="Peregrine.Core.Tcp.TcpInfo.Details"/>, about 100 bytes a connection of
+    /// Details of every connection are kept for tools: <see cref="Peregrine.Core.Tcp.TcpInfo.Details"/>, about 200 bytes a connection of
     /// <see cref="ConnectionCountMax"/>. Default false.
     /// </summary>
     public bool ConnectionDetails { get; init; }

@@ -49,9 +49,7 @@ internal static class NstatNames
         [("tcp", nameof(TcpCounters.DroppedSynInConnection))] = "TcpExtTCPSYNChallenge",
         [("tcp", nameof(TcpCounters.KeepaliveProbesSent))] = "TcpExtTCPKeepAlive",
         [("tcp", nameof(TcpCounters.WindowProbesSent))] = "TcpExtTCPWinProbe",
-        [("tcp", nameof(TcpCounters.DsacksSent))] = "TcpExtTCPDSACKOldSent",
         [("tcp", nameof(TcpCounters.ConnectionsTimedOut))] = "TcpExtTCPAbortOnTimeout",
-        [("tcp", nameof(TcpCounters.DroppedReceiverGone))] = "TcpExtTCPAbortOnClose",
         [("udp", nameof(UdpCounters.Received))] = "UdpInDatagrams",
         [("udp", nameof(UdpCounters.Sent))] = "UdpOutDatagrams",
         [("udp", nameof(UdpCounters.DroppedNoSocket))] = "UdpNoPorts",
@@ -60,7 +58,8 @@ internal static class NstatNames
     };
 
     // Counters of mechanisms that Linux does not count, named in its manner.
-    private static readonly string[] s_ownNames = [nameof(TcpExtCounters.TCPRACKTimerRecovery), nameof(TcpExtCounters.TCPEcnReductions), nameof(TcpExtCounters.TCPLostBytes)];
+    private static readonly string[] s_ownNames =
+        [nameof(TcpExtCounters.TCPRACKTimerRecovery), nameof(TcpExtCounters.TCPEcnReductions), nameof(TcpExtCounters.TCPLostBytes), nameof(TcpExtCounters.TCPBbrNoModel)];
 
     /// <summary>The counters that have a second name by this table.</summary>
     internal static IEnumerable<(string Group, string Counter)> Known => s_names.Keys;

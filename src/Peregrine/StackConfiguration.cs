@@ -165,7 +165,6 @@ internal static class StackConfiguration
         [nameof(StackOptions.InitialWindowSegments)] = static (o, s) => o with { InitialWindowSegments = Number<int>(s) },
         [nameof(StackOptions.InitialWindowBytesMax)] = static (o, s) => o with { InitialWindowBytesMax = Number<int>(s) },
         [nameof(StackOptions.MergeReceived)] = static (o, s) => o with { MergeReceived = Flag(s) },
-        [nameof(StackOptions.RestartAfterIdle)] = static (o, s) => o with { RestartAfterIdle = Flag(s) },
         [nameof(StackOptions.ListenDropsSynFin)] = static (o, s) => o with { ListenDropsSynFin = Flag(s) },
         [nameof(StackOptions.DropSynFin)] = static (o, s) => o with { DropSynFin = Flag(s) },
         [nameof(StackOptions.RtoSlackMs)] = static (o, s) => o with { RtoSlackMs = Number<int>(s) },

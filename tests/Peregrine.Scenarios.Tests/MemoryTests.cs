@@ -54,6 +54,86 @@ public sealed class MemoryTests
     }
 
     [Fact]
+    // The first level: buffers stay as they are, however fast their owner reads.
+    public void UnderPressureNoBufferGrows()
+    {
+        var settings = TcpSettings.Default with { ReceiveBufferBytes = 16_384, ReceiveBufferBytesMax = 1 << 20, WindowSlowStart = false };
+        var holding = settings with { ReceiveBufferBytes = 1 << 19 };
+        var wire = new WireOptions { Delay = Duration.FromMilliseconds(10), RateBitsPerSecond = 100_000_000 };
+        using var world = new TwoHosts(1, wire, optionsB: Tight with { BlockCount = 256 });
+        var (idle, held) = world.Open(81, server: holding);
+        var (client, server) = world.Open(server: settings);
+        var unread = new Transfer(world.A, idle, world.B, held, 400_000) { ReadPerTurn = 0 };
+        var transfer = new Transfer(world.A, client, world.B, server, 3_000_000) { QueuedMax = 0 };
+        world.OnTurn = () =>
+        {
+            unread.Turn(world.Now);
+            transfer.Turn(world.Now);
+        };
+        world.Run(Duration.FromSeconds(5));
+        Assert.Equal(MemoryPressure.NoGrowth, world.B.Tcp.MemoryPressure);
+        transfer.QueuedMax = 1_000_000;
+        world.AssertRunUntil(() => transfer.Received == 1_000_000, Duration.FromSeconds(60), "a transfer under pressure");
+        Assert.Equal(16_384u, BufferOf());
+        unread.ReadPerTurn = int.MaxValue;
+        transfer.QueuedMax = long.MaxValue;
+        world.AssertRunUntil(() => transfer.IsDone && unread.IsDone, Duration.FromSeconds(60), "the rest");
+        Assert.True(BufferOf() > 65_536, $"a buffer of {BufferOf()} bytes");
+
+        uint BufferOf() => world.B.Tcp.TryGetInfo(server, world.Now, out var info) ? info.ReceiveBuffer : 0;
+    }
+
+    [Fact]
+    // The second and third: what lies beyond a gap goes, and then what nobody reads is refused; each time the peer is told what there is.
+    public void UnderPressureWhatCanComeAgainGivesWayAndThePeerIsTold()
+    {
+        const uint step = 1_000;
+        using var p = new SegmentTests.Peer(Tight);
+        p.Accept(TcpSettings.Default with { ReceiveBufferBytes = 1 << 18, WindowSlowStart = false }, SegmentTests.Peer.Offer(sack: true, scale: 0));
+        var holder = (p.Port, p.Next, p.HostNext);
+        p.Port++;
+        p.SynExchange(SegmentTests.Peer.Offer(sack: true, scale: 0));
+        p.Send(SegmentTests.Peer.Ack);
+        Assert.True(p.Tcp.TryAccept(p.Listener, out var reader));
+        p.Send(SegmentTests.Peer.Ack, p.Next + step, length: (int)step);
+        Assert.Single(p.Take().Sacks);
+        Fill(MemoryPressure.Prune);
+        // Beyond the gap nothing stays, and the ACK says so.
+        p.Send(SegmentTests.Peer.Ack, p.Next + (2 * step), length: (int)step);
+        Assert.Equal((step, 1L, 1L), ((uint)p.Tcp.Counters.PrunedBytes, p.Tcp.ExtCounters.OfoPruned, p.Tcp.ExtCounters.TCPOFODrop));
+        Assert.Empty(p.ExpectAck().Sacks);
+        Fill(MemoryPressure.Refuse);
+        Switch(ref holder);
+        var before = p.Next;
+        for (var i = 0; i < 3; i++) p.Send(SegmentTests.Peer.Ack, length: 2_000);
+        Assert.True(p.Tcp.ExtCounters.TCPRcvQDrop > 0);
+        Assert.True(p.Inbox.Count > 0);
+        while (p.Inbox.Count > 0) Assert.InRange(p.Take().Ack - before, 0, 2_000);
+        // Who reads goes on.
+        Switch(ref holder);
+        for (var i = 0; i < 5; i++)
+        {
+            p.SendNext((int)step);
+            p.AssertReads(reader, (int)step, i * (int)step);
+        }
+
+        void Switch(ref (ushort Port, SeqNumber Next, SeqNumber HostNext) other)
+        {
+            var mine = (p.Port, p.Next, p.HostNext);
+            p.Inbox.Clear();
+            (p.Port, p.Next, p.HostNext) = other;
+            other = mine;
+        }
+
+        void Fill(MemoryPressure level)
+        {
+            Switch(ref holder);
+            while (p.Tcp.MemoryPressure != level) p.SendNext((int)step);
+            Switch(ref holder);
+        }
+    }
+
+    [Fact]
     // RFC 7323 §2.3: the largest window, a scale of 14. Buffers are as large as their owner says; blocks are taken as data come.
     public void AWindowOfAGibibyteIsFilledAsFarAsThePathHolds()
     {

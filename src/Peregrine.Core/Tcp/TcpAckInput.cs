@@ -30,7 +30,7 @@ internal sealed class TcpAckInput(TcpContext context)
             _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now, out var sample);
             (wait, delivered) = (sample.ReorderingWait, sample.DeliveredBytes);
             _x.MtuProbing?.OnAck(t, _x.Recovery.Phases.TakeMtuProbeLoss(), now);
-            _x.Details?.OnAck(_x.Tcbs.IndexOf(t), sample, c.Mss, now);
+            _x.Details?.OnAck(_x.Tcbs.IndexOf(t), sample, t.K, c.Mss, now);
         }
         else
         {

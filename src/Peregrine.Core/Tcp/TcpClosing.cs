@@ -53,6 +53,7 @@ internal static class TcpClosing
         // RFC 9293 MAY-1, SHLD-3: closing with received data unread is no orderly end: the peer must not believe that they were taken.
         if (c.ReceiveQueue.Length > 0)
         {
+            x.Recovery.Counters.TCPAbortOnClose++;
             replies.ResetOf(t, now);
             x.Finish(t, SocketError.ConnectionAborted);
             return;
@@ -67,6 +68,7 @@ internal static class TcpClosing
         ref var c = ref t.C;
         if ((c.Flags & TcbFlags.Finished) == 0)
         {
+            if (c.State >= TcpState.Established) x.Recovery.Counters.TCPAbortOnData++;
             // RFC 9293 §3.10.5: a reset goes out only where the peer may still have use of the connection.
             if (c.State is TcpState.SynReceived or TcpState.Established or TcpState.FinWait1 or TcpState.FinWait2 or TcpState.CloseWait) replies.ResetOf(t, now);
             x.Finish(t, SocketError.ConnectionAborted);

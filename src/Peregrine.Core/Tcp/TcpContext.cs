@@ -211,6 +211,13 @@ internal sealed class TcpContext
         OutOfOrder.Release(ref t.K.OutOfOrder);
     }
 
+    /// <summary>A SYN or SYN-ACK goes again.</summary>
+    internal void CountSynAgain()
+    {
+        Counters.SegmentsRetransmitted++;
+        Recovery.Counters.TCPSynRetrans++;
+    }
+
     private void CountEnd(in Tcb c, SocketError error)
     {
         if (error == SocketError.Success) return;

@@ -39,7 +39,24 @@ internal struct TcpDetails
     internal uint DeliveredSegments;
     internal uint DuplicatesReported;
     internal uint Reordering;
+    internal uint ReorderingEvents;
+    internal uint OutOfOrderSegments;
+    internal uint MarkedSegmentsDelivered;
+
+    /// <summary>The latest sample of the delivery rate that counts: bytes, and the nanoseconds that they took.</summary>
+    internal uint RateBytes;
+    internal Duration RateInterval;
+
+    /// <summary>The episode of time-outs that goes on, if <see cref="IsTimedOut"/>.</summary>
+    internal Instant TimedOutSince;
+    internal Duration TimeoutTime;
+    internal uint Timeouts;
+    internal uint TimeoutEpisodes;
     internal TcpBusyKind Busy;
+    internal bool IsRateAppLimited;
+    internal bool IsTimedOut;
+    internal bool EcnSeen;
+    internal TcpFastOpenFailure FastOpenFailure;
 }
 
 internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
@@ -55,12 +72,38 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
 
     internal void OnOpened(uint index, Instant now) => Of(index) = new TcpDetails { LastDataReceived = now, LastDataSent = now, LastAckReceived = now, BusySince = now };
 
-    internal void OnText(uint index, int segmentCount, Instant now)
+    /// <summary>The handshake is done: what was noted of it stays.</summary>
+    internal void OnEstablished(uint index, Instant now)
+    {
+        var before = Of(index);
+        EndTimeouts(ref before, now);
+        OnOpened(index, now);
+        ref var d = ref Of(index);
+        (d.Timeouts, d.TimeoutEpisodes, d.TimeoutTime, d.FastOpenFailure) = (before.Timeouts, before.TimeoutEpisodes, before.TimeoutTime, before.FastOpenFailure);
+    }
+
+    internal void OnText(uint index, int segmentCount, bool isEcnCapable, Instant now)
     {
         ref var d = ref Of(index);
         d.LastDataReceived = now;
         d.DataSegmentsIn += (uint)segmentCount;
+        d.EcnSeen |= isEcnCapable;
     }
+
+    internal void OnOutOfOrder(uint index, int segmentCount) => Of(index).OutOfOrderSegments += (uint)segmentCount;
+
+    internal void OnTimeout(uint index, Instant now)
+    {
+        ref var d = ref Of(index);
+        d.Timeouts++;
+        if (d.IsTimedOut) return;
+        (d.IsTimedOut, d.TimedOutSince) = (true, now);
+        d.TimeoutEpisodes++;
+    }
+
+    internal void OnMarked(uint index, uint segmentCount) => Of(index).MarkedSegmentsDelivered += segmentCount;
+
+    internal void OnFastOpenFailed(uint index, TcpFastOpenFailure failure) => Of(index).FastOpenFailure = failure;
 
     internal void OnSent(uint index, uint bytes, uint mss, bool isRetransmission, Instant now)
     {
@@ -72,14 +115,35 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
         d.DataSegmentsOut += (bytes + mss - 1) / mss;
     }
 
-    internal void OnAck(uint index, in Recovery.AckSample sample, uint mss, Instant now)
+    internal void OnAck(uint index, in Recovery.AckSample sample, in TcbCold k, uint mss, Instant now)
     {
         ref var d = ref Of(index);
         d.LastAckReceived = now;
+        if (k.Recovery.Phase != Recovery.RecoveryPhase.Loss) EndTimeouts(ref d, now);
+        if (sample.ReorderedDistance > 0) d.ReorderingEvents++;
+        TakeRate(ref d, sample, k.Rtt);
         d.DeliveredSegments += sample.DeliveredSegments;
         d.Reordering = Math.Max(d.Reordering, Math.Min((sample.ReorderedDistance + mss - 1) / mss, ReorderingMax));
         if (sample.DuplicateBytes > 0) d.DuplicatesReported++;
     }
+
+    // As draft-ietf-ccwg-bbr §4.1.2.3 has it: nothing shorter than the shortest round trip, and what the application limited only where it shows more.
+    private static void TakeRate(ref TcpDetails d, in Recovery.AckSample sample, in Recovery.RttState rtt)
+    {
+        var interval = Duration.Max(sample.SendElapsed, sample.AckElapsed);
+        var bytes = sample.Delivered - sample.PriorDelivered;
+        if (interval.Nanoseconds <= 0 || interval < Duration.FromMicroseconds(rtt.MinRtt)) return;
+        if (sample.IsAppLimited && RateOf(bytes, interval) < RateOf(d.RateBytes, d.RateInterval)) return;
+        (d.RateBytes, d.RateInterval, d.IsRateAppLimited) = (bytes, interval, sample.IsAppLimited);
+    }
+
+    /// <summary>Bytes a second; 0 without a time.</summary>
+    internal static ulong RateOf(uint bytes, Duration interval) => interval.Nanoseconds <= 0 ? 0 : bytes * 1_000_000_000ul / (ulong)interval.Nanoseconds;
+
+    /// <summary>The time in time-outs, with that of an episode that goes on.</summary>
+    internal static Duration TimeoutTimeOf(in TcpDetails d, Instant now) => d.IsTimedOut ? d.TimeoutTime + (now - d.TimedOutSince) : d.TimeoutTime;
+
+    private static void EndTimeouts(ref TcpDetails d, Instant now) => (d.TimeoutTime, d.IsTimedOut) = (TimeoutTimeOf(d, now), false);
 
     /// <summary>What the sender is busy with from now on.</summary>
     internal void Watch(uint index, TcpBusyKind kind, Instant now)

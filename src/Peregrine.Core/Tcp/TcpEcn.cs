@@ -188,12 +188,22 @@ internal static class TcpEcn
     {
         if (IsAccurate(t))
         {
+            var marksBefore = StateOf(x, t).SentCe;
             var marked = AccurateEcnSender.OnAck(ref StateOf(x, t), s, delivered, t.C.Mss);
+            OnMarked(x, t, StateOf(x, t).SentCe - marksBefore);
             EcnResponse.OnFeedback(x.Recovery, ref t.C, ref t.K, delivered, marked, marked > 0, cwndBefore, now);
             return;
         }
         var isEcho = (s.Flags & TcpFlags.Ece) != 0;
+        if (isEcho) OnMarked(x, t, (delivered + t.C.Mss - 1u) / t.C.Mss);
         EcnResponse.OnFeedback(x.Recovery, ref t.C, ref t.K, acked, isEcho ? acked : 0, isEcho, cwndBefore, now);
+    }
+
+    // For tools: segments that were delivered with an echo.
+    private static void OnMarked(TcpContext x, TcbRef t, uint segmentCount)
+    {
+        x.Recovery.Counters.TCPDeliveredCE += segmentCount;
+        x.Details?.OnMarked(x.Tcbs.IndexOf(t), segmentCount);
     }
 
     /// <summary>RFC 3168 §6.1.3: a data segment's mark is echoed on every ACK until the sender says CWR.</summary>

@@ -53,7 +53,7 @@ public struct TcpExtCounters
     /// <summary>Time-outs undone, for whatever reason.</summary>
     public long TCPLossUndo;
 
-    /// <summary>Slow starts that HyStart++ ended (RFC 9406).</summary>
+    /// <summary>Slow starts that HyStart++ ended (RFC 9406), or Linux's HyStart by delay or train.</summary>
     public long TCPHystartDelayDetect;
 
     /// <summary>The sum of their windows then, in segments.</summary>
@@ -115,4 +115,115 @@ public struct TcpExtCounters
 
     /// <summary>Time-outs that F-RTO found spurious (RFC 5682).</summary>
     public long TCPSpuriousRTOs;
+
+    /// <summary>Time-outs in fast recovery of connections with SACK.</summary>
+    public long TCPSackRecoveryFail;
+
+    /// <summary>Time-outs in fast recovery of connections without SACK.</summary>
+    public long TCPRenoRecoveryFail;
+
+    /// <summary>Time-outs while what was lost to an earlier one is repaired.</summary>
+    public long TCPLossFailures;
+
+    /// <summary>Time-outs after duplicate ACKs or SACKs that began no recovery, with SACK.</summary>
+    public long TCPSackFailures;
+
+    /// <summary>The same without SACK.</summary>
+    public long TCPRenoFailures;
+
+    /// <summary>Time-outs that showed that the peer has taken data back which it had reported by SACK (RFC 2018 §8).</summary>
+    public long TCPSACKReneging;
+
+    /// <summary>SACK blocks that mean nothing: empty, turned round, or beyond what was sent.</summary>
+    public long TCPSACKDiscard;
+
+    /// <summary>Segments that D-SACK blocks reported.</summary>
+    public long TCPDSACKRecvSegs;
+
+    /// <summary>D-SACK blocks sent for what had been acknowledged (RFC 2883 §4.1).</summary>
+    public long TCPDSACKOldSent;
+
+    /// <summary>D-SACK blocks sent for what lay beyond a gap (RFC 2883 §4.2).</summary>
+    public long TCPDSACKOfoSent;
+
+    /// <summary>Segments delivered to the peer that it reported as marked (RFC 3168, RFC 9768).</summary>
+    public long TCPDeliveredCE;
+
+    /// <summary>Segments with data that came out of order and were kept.</summary>
+    public long TCPOFOQueue;
+
+    /// <summary>Of those, segments with data that were there already.</summary>
+    public long TCPOFOMerge;
+
+    /// <summary>Segments that came out of order and found no room.</summary>
+    public long TCPOFODrop;
+
+    /// <summary>Segments in order of which something found no room.</summary>
+    public long TCPRcvQDrop;
+
+    /// <summary>Segments whose data met a closed window.</summary>
+    public long TCPZeroWindowDrop;
+
+    /// <summary>Times that memory pressure made a connection give up what it held out of order (RFC 2018 §8).</summary>
+    public long OfoPruned;
+
+    /// <summary>Windows told that closed one that was open.</summary>
+    public long TCPToZeroWindowAdv;
+
+    /// <summary>Windows told that opened one that was closed.</summary>
+    public long TCPFromZeroWindowAdv;
+
+    /// <summary>Segments whose data had all come before: an ACK of ours was lost or late.</summary>
+    public long DelayedACKLost;
+
+    /// <summary>Segments of data sent for the first time.</summary>
+    public long TCPOrigDataSent;
+
+    /// <summary>SYNs and SYN-ACKs sent again.</summary>
+    public long TCPSynRetrans;
+
+    /// <summary>Resets of connections in SYN-RECEIVED.</summary>
+    public long EmbryonicRsts;
+
+    /// <summary>SYN-ACKs refused because they echo a timestamp that our SYN did not have.</summary>
+    public long PAWSActive;
+
+    /// <summary>Segments to TIME-WAIT with an old timestamp (RFC 7323 §5).</summary>
+    public long PAWSTimewait;
+
+    /// <summary>Connections that the application ended with data unread (RFC 9293 SHLD-3).</summary>
+    public long TCPAbortOnClose;
+
+    /// <summary>Connections that the application ended by a reset.</summary>
+    public long TCPAbortOnData;
+
+    /// <summary>ACKs that end a handshake and were passed over because the listener waits for data.</summary>
+    public long TCPDeferAcceptDrop;
+
+    /// <summary>SYNs answered by a cookie for want of room (RFC 4987 §3.6).</summary>
+    public long TCPReqQFullDoCookies;
+
+    /// <summary>SYNs dropped for want of room, without a cookie.</summary>
+    public long TCPReqQFullDrop;
+
+    /// <summary>Of <see cref="TCPFastOpenPassive"/>, connections whose cookie was of the key before.</summary>
+    public long TCPFastOpenPassiveAltKey;
+
+    /// <summary>Servers that fast open is no longer tried with for a while, because SYNs with cookies got no answer (RFC 7413 §4.1.3.1).</summary>
+    public long TCPFastOpenBlackhole;
+
+    /// <summary>ACKs of segments outside the window that a limiter withheld.</summary>
+    public long TCPACKSkippedSeq;
+
+    /// <summary>ACKs of segments with old timestamps that a limiter withheld.</summary>
+    public long TCPACKSkippedPAWS;
+
+    /// <summary>Challenge ACKs that a limiter withheld (RFC 5961 §7).</summary>
+    public long TCPACKSkippedChallenge;
+
+    /// <summary>ACKs and SYN-ACKs in SYN-RECEIVED that a limiter withheld.</summary>
+    public long TCPACKSkippedSynRecv;
+
+    /// <summary>ACKs in TIME-WAIT that a limiter withheld.</summary>
+    public long TCPACKSkippedTimeWait;
 }

@@ -90,6 +90,18 @@ internal static class TcpHandshake
         return algorithm == CongestionAlgorithm.Cubic && settings.SenderHistory ? CongestionAlgorithm.PacketCubic : algorithm;
     }
 
+    /// <summary>A SYN-ACK that echoes what no SYN of ours said is of another connection.</summary>
+    internal static bool IsOurEcho(TcpContext x, TcbRef t, in SegmentArrival s, Instant now)
+    {
+        if (!s.Options.HasTimestamps || s.Options.TsEcr == 0 || s.IsRst || !x.SettingsOf(t).ChecksSynAckEcho) return true;
+        var age = TcpContext.TimestampNow(t.C, now) - s.Options.TsEcr;
+        // RoundStart is up to a tick later than the SYN, and the clock of timestamps counts whole milliseconds.
+        var sinceSyn = Duration.Max(now - t.K.RoundStart.ToInstant(now), Duration.Zero) + new Duration(1L << Deadline.Shift);
+        if (age <= sinceSyn.Nanoseconds / 1_000_000 + 1) return true;
+        x.Recovery.Counters.PAWSActive++;
+        return false;
+    }
+
     /// <summary>Takes the peer's SYN: its sequence number, its window and what of our offers it shares.</summary>
     internal static void TakeSyn(TcpContext x, TcbRef t, in SegmentArrival s, Instant now)
     {
@@ -136,7 +148,7 @@ internal static class TcpHandshake
         ref var k = ref t.K;
         TcpStates.Move(ref c.State, TcpState.Established);
         c.Flags |= TcbFlags.WasEstablished;
-        x.Details?.OnOpened(x.Tcbs.IndexOf(t), now);
+        x.Details?.OnEstablished(x.Tcbs.IndexOf(t), now);
         c.Flags &= ~TcbFlags.SynPending;
         c.Snd.Una = c.Snd.Iss + 1;
         var wasOpen = (k.FastOpen & FastOpenFlags.Pending) != 0;

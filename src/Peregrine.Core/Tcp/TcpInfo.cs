@@ -134,11 +134,20 @@ public readonly record struct TcpInfo
     /// <summary>Round-trip time as the receiver sees it; zero before the first sample.</summary>
     public Duration ReceiveRtt { get; init; }
 
+    /// <summary>How long an ACK may wait for company.</summary>
+    public Duration DelayedAck { get; init; }
+
+    /// <summary>The limit of the rate at which segments leave, bytes a second; 0 for none.</summary>
+    public ulong PacingBytesPerSecondMax { get; init; }
+
     /// <summary>MSS that we announce, payload bytes without options.</summary>
     public int AnnouncedMss { get; init; }
 
     /// <summary>Path MTU, bytes.</summary>
     public int PathMtu { get; init; }
+
+    /// <summary>Counters of the accurate form of ECN; null where it is not in use.</summary>
+    public TcpAccurateEcnInfo? AccurateEcnCounters { get; init; }
 
     /// <summary>What else tools ask for; null unless <see cref="StackOptions.ConnectionDetails"/> is on.</summary>
     public TcpInfoDetails? Details { get; init; }
@@ -165,21 +174,3 @@ public enum TcpSenderState
     /// <summary>After a retransmission time-out.</summary>
     Loss,
 }
-
-/// <summary>What is kept of a connection for tools alone.</summary>
-/// <param name="SinceDataReceived">Time since data came last, or since the connection began.</param>
-/// <param name="SinceDataSent">Time since data went last.</param>
-/// <param name="SinceAckReceived">Time since an acknowledgment of something came last.</param>
-/// <param name="BusyTime">Time with data queued or in flight.</param>
-/// <param name="ReceiveWindowLimited">Of that, time in which the peer's window stopped the sender.</param>
-/// <param name="SendBufferLimited">Of that, time in which the application waited for room and nothing was left to send.</param>
-/// <param name="BytesSent">Payload bytes sent, retransmissions included.</param>
-/// <param name="BytesRetransmitted">Payload bytes sent again.</param>
-/// <param name="DataSegmentsReceived">Segments with data received.</param>
-/// <param name="DataSegmentsSent">Segments with data sent.</param>
-/// <param name="DeliveredSegments">Segments delivered to the peer, SYN included.</param>
-/// <param name="DuplicatesReported">D-SACK blocks received.</param>
-/// <param name="Reordering">The furthest that segments were seen to overtake each other, in segments, at least 3 (Linux's tcpi_reordering).</param>
-public readonly record struct TcpInfoDetails(
-    Duration SinceDataReceived, Duration SinceDataSent, Duration SinceAckReceived, Duration BusyTime, Duration ReceiveWindowLimited, Duration SendBufferLimited,
-    ulong BytesSent, ulong BytesRetransmitted, uint DataSegmentsReceived, uint DataSegmentsSent, uint DeliveredSegments, uint DuplicatesReported, uint Reordering);

@@ -77,7 +77,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
     {
         if ((t.K.FastOpen & FastOpenFlags.Pending) == 0 || !s.IsSyn || s.IsAck || s.IsRst || !s.Seq.IsBefore(t.C.Rcv.Nxt)) return false;
         _x.Counters.SynsAccepted++;
-        if (!MayChallenge(t, now)) return true;
+        if (!MayChallenge(t, ref _x.Recovery.Counters.TCPACKSkippedSynRecv, now)) return true;
         t.C.Flags |= TcbFlags.SynPending;
         _x.MarkReady(t);
         return true;
@@ -124,7 +124,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         // RFC 7323 §5.3 R1: old: answered by an ACK and dropped. A SYN is left to the challenge.
         if (s.IsSyn) return true;
         _x.Counters.DroppedPaws++;
-        if (s.PayloadLength > 0 || MayChallenge(t, now)) AckAtOnce(t);
+        if (s.PayloadLength > 0 || MayChallenge(t, ref _x.Recovery.Counters.TCPACKSkippedPAWS, now)) AckAtOnce(t);
         return false;
     }
 
@@ -152,7 +152,11 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             // the ACKs of a peer that has sent it lie one behind the window, and would be refused for as long as nobody reads.
             if (window == 0 && s.Seq == c.Rcv.Nxt && !s.IsSyn)
             {
-                if (s.PayloadLength > 0) s.Flags &= ~TcpFlags.Fin;
+                if (s.PayloadLength > 0)
+                {
+                    s.Flags &= ~TcpFlags.Fin;
+                    _x.Recovery.Counters.TCPZeroWindowDrop++;
+                }
                 s.PayloadLength = 0;
                 c.Flags |= TcbFlags.AckNow;
             }
@@ -210,11 +214,15 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         // RFC 5961 §4.2: a SYN anywhere is challenged like one in the window.
         if (s.IsSyn || s.PayloadLength == 0)
         {
-            if (MayChallenge(t, now)) AckAtOnce(t);
+            if (MayChallenge(t, ref _x.Recovery.Counters.TCPACKSkippedSeq, now)) AckAtOnce(t);
             return;
         }
         // A retransmission whose ACK was lost: must be answered, or the peer repeats it for ever. RFC 2883 §4: with what is duplicate.
-        if (s.Seq.IsBefore(t.C.Rcv.Nxt)) NoteDuplicate(t, s.Seq, SeqNumber.Min(s.Seq + (uint)s.PayloadLength, t.C.Rcv.Nxt));
+        if (s.Seq.IsBefore(t.C.Rcv.Nxt))
+        {
+            _x.Recovery.Counters.DelayedACKLost++;
+            NoteDuplicate(t, s.Seq, SeqNumber.Min(s.Seq + (uint)s.PayloadLength, t.C.Rcv.Nxt));
+        }
         AckAtOnce(t);
     }
 
@@ -374,21 +382,11 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         c.Acks.IsInteractive = true;
     }
 
-    // A SYN-ACK that echoes what no SYN of ours said is of another connection.
-    private bool IsOurEcho(TcbRef t, in SegmentArrival s, Instant now)
-    {
-        if (!s.Options.HasTimestamps || s.Options.TsEcr == 0 || s.IsRst || !_x.SettingsOf(t).ChecksSynAckEcho) return true;
-        var age = TcpContext.TimestampNow(t.C, now) - s.Options.TsEcr;
-        // RoundStart is up to a tick later than the SYN, and the clock of timestamps counts whole milliseconds.
-        var sinceSyn = Duration.Max(now - t.K.RoundStart.ToInstant(now), Duration.Zero) + new Duration(1L << Deadline.Shift);
-        return age <= sinceSyn.Nanoseconds / 1_000_000 + 1;
-    }
-
     // RFC 9293 §3.10.7.3: SYN-SENT.
     private void OnSynSent(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
         ref var c = ref t.C;
-        var ackAcceptable = s.IsAck && s.Ack.IsAfter(c.Snd.Una) && s.Ack.IsBeforeOrEqual(c.Snd.Max) && IsOurEcho(t, s, now);
+        var ackAcceptable = s.IsAck && s.Ack.IsAfter(c.Snd.Una) && s.Ack.IsBeforeOrEqual(c.Snd.Max) && TcpHandshake.IsOurEcho(_x, t, s, now);
         if (s.IsAck && !ackAcceptable)
         {
             _x.Counters.DroppedUnacceptableAck++;
@@ -468,7 +466,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
 
     private void Challenge(TcbRef t, Instant now)
     {
-        if (!MayChallenge(t, now)) return;
+        if (!MayChallenge(t, ref _x.Recovery.Counters.TCPACKSkippedChallenge, now)) return;
         _x.Counters.ChallengeAcksSent++;
         AckAtOnce(t);
     }
@@ -480,12 +478,13 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
     }
 
     // RFC 5961 §7: limited, and per connection: a limit shared by connections would tell a blind attacker about others.
-    private bool MayChallenge(TcbRef t, Instant now)
+    private bool MayChallenge(TcbRef t, ref long skipped, Instant now)
     {
         ref var last = ref t.K.LastChallenge;
         if (last.IsSet && now - last.ToInstant(now) < Duration.FromMilliseconds(_x.Options.ChallengeAckIntervalMs))
         {
             _x.Counters.RepliesLimited++;
+            skipped++;
             return false;
         }
         last = Deadline.At(now);

@@ -263,7 +263,7 @@ internal sealed class TcpOutput(
     // RFC 9293 MUST-60, MUST-61, SHLD-27: the last of what is queued is pushed, and nothing is held back for want of a PSH.
     private bool IsPushed(TcbRef t, SeqNumber seq, SeqNumber end, bool isRetransmission)
     {
-        if (t.K.History == SenderHistoryPool.None || (!isRetransmission && end == t.C.Snd.QueueEnd)) return end == t.C.Snd.QueueEnd && (t.K.More & MoreHints.Unpushed) == 0;
+        if (t.K.History == SenderHistory.None || (!isRetransmission && end == t.C.Snd.QueueEnd)) return end == t.C.Snd.QueueEnd && (t.K.More & MoreHints.Unpushed) == 0;
         return isRetransmission ? _x.Recovery.Memory.WasPushed(ref t.K, seq, end) : _x.Recovery.Marks.IsPushed(t.K, end);
     }
 
@@ -296,7 +296,9 @@ internal sealed class TcpOutput(
             _x.Recovery.Marks.OnSent(c, t.K);
             c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Nxt);
             _x.Counters.BytesSent += dataLength;
-            if (dataLength % c.Mss != 0)
+            var segments = (dataLength + c.Mss - 1) / c.Mss;
+            _x.Recovery.Counters.TCPOrigDataSent += segments;
+            if (segments * c.Mss != dataLength)
             {
                 // A full segment that follows does not make the small one less in flight.
                 c.Flags |= TcbFlags.SmallInFlight;
@@ -345,7 +347,7 @@ internal sealed class TcpOutput(
         plan.Seq = seq;
         plan.Ack = c.Rcv.Nxt;
         plan.Flags = flags;
-        plan.Window = TcpWindow.Advertise(ref c);
+        plan.Window = TcpWindow.Advertise(ref c, ref _x.Recovery.Counters);
         // RFC 3168 §6.1.3.
         if ((t.K.Recovery.Flags & RecoveryFlags.EcnEchoing) != 0) plan.Flags |= TcpFlags.Ece;
         if ((t.K.Recovery.Flags & RecoveryFlags.AccurateEcn) != 0) plan.Flags |= TcpEcn.Count(_x, t);
@@ -361,6 +363,7 @@ internal sealed class TcpOutput(
         if (k.DsackStart != k.DsackEnd)
         {
             plan.Options.TryAddSackBlock(new SackBlock(k.DsackStart, k.DsackEnd));
+            (k.DsackEnd.IsAfter(t.C.Rcv.Nxt) ? ref _x.Recovery.Counters.TCPDSACKOfoSent : ref _x.Recovery.Counters.TCPDSACKOldSent)++;
             k.DsackStart = k.DsackEnd;
             _x.Counters.DsacksSent++;
         }
@@ -405,7 +408,7 @@ internal sealed class TcpOutput(
         c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Iss + 1);
         c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Iss + 1 + (uint)dataLength);
         if (c.Backoff == 0) t.K.RoundStart = Deadline.At(now);
-        else _x.Counters.SegmentsRetransmitted++;
+        else _x.CountSynAgain();
         if (!t.K.Retransmission.IsSet) t.K.Retransmission = Deadline.At(now + _x.Recovery.Settings.RtoInitial);
         _x.Arm(t, t.K.Retransmission);
         return true;

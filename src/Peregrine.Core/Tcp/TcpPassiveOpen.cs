@@ -142,8 +142,10 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if (acceptQueueFull || !_x.Options.SynCookies || SignerOf(record) is not null || !_replies.TryTake(now))
         {
             _x.Counters.DroppedSynBacklogFull++;
+            if (!acceptQueueFull) _x.Recovery.Counters.TCPReqQFullDrop++;
             return;
         }
+        _x.Recovery.Counters.TCPReqQFullDoCookies++;
         _x.Counters.SynsAccepted++;
         _x.Counters.SynCookiesSent++;
         _cookiesUntil = now + SynCookies.SlotLength * 2;
@@ -177,7 +179,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
                 ref var record = ref _x.SynBacklog.Get(index);
                 // It has been acknowledged, and data are awaited: a while longer, and any ACK will do.
                 if ((record.SynField & SynRecord.Acknowledged) != 0 && IsDeferred(record, now)) continue;
-                _x.Counters.SegmentsRetransmitted++;
+                _x.CountSynAgain();
                 // RFC 7413 §4.2.1: without the option, in case that it is what gets lost.
                 record.Flags &= ~SynFlags.FastOpen;
                 SendSynAck(ref record, now);
@@ -220,13 +222,13 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         {
             _x.Counters.SynsAccepted++;
             if (!TcpEcn.OnSynAgain(ref record, s, packet)) Abandon(index, now);
-            else if (_replies.TryTake(now)) SendSynAck(ref record, now);
+            else if (MayReply(now)) SendSynAck(ref record, now);
             return;
         }
         if (!TcpInput.IsAcceptable(next, record.RcvWnd, s.Seq, s.Length))
         {
             _x.Counters.DroppedOutOfWindow++;
-            if (!s.IsRst && _replies.TryTake(now)) SendAck(record, now);
+            if (!s.IsRst && MayReply(now)) SendAck(record, now);
             return;
         }
         if (s.IsRst)
@@ -237,18 +239,19 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             {
                 _x.Counters.ResetsReceived++;
                 _x.Counters.FailedOpens++;
+                _x.Recovery.Counters.EmbryonicRsts++;
                 Remove(index);
                 return;
             }
             _x.Counters.DroppedResetNotExact++;
-            if (_replies.TryTake(now)) SendAck(record, now);
+            if (MayReply(now)) SendAck(record, now);
             return;
         }
         if (s.IsSyn)
         {
             _x.Counters.DroppedSynInConnection++;
             if (!SettingsOf(record).ChallengeSyns) Abandon(index, now);
-            else if (_replies.TryTake(now)) SendAck(record, now);
+            else if (MayReply(now)) SendAck(record, now);
             return;
         }
         if (!s.IsAck)
@@ -266,6 +269,13 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         Complete(index, ref s, packet, now);
     }
 
+    private bool MayReply(Instant now)
+    {
+        if (_replies.TryTake(now)) return true;
+        _x.Recovery.Counters.TCPACKSkippedSynRecv++;
+        return false;
+    }
+
     private void Complete(uint index, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
         var record = _x.SynBacklog.Get(index);
@@ -280,23 +290,24 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if (s.PayloadLength == 0 && !s.IsFin && IsDeferred(record, now))
         {
             _x.SynBacklog.Get(index).SynField |= SynRecord.Acknowledged;
+            _x.Recovery.Counters.TCPDeferAcceptDrop++;
             _x.Counters.SegmentsAccepted++;
             return;
         }
         // The record stays: the SYN-ACK comes again, and with it the ACK, when there may be room.
-        if (entry.IsFull)
-        {
-            _x.Counters.DroppedAcceptQueueFull++;
-            return;
-        }
-        if (!_x.Tcbs.TryAllocate(out var tcb))
-        {
-            _x.Counters.DroppedConnectionLimit++;
-            return;
-        }
+        if (!TryAllocate(entry, out var tcb)) return;
         _x.Demux.Replace(record.Hash, DemuxKind.SynReceived, index, DemuxKind.Tcb, tcb);
         _x.SynBacklog.Remove(index);
         Open(tcb, record, entry, ref s, packet, now);
+    }
+
+    private bool TryAllocate(TcpListenerEntry entry, out uint tcb)
+    {
+        tcb = TcbTable.None;
+        if (entry.IsFull) _x.Counters.DroppedAcceptQueueFull++;
+        else if (_x.Tcbs.TryAllocate(out tcb)) return true;
+        else _x.Counters.DroppedConnectionLimit++;
+        return false;
     }
 
     private bool IsDeferred(in SynRecord record, Instant now) =>
@@ -373,16 +384,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     private void TakeCookie(ref SegmentArrival s, in ReceivedPacket packet, int listener, ushort mss, bool sack, Instant now)
     {
         var entry = _x.Listeners.Get(listener)!;
-        if (entry.IsFull)
-        {
-            _x.Counters.DroppedAcceptQueueFull++;
-            return;
-        }
-        if (!_x.Tcbs.TryAllocate(out var tcb))
-        {
-            _x.Counters.DroppedConnectionLimit++;
-            return;
-        }
+        if (!TryAllocate(entry, out var tcb)) return;
         var record = new SynRecord
         {
             Local = packet.Destination,

@@ -73,8 +73,11 @@ internal static class TcpReport
             RetransmittedBytes = k.Recovery.RetransmittedBytes,
             Probes = k.ProbesSent,
             ReceiveRtt = Duration.FromMicroseconds(k.RcvRttUs),
+            DelayedAck = Duration.FromMilliseconds(x.SettingsOf(t).DelayedAckMs),
+            PacingBytesPerSecondMax = (ulong)x.SettingsOf(t).PacingBytesPerSecondMax,
             AnnouncedMss = TcpHandshake.AnnouncedMss(c.Local, c.Path, x.SettingsOf(t), x.Encapsulation.OverheadOf(c)),
             PathMtu = c.Path.Mtu,
+            AccurateEcnCounters = (k.Recovery.Flags & Recovery.RecoveryFlags.AccurateEcn) != 0 ? x.AccurateEcn.Of(x.Tcbs.IndexOf(t)).Info : null,
             Details = x.Details is null ? null : DetailsOf(ref x.Details.Of(x.Tcbs.IndexOf(t)), c, now),
         };
     }
@@ -93,9 +96,32 @@ internal static class TcpReport
         TcpDetailsTable.Account(ref d, now);
         // The SYN is a segment that was delivered, and in no scoreboard.
         var syn = (c.Flags & TcbFlags.WasEstablished) != 0 ? 1u : 0;
-        return new TcpInfoDetails(
-            now - d.LastDataReceived, now - d.LastDataSent, now - d.LastAckReceived, d.BusyTime, d.ReceiveWindowLimited, d.SendBufferLimited, d.BytesSent,
-            d.BytesRetransmitted, d.DataSegmentsIn, d.DataSegmentsOut, d.DeliveredSegments + syn, d.DuplicatesReported, Math.Max(d.Reordering, 3));
+        return new TcpInfoDetails
+        {
+            SinceDataReceived = now - d.LastDataReceived,
+            SinceDataSent = now - d.LastDataSent,
+            SinceAckReceived = now - d.LastAckReceived,
+            BusyTime = d.BusyTime,
+            ReceiveWindowLimited = d.ReceiveWindowLimited,
+            SendBufferLimited = d.SendBufferLimited,
+            BytesSent = d.BytesSent,
+            BytesRetransmitted = d.BytesRetransmitted,
+            DataSegmentsReceived = d.DataSegmentsIn,
+            OutOfOrderSegments = d.OutOfOrderSegments,
+            DataSegmentsSent = d.DataSegmentsOut,
+            DeliveredSegments = d.DeliveredSegments + syn,
+            MarkedSegmentsDelivered = d.MarkedSegmentsDelivered,
+            DuplicatesReported = d.DuplicatesReported,
+            Reordering = Math.Max(d.Reordering, 3),
+            ReorderingEvents = d.ReorderingEvents,
+            DeliveryBytesPerSecond = TcpDetailsTable.RateOf(d.RateBytes, d.RateInterval),
+            IsDeliveryAppLimited = d.IsRateAppLimited,
+            Timeouts = d.Timeouts,
+            TimeoutEpisodes = d.TimeoutEpisodes,
+            TimeoutTime = TcpDetailsTable.TimeoutTimeOf(d, now),
+            EcnSeen = d.EcnSeen,
+            FastOpenFailure = d.FastOpenFailure,
+        };
     }
 
     /// <summary>What of changed settings takes effect at once; the rest is read where it is used.</summary>

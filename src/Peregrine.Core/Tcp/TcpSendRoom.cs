@@ -14,7 +14,7 @@ internal static class TcpSendRoom
     {
         var most = t.K.SendBuffer;
         // Runs of writes are not cut: the last may pass the limit.
-        if (t.K.History != SenderHistoryPool.None)
+        if (t.K.History != SenderHistory.None)
             most = t.C.SendQueue.Length + x.Recovery.Marks.Room(t.C, t.K, (uint)wanted, SendableNow(x, t), Held(t));
         return (int)(x.SettingsOf(t).UnsentBytesMax is > 0 and var lowat ? Math.Min(most, t.C.SendQueue.Length + RoomBelow(x, t, lowat, wanted)) : most);
     }
@@ -27,9 +27,9 @@ internal static class TcpSendRoom
     {
         ref var c = ref t.C;
         var queued = c.SendQueue.Length;
-        if (t.K.History == SenderHistoryPool.None || queued == 0) return queued;
+        if (t.K.History == SenderHistory.None || queued == 0) return queued;
         var flight = Math.Min((uint)Math.Max(0, c.Snd.Nxt - c.Snd.Una), queued);
-        var (transmission, run) = (2u * c.Mss, MessageMarks.RunMax(c));
+        var (transmission, run) = (2u * c.Mss, WriteRuns.MaxOf(c));
         return queued + MessageMarks.RunOverhead * ((flight + transmission - 1) / transmission + (queued - flight + run - 1) / run);
     }
 
@@ -43,7 +43,7 @@ internal static class TcpSendRoom
     /// <summary>So many bytes have been queued.</summary>
     internal static void OnQueued(TcpContext x, TcbRef t, uint count, bool endsMessage)
     {
-        if (t.K.History == SenderHistoryPool.None) t.C.Snd.QueueEnd += count;
+        if (t.K.History == SenderHistory.None) t.C.Snd.QueueEnd += count;
         else x.Recovery.Marks.OnQueued(ref t.C, t.K, count, (t.K.More & MoreHints.Unpushed) == 0, endsMessage, SendableNow(x, t));
     }
 
@@ -52,7 +52,7 @@ internal static class TcpSendRoom
     private static uint RoomBelow(TcpContext x, TcbRef t, int limit, int wanted)
     {
         ref var c = ref t.C;
-        var step = MessageMarks.RunMax(c);
+        var step = WriteRuns.MaxOf(c);
         var unsent = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt);
         var sendable = SendableNow(x, t);
         var most = sendable + (((ulong)(uint)limit + (ulong)step - 1) / (ulong)step * (ulong)step);

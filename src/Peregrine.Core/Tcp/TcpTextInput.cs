@@ -30,7 +30,7 @@ internal sealed class TcpTextInput(TcpContext context)
             return false;
         }
         if ((t.K.Recovery.Flags & (RecoveryFlags.EcnAgreed | RecoveryFlags.AccurateEcn)) == RecoveryFlags.EcnAgreed) TcpEcn.OnText(t, s, packet, ref _x.Recovery.Counters);
-        _x.Details?.OnText(_x.Tcbs.IndexOf(t), s.SegmentCount, now);
+        _x.Details?.OnText(_x.Tcbs.IndexOf(t), s.SegmentCount, (packet.TrafficClass & 3) != 0, now);
         NoteSegmentSize(ref c, s.WireSize != 0 ? s.WireSize : s.PayloadLength);
         if (s.Seq == c.Rcv.Nxt) TakeInOrder(t, ref s, packet, now);
         else TakeOutOfOrder(t, ref s, packet);
@@ -79,7 +79,7 @@ internal sealed class TcpTextInput(TcpContext context)
         if (taken < s.PayloadLength && t.K.OutOfOrder.HasIntervals)
         {
             // What lies beyond the gap holds the blocks that would close it: it goes, as RFC 2018 §8 allows, or nothing would ever move.
-            _x.Counters.PrunedBytes += _x.OutOfOrder.PruneTo(ref t.K.OutOfOrder, 0);
+            Prune(t);
             taken += _x.ReceiveQueue.Append(ref c.ReceiveQueue, packet.Frame, s.PayloadOffset + taken, s.PayloadLength - taken);
         }
         c.Rcv.Nxt += (uint)taken;
@@ -88,6 +88,7 @@ internal sealed class TcpTextInput(TcpContext context)
         {
             // The window is no reservation: what found no block is dropped unacknowledged, and the FIN behind it too.
             _x.Counters.DroppedBytesNoMemory += s.PayloadLength - taken;
+            _x.Recovery.Counters.TCPRcvQDrop++;
             s.PayloadLength = taken;
             s.Flags &= ~TcpFlags.Fin;
             c.Flags |= TcbFlags.AckNow;
@@ -157,23 +158,38 @@ internal sealed class TcpTextInput(TcpContext context)
         c.Acks.IsInteractive = false;
         if (!BlockPressure.LeavesReceiveReserve(_x.Blocks))
         {
-            _x.Counters.PrunedBytes += _x.OutOfOrder.PruneTo(ref t.K.OutOfOrder, 0);
+            Prune(t);
             _x.Counters.DroppedBytesNoMemory += s.PayloadLength;
+            _x.Recovery.Counters.TCPOFODrop++;
             s.Flags &= ~TcpFlags.Fin;
             return;
         }
         var result = _x.OutOfOrder.Insert(ref t.K.OutOfOrder, c.Rcv.Nxt, s.Seq, packet.Frame, s.PayloadOffset, s.PayloadLength);
         _x.Counters.OutOfOrderBytes += result.Stored;
+        if (result.Stored > 0)
+        {
+            _x.Recovery.Counters.TCPOFOQueue += s.SegmentCount;
+            _x.Details?.OnOutOfOrder(_x.Tcbs.IndexOf(t), s.SegmentCount);
+        }
         if (result.HasDuplicate)
         {
             _x.Counters.DuplicateBytes += result.DuplicateEnd - result.DuplicateStart;
+            _x.Recovery.Counters.TCPOFOMerge++;
             if ((c.Flags & TcbFlags.Sack) != 0) (t.K.DsackStart, t.K.DsackEnd) = (result.DuplicateStart, result.DuplicateEnd);
         }
         if (result.Refusal != Queues.OutOfOrderRefusal.None)
         {
             _x.Counters.DroppedBytesNoMemory += s.PayloadLength - result.Stored;
+            if (result.Stored == 0) _x.Recovery.Counters.TCPOFODrop++;
             s.Flags &= ~TcpFlags.Fin;
         }
+    }
+
+    private void Prune(TcbRef t)
+    {
+        if (!t.K.OutOfOrder.HasIntervals) return;
+        _x.Recovery.Counters.OfoPruned++;
+        _x.Counters.PrunedBytes += _x.OutOfOrder.PruneTo(ref t.K.OutOfOrder, 0);
     }
 
     private static void NoteSegmentSize(ref Tcb c, int size)

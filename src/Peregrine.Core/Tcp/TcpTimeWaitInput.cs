@@ -23,7 +23,15 @@ internal sealed class TcpTimeWaitInput(TcpContext context, TcpReplies replies, T
             _passive.OnSyn(ref s, packet, listener, old, now);
             return;
         }
+        if (verdict == TimeWaitVerdict.AcceptSyn && _x.Options.PlainTimeWait)
+        {
+            // The record has given way before anybody looks for a listener, and the SYN meets a closed port.
+            Remove(index);
+            _passive.OnSegment(ref s, packet, now);
+            return;
+        }
         _x.Counters.TimeWaitSegments++;
+        if (record.Timestamps && s.Options.HasTimestamps && !s.IsRst && (int)(s.Options.TsVal - record.TsRecent) < 0) _x.Recovery.Counters.PAWSTimewait++;
         if (verdict is not (TimeWaitVerdict.Ack or TimeWaitVerdict.AckAndRestart)) return;
         _replies.AckOf(record, _x.Authenticator?.OfTimeWait(index), now);
         if (verdict == TimeWaitVerdict.AckAndRestart) _x.TimeWaits.Restart(index, now);

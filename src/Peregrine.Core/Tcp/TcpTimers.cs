@@ -112,6 +112,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         if (!TcpContext.HasOutstanding(c)) return false;
         // RFC 6298 §5.4 to §5.6: the earliest segment again, the time-out doubled, the timer started.
         _x.Counters.RetransmissionTimeouts++;
+        _x.Details?.OnTimeout(_x.Tcbs.IndexOf(t), now);
         _x.Log?.OnRetransmissionTimeout(t, now);
         _x.Recovery.OnRetransmissionTimeout(ref c, ref k, now);
         if (c.Backoff < byte.MaxValue) c.Backoff++;
@@ -136,6 +137,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
             return true;
         }
         c.Backoff++;
+        _x.Details?.OnTimeout(_x.Tcbs.IndexOf(t), now);
         c.Flags |= TcbFlags.SynPending;
         c.Path.Generation = 0;
         _x.MarkReady(t);

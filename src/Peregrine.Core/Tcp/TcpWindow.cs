@@ -24,10 +24,11 @@ internal static class TcpWindow
     }
 
     /// <summary>The SEG.WND to send now; moves Rcv.Edge when the window opens.</summary>
-    internal static ushort Advertise(ref Tcb c)
+    internal static ushort Advertise(ref Tcb c, ref TcpExtCounters counters)
     {
         var offered = OfferedEdge(c);
         var gain = offered - c.Rcv.Edge;
+        var wasClosed = c.Rcv.Edge == c.LastAckSent;
         // RFC 9293 MUST-39: RFC 9293 §3.8.6.2.2 with Fr = 1/2: the edge moves in steps of a segment or half the buffer.
         if (IsStep(c, gain) || IsWide(c, offered)) c.Rcv.Edge = offered;
         // RFC 9293 SHLD-14: never to the left. Rounding up to the scale's step keeps a rounded window from shrinking (RFC 7323 §2.4), but only while
@@ -38,6 +39,7 @@ internal static class TcpWindow
         if (c.Rcv.Nxt + (field << c.RcvScale) - offered >= (int)step) field = window >> c.RcvScale;
         field = Math.Min(field, ushort.MaxValue);
         c.Rcv.Edge = SeqNumber.Max(c.Rcv.Edge, c.Rcv.Nxt + (field << c.RcvScale));
+        if (wasClosed != (field == 0)) (wasClosed ? ref counters.TCPFromZeroWindowAdv : ref counters.TCPToZeroWindowAdv)++;
         return (ushort)field;
     }
 
@@ -99,7 +101,7 @@ internal static class TcpWindow
         if (memoryIsLow) return;
         var room = 2UL * c.Cwnd;
         // As Linux: two windows of ten segments at least, each in a buffer of a power of two and its overhead.
-        if (k.History != Recovery.SenderHistoryPool.None)
+        if (k.History != Recovery.SenderHistory.None)
             room = 2UL * Math.Max(c.Cwnd / c.Mss, 10) * (System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Max(c.Mss, k.PeerMss) + 640) + 256);
         var wanted = (uint)Math.Min(room, (ulong)settings.SendBufferBytesMax);
         if (wanted > k.SendBuffer) k.SendBuffer = wanted;

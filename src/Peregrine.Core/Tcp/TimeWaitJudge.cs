@@ -28,7 +28,7 @@ internal enum TimeWaitVerdict : byte
 
     /// <summary>
     /// A new connection: remove the record and treat the SYN as a listener does, with an initial sequence number from
-    /// <see cref="TimeWaitJudge.IssAfter"/>. Without a listener the record stays and nothing is sent.
+    /// <see cref="TimeWaitJudge.IssAfter"/>. Without a listener the record stays and nothing is sent, unless <see cref="StackOptions.PlainTimeWait"/>: then it goes, and a reset answers.
     /// </summary>
     AcceptSyn,
 }

@@ -7,7 +7,7 @@ namespace Peregrine.Scripting.Kernel;
 
 internal static class KernelInfo
 {
-    internal const int Length = 256;
+    internal const int Length = 280;
 
     // Each word of four bytes from the eighth on, and the wide ones.
     private static readonly string[] s_words =
@@ -28,6 +28,8 @@ internal static class KernelInfo
             ["busy_time"] = (168, 8), ["rwnd_limited"] = (176, 8), ["sndbuf_limited"] = (184, 8), ["delivered"] = (192, 4), ["delivered_ce"] = (196, 4),
             ["bytes_sent"] = (200, 8), ["bytes_retrans"] = (208, 8), ["dsack_dups"] = (216, 4), ["reord_seen"] = (220, 4), ["rcv_ooopack"] = (224, 4),
             ["snd_wnd"] = (228, 4), ["rcv_wnd"] = (232, 4), ["rehash"] = (236, 4), ["total_rto"] = (240, 2), ["total_rto_recoveries"] = (242, 2), ["total_rto_time"] = (244, 4),
+            ["received_ce"] = (248, 4), ["delivered_e1_bytes"] = (252, 4), ["delivered_e0_bytes"] = (256, 4), ["delivered_ce_bytes"] = (260, 4),
+            ["received_e1_bytes"] = (264, 4), ["received_e0_bytes"] = (268, 4), ["received_ce_bytes"] = (272, 4), ["accecn_fail_mode"] = (276, 2), ["accecn_opt_seen"] = (278, 2),
         };
         for (var i = 0; i < s_words.Length; i++) fields[s_words[i]] = (8 + 4 * i, 4);
         return fields;

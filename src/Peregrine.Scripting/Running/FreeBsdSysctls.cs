@@ -33,7 +33,6 @@ internal static class FreeBsdSysctls
         ["rfc3390"] = [1],
         ["rfc3465"] = [1],
         ["rfc6675_pipe"] = [1],
-        ["newcwv"] = [0],
         ["do_lrd"] = [0],
         ["sack.lrd"] = [0, 1],
         ["sack.revised"] = [1],
@@ -119,6 +118,8 @@ internal static class FreeBsdSysctls
                 return t with { SynOptionsRetryCount = Number(value) != 0 ? 3 : 0 };
             case "tolerate_missing_ts":
                 return t with { AcceptsMissingTimestamps = Number(value) != 0 };
+            case "newcwv":
+                return t with { WindowValidation = Number(value) != 0 };
             case "do_prr":
                 return t with { ProportionalRateReduction = Number(value) != 0 };
             case "abc_l_var":

@@ -40,10 +40,11 @@ internal sealed class StackManners(SimulationRandom random)
     private StackOptions Switch(StackOptions options)
     {
         var tcp = options.Tcp;
+        // Restarts after idleness are off by either of two draws, so that every seed keeps its world.
+        var (merges, restarts) = (Flip(options.MergeReceived), Flip(true));
         return options with
         {
-            MergeReceived = Flip(options.MergeReceived),
-            RestartAfterIdle = Flip(options.RestartAfterIdle),
+            MergeReceived = merges,
             SynCookiesOnly = Flip(options.SynCookiesOnly),
             ConnectionDetails = Flip(options.ConnectionDetails),
             TimeWaitReuseMs = random.Percent(15) ? 1_000 : 0,
@@ -57,7 +58,7 @@ internal sealed class StackManners(SimulationRandom random)
                 DsackUndo = Flip(tcp.DsackUndo),
                 HyStart = Flip(tcp.HyStart),
                 RtoRestart = Flip(tcp.RtoRestart),
-                SlowStartAfterIdle = Flip(tcp.SlowStartAfterIdle),
+                SlowStartAfterIdle = Flip(tcp.SlowStartAfterIdle) && restarts,
                 JoinsRetransmissions = Flip(tcp.JoinsRetransmissions),
                 WindowValidation = Flip(tcp.WindowValidation),
                 WindowSlowStart = Flip(tcp.WindowSlowStart),

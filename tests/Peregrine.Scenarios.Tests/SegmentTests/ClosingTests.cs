@@ -73,6 +73,27 @@ public sealed class ClosingTests
         Assert.Equal((0, 1L), (peer.Tcp.TimeWaitCount, peer.Tcp.Counters.TimeWaitReused));
     }
 
+    [Theory]
+    [InlineData(true, 1)]
+    [InlineData(true, -100)]
+    [InlineData(false, 1)]
+    public void WithoutAListenerASynInTimeWaitIsForTheProfileToAnswer(bool plain, int step)
+    {
+        using var peer = new Peer(World.Host.SmallOptions with { PlainTimeWait = plain });
+        TimeWait(peer);
+        peer.Tcp.CloseListener(peer.Listener, peer.Now);
+        peer.Send(Syn, peer.Next + (uint)step);
+        if (!plain || step < 0)
+        {
+            peer.ExpectSilence();
+            Assert.Equal(1, peer.Tcp.TimeWaitCount);
+            return;
+        }
+        Assert.Equal(Rst | Ack, peer.Take().Flags);
+        peer.ExpectSilence();
+        Assert.Equal(0, peer.Tcp.TimeWaitCount);
+    }
+
     [Fact]
     public void FinWait1WithFinButWithoutAckGoesThroughClosing()
     {

@@ -58,16 +58,20 @@ internal static class AccurateEcnSender
         return true;
     }
 
-    // RFC 9768 §3.2.3.1: by how much the counter of marked bytes has grown, modulo 2^24. The other two say nothing to congestion control.
+    // RFC 9768 §3.2.3.1: by how much the counter of marked bytes has grown, modulo 2^24. The other two say nothing to congestion control, and are for tools.
     private static bool TryTakeOption(ref AccurateEcnState state, in TcpOptions options, ref uint marked)
     {
         if (!options.HasAccurateEcn || state.Has(AccurateEcnFlags.IgnoresOptions)) return false;
         state.Flags |= AccurateEcnFlags.OptionSeen;
         var option = options.AccurateEcn;
         // A field that is left out has not changed.
+        if (option.HasEct0) state.SentEct0Bytes += Growth(option.Ect0Bytes, state.SentEct0Bytes);
+        if (option.HasEct1) state.SentEct1Bytes += Growth(option.Ect1Bytes, state.SentEct1Bytes);
         if (!option.HasCe) return true;
-        marked = (option.CeBytes - state.SentCeBytes) & (AccurateEcnOption.Modulus - 1);
+        marked = Growth(option.CeBytes, state.SentCeBytes);
         state.SentCeBytes += marked;
         return true;
     }
+
+    private static uint Growth(uint field, uint counter) => (field - counter) & (AccurateEcnOption.Modulus - 1);
 }

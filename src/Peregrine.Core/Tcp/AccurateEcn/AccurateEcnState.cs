@@ -61,9 +61,11 @@ internal struct AccurateEcnState
     internal uint ReceivedEct0Bytes;
     internal uint ReceivedEct1Bytes;
 
-    /// <summary>As sender: s.cep, s.ceb.</summary>
+    /// <summary>As sender: s.cep, s.ceb, s.e0b, s.e1b; the last two for tools alone.</summary>
     internal uint SentCe;
     internal uint SentCeBytes;
+    internal uint SentEct0Bytes;
+    internal uint SentEct1Bytes;
 
     /// <summary>The timestamp of the latest feedback: tells an old ACK from one that acknowledges nothing new.</summary>
     internal uint FeedbackStamp;
@@ -80,6 +82,22 @@ internal struct AccurateEcnState
 
     internal static AccurateEcnState Initial => new()
     {
-        ReceivedCe = InitialCe, ReceivedEct0Bytes = 1, ReceivedEct1Bytes = 1, SentCe = InitialCe, Flags = AccurateEcnFlags.OptionDue,
+        ReceivedCe = InitialCe, ReceivedEct0Bytes = 1, ReceivedEct1Bytes = 1, SentCe = InitialCe, SentEct0Bytes = 1, SentEct1Bytes = 1, Flags = AccurateEcnFlags.OptionDue,
+    };
+
+    /// <summary>What there is to tell, counted from 0.</summary>
+    internal readonly TcpAccurateEcnInfo Info => new()
+    {
+        MarkedSegmentsReceived = ReceivedCe - InitialCe,
+        MarkedBytesReceived = ReceivedCeBytes,
+        Ect0BytesReceived = ReceivedEct0Bytes - 1,
+        Ect1BytesReceived = ReceivedEct1Bytes - 1,
+        MarkedSegmentsDelivered = SentCe - InitialCe,
+        MarkedBytesDelivered = SentCeBytes,
+        Ect0BytesDelivered = SentEct0Bytes - 1,
+        Ect1BytesDelivered = SentEct1Bytes - 1,
+        OptionSeen = Has(AccurateEcnFlags.OptionSeen),
+        Failures = (Has(AccurateEcnFlags.NotCapable) ? TcpAccurateEcnFailures.NotCapable : 0) | (Has(AccurateEcnFlags.IgnoresFeedback) ? TcpAccurateEcnFailures.FeedbackIgnored : 0)
+            | (Has(AccurateEcnFlags.SendsNoOption) ? TcpAccurateEcnFailures.OptionNotSent : 0) | (Has(AccurateEcnFlags.IgnoresOptions) ? TcpAccurateEcnFailures.OptionIgnored : 0),
     };
 }

@@ -1,12 +1,13 @@
 // CUBIC (RFC 9438) as Linux computes it: the window in packets, time in milliseconds, and growth as a number of packets that have to be
 // acknowledged for one more. The curve is Cubic's; the steps in which it is followed are those that Linux's are known by. Slow start ends by
 // PacketHyStart. Its numbers lie in the sender's history; without one, Cubic stands in.
+using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Tcp.Congestion;
 
-internal sealed class PacketCubic(SenderHistoryPool histories) : CongestionControl
+internal sealed class PacketCubic(IndexedPool<SenderHistory> histories) : CongestionControl
 {
     // β = 717/1024 (RFC 9438 §4.6: 0.7), C = 410/1024 (§5: 0.4), and time in units of 2⁻¹⁰ s.
     private const uint BetaScale = 1_024;
@@ -18,7 +19,7 @@ internal sealed class PacketCubic(SenderHistoryPool histories) : CongestionContr
     // RFC 9438 §4.3: 1/α in eighths.
     private const uint RenoScale = 8 * (BetaScale + Beta) / 3 / (BetaScale - Beta);
 
-    private readonly SenderHistoryPool _histories = histories;
+    private readonly IndexedPool<SenderHistory> _histories = histories;
 
     internal override string Name => "cubic";
 
@@ -26,7 +27,7 @@ internal sealed class PacketCubic(SenderHistoryPool histories) : CongestionContr
 
     internal override bool TryBegin(ref Tcb c, ref TcbCold k, Instant now)
     {
-        if (k.History == SenderHistoryPool.None) return false;
+        if (k.History == SenderHistory.None) return false;
         Of(k) = default;
         PacketHyStart.BeginRound(c, ref Of(k), now);
         return true;

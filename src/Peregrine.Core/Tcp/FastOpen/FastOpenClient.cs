@@ -58,7 +58,11 @@ internal sealed class FastOpenClient(TcpContext context, FastOpenCache cache)
                 return default;
             }
             plan.Options = options;
-            if (entry.Cookie.Length == 0) return default;
+            if (entry.Cookie.Length == 0)
+            {
+                _x.Details?.OnFastOpenFailed(_x.Tcbs.IndexOf(t), TcpFastOpenFailure.NoCookie);
+                return default;
+            }
         }
         t.K.FastOpen |= FastOpenFlags.Used;
         dataLength = (int)Math.Min((uint)RoomFor(c.Remote, entry.Mss, c.Path, settings), c.SendQueue.Length);
@@ -80,7 +84,11 @@ internal sealed class FastOpenClient(TcpContext context, FastOpenCache cache)
         if (sent > 0 && acked == sent) t.K.FastOpen |= FastOpenFlags.DataTaken;
         // What goes again is no answer to the SYN-ACK.
         if (sent > acked) c.Acks.HasHeard = false;
-        if (sent > 0 && acked == 0) _x.Recovery.Counters.TCPFastOpenActiveFail++;
+        if (sent > 0 && acked == 0)
+        {
+            _x.Recovery.Counters.TCPFastOpenActiveFail++;
+            if ((t.K.FastOpen & FastOpenFlags.Client) != 0) _x.Details?.OnFastOpenFailed(_x.Tcbs.IndexOf(t), TcpFastOpenFailure.DataNotAcknowledged);
+        }
         // RFC 7413 §4.2.1 step 3: a SYN-ACK that answers a plain SYN says nothing about cookies.
         if ((t.K.FastOpen & FastOpenFlags.Client) != 0) Remember(t, s, packet, isRefused: sent > acked && acked == 0, now);
         left = sent - Math.Min(acked, sent);
@@ -111,10 +119,13 @@ internal sealed class FastOpenClient(TcpContext context, FastOpenCache cache)
     internal void OnSynTimeout(TcbRef t, Instant now)
     {
         var isUsed = (t.K.FastOpen & FastOpenFlags.Used) != 0;
+        if ((t.K.FastOpen & FastOpenFlags.Client) != 0) _x.Details?.OnFastOpenFailed(_x.Tcbs.IndexOf(t), TcpFastOpenFailure.SynRepeated);
         t.K.FastOpen &= ~FastOpenFlags.Client;
         if (!isUsed) return;
         ref var entry = ref Cache.Open(t.C.Remote);
         if (entry.Losses < LossesMax) entry.Losses++;
-        if (entry.Losses >= LossesMin) entry.DisabledUntil = now + Duration.FromSeconds(60L << entry.Losses);
+        if (entry.Losses < LossesMin) return;
+        entry.DisabledUntil = now + Duration.FromSeconds(60L << entry.Losses);
+        _x.Recovery.Counters.TCPFastOpenBlackhole++;
     }
 }

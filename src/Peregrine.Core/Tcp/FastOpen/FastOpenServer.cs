@@ -54,6 +54,7 @@ internal sealed class FastOpenServer(TcpContext context, FastOpenKeys keys)
             case FastOpenCookieAge.Current:
                 return FastOpenVerdict.Accept;
             case FastOpenCookieAge.Previous:
+                _x.Recovery.Counters.TCPFastOpenPassiveAltKey++;
                 return FastOpenVerdict.AcceptAndGrant;
             default:
                 _x.Recovery.Counters.TCPFastOpenPassiveFail++;

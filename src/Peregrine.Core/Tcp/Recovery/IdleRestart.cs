@@ -13,7 +13,7 @@ internal static class IdleRestart
         ref var r = ref k.Recovery;
         if (r.Head != RecordPool.None || (r.Flags & RecoveryFlags.Established) == 0 || CongestionControl.OwnsWindow(r.Algorithm)) return;
         if (r.ValidatesWindow && recovery.Validation.OnIdle(ref c, ref k, now)) return;
-        if (!recovery.SettingsOf(k).RestartAfterIdle) return;
+        if (!recovery.SettingsOf(k).SlowStartAfterIdle) return;
         // With nothing in flight the latest delivered record is the last one sent.
         if (TimeStamp32.Between(r.FirstSentAt, TimeStamp32.Of(now)) is var idle && (idle <= recovery.Settings.RtoLeast || idle <= recovery.Rto(k))) return;
         // RFC 5681 §4.1: RW = min(IW, cwnd).

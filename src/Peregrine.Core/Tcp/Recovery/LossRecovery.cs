@@ -23,11 +23,11 @@ internal sealed class LossRecovery
     private readonly SackInput _sacks;
     private RecoverySettings[] _byNumber;
 
-    /// <summary>Cuts the pool of records out of <paramref name="region"/>; with a pool of models there is BBR.</summary>
-    internal LossRecovery(MemoryRegion region, int recordCount, RecoverySettings? settings = null, BbrPool? models = null, int historyCount = 0)
+    /// <summary>Cuts the pool of records out of <paramref name="region"/>; with a control for it there is BBR.</summary>
+    internal LossRecovery(MemoryRegion region, int recordCount, RecoverySettings? settings = null, BbrControl? bbr = null, int historyCount = 0)
     {
-        var histories = new SenderHistoryPool(region, historyCount);
-        Controls = new CongestionControls(models, histories);
+        var histories = new IndexedPool<SenderHistory>(region, historyCount);
+        Controls = new CongestionControls(bbr, histories);
         _pool = new RecordPool(region, recordCount);
         Marks = new MessageMarks(_pool, histories);
         (_board, LoneAck) = (new Scoreboard(_pool), new LoneAck(_pool));
@@ -180,7 +180,7 @@ internal sealed class LossRecovery
         if (end.IsAfter(c.Snd.Nxt)) c.Snd.Nxt = end;
         var isFull = Pipe(c, k) + c.Mss > c.Cwnd;
         if (isFull) r.Flags |= RecoveryFlags.LimitedThisRound;
-        if (k.History != SenderHistoryPool.None) WindowUse.OnSent(c, ref Memory.Of(k), isFull);
+        if (k.History != SenderHistory.None) WindowUse.OnSent(c, ref Memory.Of(k), isFull);
         return true;
     }
 
@@ -239,7 +239,7 @@ internal sealed class LossRecovery
         }
         var isRoundStart = AckAccount.EndRound(ref k, d);
         var partialSeen = (r.Flags & RecoveryFlags.PartialAckSeen) != 0;
-        if (AckAccount.TryRoundTrip(c, k, options, d, acked > 0, k.History != SenderHistoryPool.None, now, out var roundTrip)) Memory.TakeRoundTrip(c, ref k, roundTrip);
+        if (AckAccount.TryRoundTrip(c, k, options, d, acked > 0, k.History != SenderHistory.None, now, out var roundTrip)) Memory.TakeRoundTrip(c, ref k, roundTrip);
         var wait = Phases.FindLosses(ref c, ref k, ref d, now);
         AckAccount.MakeSample(ref r, d, acked, inFlight, isRoundStart, now, out sample);
         Phases.Advance(ref c, ref k, ref sample, d, isDuplicateCandidate && acked == 0);
@@ -274,6 +274,7 @@ internal sealed class LossRecovery
         // RFC 2018 §8 and RFC 6675 §5.1: SACKs are kept unless the peer has taken data back, which shows in a left edge that was
         // SACKed and is not acknowledged; and when the repair itself times out, they are not believed either.
         var expunge = isRepeated || _board[r.Head].IsSacked;
+        Phases.CountTimeout(c, r);
         if (r.Episode != RecordPool.None) Rack.Expire(ref EpisodeOf(r), now);
         // RFC 8985 §6.3: with RACK, only what has had its time.
         var until = IsRack(c, k) && !expunge ? Rack.LostUntil(c, k, EpisodeOf(r).RackRtt, now) : now;
@@ -291,7 +292,6 @@ internal sealed class LossRecovery
         // RFC 6298 §5.4: the first segment goes, whatever may still be in flight.
         if (Pipe(c, k) > 0) r.Flags |= RecoveryFlags.RetransmitHead;
         ForwardRto.Begin(ref r, isNew && !isRepeated && settings.ForwardRto);
-        Counters.TCPTimeouts++;
     }
 
     /// <summary>RACK's reordering window has passed without an ACK: looks for losses again.</summary>
@@ -400,7 +400,7 @@ internal sealed class LossRecovery
             Controls.Of(k).End(ref k);
             Begin(ref c, ref k, algorithm, now);
         }
-        else if (k.Recovery.ValidatesWindow != SettingsOf(k).WindowValidation && k.History == SenderHistoryPool.None) Validation.Reset(ref k);
+        else if (k.Recovery.ValidatesWindow != SettingsOf(k).WindowValidation && k.History == SenderHistory.None) Validation.Reset(ref k);
         ChoosePacing(ref k);
     }
 

@@ -2,6 +2,7 @@
 // it is sent and when it is sent again, however much was written behind it; the end of a message (MSG_EOR) also ends its segment. Writes that
 // follow each other run together up to the largest transmission. A mark is a record of the pool; where none is free, or one connection has too
 // many, an end goes unmarked: PSH is advice, and a message's end is one to segments only.
+using Peregrine.Core.Memory;
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp.Recovery;
@@ -24,24 +25,14 @@ internal struct MessageMarkState
     internal RecordFlags RunEnd;
 }
 
-internal sealed class MessageMarks(RecordPool pool, SenderHistoryPool histories)
+internal sealed class MessageMarks(RecordPool pool, IndexedPool<SenderHistory> histories)
 {
     private const uint CountMax = 256;
-
-    // The largest transmission less the room for headers.
-    private const uint TransmissionMax = 65_215;
 
     /// <summary>What Linux counts for a buffer beside its bytes.</summary>
     internal const uint RunOverhead = 832;
 
     private readonly RecordPool _pool = pool;
-
-    /// <summary>Bytes that one run of writes may have: whole segments, half of the peer's largest window at most.</summary>
-    internal static uint RunMax(in Tcb c)
-    {
-        var most = c.Snd.WndMax > 536 ? Math.Min(TransmissionMax, c.Snd.WndMax / 2) : Math.Min(TransmissionMax, c.Snd.WndMax);
-        return Math.Max(most / c.Mss, 1) * c.Mss;
-    }
 
     /// <summary>The application has queued bytes: Snd.QueueEnd moves.</summary>
     /// <param name="c">The connection.</param>
@@ -60,89 +51,41 @@ internal sealed class MessageMarks(RecordPool pool, SenderHistoryPool histories)
             (m.RunStart, m.PushedEnd, m.RunEnd) = (c.Snd.Iss + 1, c.Snd.QueueEnd, RecordFlags.Pushed);
             return;
         }
-        var most = RunMax(c);
-        sendable -= sendable % c.Mss;
-        if (c.Snd.QueueEnd == c.Snd.Iss + 1) m.PushedEnd = c.Snd.QueueEnd;
-        // What is sent while the write is still being taken is no part of the run any more.
-        var sent = c.Snd.Nxt;
-        var isFirst = true;
+        var runs = new WriteRuns(c, m, sendable);
+        if (!runs.IsAtEnd) runs.RunEnd &= ~RecordFlags.Pushed;
         while (count > 0)
         {
-            var length = (uint)Math.Max(0, c.Snd.QueueEnd - SeqNumber.Max(m.RunStart, sent));
-            if (length == 0 || length >= most || (m.RunEnd & RecordFlags.MessageEnd) != 0)
+            if (runs.IsAtEnd)
             {
-                if (m.RunEnd != RecordFlags.None && c.Snd.QueueEnd.IsAfter(c.Snd.Nxt)) Add(ref m, c.Snd.QueueEnd, m.RunEnd);
-                (m.RunStart, m.RunEnd, length) = (c.Snd.QueueEnd, RecordFlags.None, 0);
+                if (runs.RunEnd != RecordFlags.None && runs.End.IsAfter(c.Snd.Nxt)) Add(ref m, runs.End, runs.RunEnd);
+                runs.Begin();
             }
-            else if (isFirst)
-            {
-                m.RunEnd &= ~RecordFlags.Pushed;
-            }
-            isFirst = false;
-            var part = Math.Min(most - length, count);
-            c.Snd.QueueEnd += part;
-            count -= part;
-            if (length + part < most || count == 0) continue;
-            if (IsFar(c, m))
-            {
-                Push(c, ref m);
-                Leave(ref sent, c.Snd.QueueEnd, ref sendable, sendable);
-            }
-            else if (sent.IsAfterOrEqual(m.RunStart))
-            {
-                // Half the window at once at most, so that two transmissions are in flight.
-                Leave(ref sent, c.Snd.QueueEnd, ref sendable, Math.Max(c.Cwnd / c.Mss / 2, 1) * c.Mss);
-            }
+            count -= runs.Take(count);
         }
-        if (isPushed || IsFar(c, m)) Push(c, ref m);
-        if (endsMessage) m.RunEnd |= RecordFlags.MessageEnd;
+        if (isPushed || runs.IsFar) runs.Push();
+        if (endsMessage) runs.RunEnd |= RecordFlags.MessageEnd;
+        c.Snd.QueueEnd = runs.End;
+        (m.RunStart, m.PushedEnd, m.RunEnd) = (runs.Start, runs.PushedEnd, runs.RunEnd);
     }
 
     /// <summary>How many of so many bytes may be queued: a run that has begun is filled, and another begins while the send buffer is not full.</summary>
     internal uint Room(in Tcb c, in TcbCold k, uint wanted, uint sendable, uint held)
     {
-        ref var m = ref histories[k.History].Marks;
         if (c.State == TcpState.SynSent) return Math.Min(wanted, k.SendBuffer - Math.Min(k.SendBuffer, c.SendQueue.Length));
-        var most = RunMax(c);
-        sendable -= sendable % c.Mss;
-        var (end, sent, start, pushed, isEnded) = (c.Snd.QueueEnd, c.Snd.Nxt, m.RunStart, m.PushedEnd, (m.RunEnd & RecordFlags.MessageEnd) != 0);
-        if (end == c.Snd.Iss + 1) pushed = end;
+        var runs = new WriteRuns(c, histories[k.History].Marks, sendable);
         var room = 0u;
         while (room < wanted)
         {
-            var length = (uint)Math.Max(0, end - SeqNumber.Max(start, sent));
-            if (length == 0 || length >= most || isEnded)
+            if (runs.IsAtEnd)
             {
                 if (held >= k.SendBuffer) break;
-                (start, length, isEnded) = (end, 0, false);
+                runs.Begin();
                 held += RunOverhead;
             }
-            var part = Math.Min(most - length, wanted - room);
-            (end, room, held) = (end + part, room + part, held + part);
-            if (length + part < most) continue;
-            if (end.IsAfter(pushed + c.Snd.WndMax / 2))
-            {
-                pushed = end;
-                Leave(ref sent, end, ref sendable, sendable);
-            }
-            else if (sent.IsAfterOrEqual(start))
-            {
-                Leave(ref sent, end, ref sendable, Math.Max(c.Cwnd / c.Mss / 2, 1) * c.Mss);
-            }
+            var part = runs.Take(wanted - room);
+            (room, held) = (room + part, held + part);
         }
         return room;
-    }
-
-    // A receiver that waits for PSH must not wait for longer than half of its window.
-    private static bool IsFar(in Tcb c, in MessageMarkState m) => c.Snd.QueueEnd.IsAfter(m.PushedEnd + c.Snd.WndMax / 2);
-
-    private static void Push(in Tcb c, ref MessageMarkState m) => (m.RunEnd, m.PushedEnd) = (m.RunEnd | RecordFlags.Pushed, c.Snd.QueueEnd);
-
-    private static void Leave(ref SeqNumber sent, SeqNumber end, ref uint sendable, uint most)
-    {
-        var part = Math.Min(Math.Min(sendable, most), (uint)Math.Max(0, end - sent));
-        sent += part;
-        sendable -= part;
     }
 
     private void Add(ref MessageMarkState m, SeqNumber end, RecordFlags flags)
@@ -159,7 +102,7 @@ internal sealed class MessageMarks(RecordPool pool, SenderHistoryPool histories)
     internal bool TryNext(in Tcb c, in TcbCold k, out uint length)
     {
         length = 0;
-        if (k.History == SenderHistoryPool.None) return false;
+        if (k.History == SenderHistory.None) return false;
         ref var m = ref histories[k.History].Marks;
         if (m.First == RecordPool.None) return false;
         length = (uint)Math.Max(0, _pool[m.First].Seq - c.Snd.Nxt);
@@ -169,7 +112,7 @@ internal sealed class MessageMarks(RecordPool pool, SenderHistoryPool histories)
     /// <summary>Whether a write or message ends there, by a mark.</summary>
     internal bool IsPushed(in TcbCold k, SeqNumber end)
     {
-        if (k.History == SenderHistoryPool.None) return false;
+        if (k.History == SenderHistory.None) return false;
         ref var m = ref histories[k.History].Marks;
         return m.First != RecordPool.None && _pool[m.First].Seq == end && _pool[m.First].Has(RecordFlags.Pushed);
     }
@@ -177,7 +120,7 @@ internal sealed class MessageMarks(RecordPool pool, SenderHistoryPool histories)
     /// <summary>Whether a message ends there.</summary>
     internal bool IsMessageEnd(in Tcb c, in TcbCold k, SeqNumber end)
     {
-        if (k.History == SenderHistoryPool.None) return false;
+        if (k.History == SenderHistory.None) return false;
         ref var m = ref histories[k.History].Marks;
         if (end == c.Snd.QueueEnd) return (m.RunEnd & RecordFlags.MessageEnd) != 0;
         return m.First != RecordPool.None && _pool[m.First].Seq == end && _pool[m.First].Has(RecordFlags.MessageEnd);
@@ -186,7 +129,7 @@ internal sealed class MessageMarks(RecordPool pool, SenderHistoryPool histories)
     /// <summary>New data have gone up to Snd.Nxt: what is marked in there is the transmission's record's now.</summary>
     internal void OnSent(in Tcb c, in TcbCold k)
     {
-        if (k.History == SenderHistoryPool.None) return;
+        if (k.History == SenderHistory.None) return;
         ref var m = ref histories[k.History].Marks;
         while (m.First != RecordPool.None && _pool[m.First].Seq.IsBeforeOrEqual(c.Snd.Nxt)) RemoveFirst(ref m);
     }

@@ -59,6 +59,34 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         return wait;
     }
 
+    /// <summary>The retransmission timer has expired: counted by the phase that it comes in, the first of a row.</summary>
+    internal void CountTimeout(in Tcb c, in RecoveryState r)
+    {
+        ref var counters = ref Counters;
+        counters.TCPTimeouts++;
+        if ((r.Flags & RecoveryFlags.TimedOut) != 0) return;
+        if (_board[r.Head].IsSacked) counters.TCPSACKReneging++;
+        var isSack = (c.Flags & TcbFlags.Sack) != 0;
+        switch (r.Phase)
+        {
+            case RecoveryPhase.Disorder when isSack:
+                counters.TCPSackFailures++;
+                break;
+            case RecoveryPhase.Disorder:
+                counters.TCPRenoFailures++;
+                break;
+            case RecoveryPhase.Recovery when isSack:
+                counters.TCPSackRecoveryFail++;
+                break;
+            case RecoveryPhase.Recovery:
+                counters.TCPRenoRecoveryFail++;
+                break;
+            case RecoveryPhase.Loss:
+                counters.TCPLossFailures++;
+                break;
+        }
+    }
+
     /// <summary>An ACK has been taken into the scoreboard: what follows for phase and window.</summary>
     internal void Advance(ref Tcb c, ref TcbCold k, ref AckSample sample, in Delivery d, bool isDuplicate)
     {

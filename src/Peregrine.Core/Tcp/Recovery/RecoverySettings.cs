@@ -49,7 +49,7 @@ internal sealed record RecoverySettings
     internal bool RtoRestart { get; init; }
 
     /// <summary>RFC 5681 §4.1: start again from the restart window after an RTO without sending.</summary>
-    internal bool RestartAfterIdle { get; init; } = true;
+    internal bool SlowStartAfterIdle { get; init; } = true;
 
     /// <summary>RFC 7661: a window that is not used is kept for a time, and a loss then reduces from what is used.</summary>
     internal bool WindowValidation { get; init; }
@@ -109,7 +109,7 @@ internal sealed record RecoverySettings
         RtoMax = Duration.FromMilliseconds(stack.RtoMsMax),
         InitialWindowSegments = (uint)stack.InitialWindowSegments,
         InitialWindowBytesMax = (uint)stack.InitialWindowBytesMax,
-        RestartAfterIdle = stack.RestartAfterIdle && connection.SlowStartAfterIdle,
+        SlowStartAfterIdle = connection.SlowStartAfterIdle,
         SlowStartSegmentsPerAck = (uint)connection.SlowStartSegmentsPerAck,
         SlowStartSegmentsMax = (uint)connection.SlowStartSegmentsMax,
         ReducesFromWindow = connection.ReducesFromWindow,

@@ -242,8 +242,8 @@ internal struct RecoveryState
     /// <summary>The <see cref="SenderHistory"/>, from the connection's beginning to its end, or none.</summary>
     internal uint History
     {
-        readonly get => HasHistory ? _validationOrHistory : SenderHistoryPool.None;
-        set => (HasHistory, _validationOrHistory) = (value != SenderHistoryPool.None, value);
+        readonly get => HasHistory ? _validationOrHistory : SenderHistory.None;
+        set => (HasHistory, _validationOrHistory) = (value != SenderHistory.None, value);
     }
 
     /// <summary>Until so many bytes are delivered, rate samples are limited by the application.</summary>

@@ -26,7 +26,7 @@ internal sealed class RetransmissionChoice(Scoreboard board)
         {
             // RFC 6675 §5 step 4.3, RFC 6582 §3.2: whatever the window says.
             (seq, length) = (_board[r.Head].Seq, Math.Min(_board[r.Head].Length, c.Mss));
-            if (k.History != SenderHistoryPool.None) length = JoinedWholes(r.Head, length, c.Mss);
+            if (k.History != SenderHistory.None) length = JoinedWholes(r.Head, length, c.Mss);
             return true;
         }
         var isRepair = (r.Flags & RecoveryFlags.MtuRepair) != 0;
@@ -44,7 +44,7 @@ internal sealed class RetransmissionChoice(Scoreboard board)
         }
         (seq, length) = (record.Seq, Math.Min(record.Length, c.Mss));
         if (joins) length = JoinedLength(index, length, c.Mss);
-        else if (k.History != SenderHistoryPool.None) length = JoinedWholes(index, length, c.Mss);
+        else if (k.History != SenderHistory.None) length = JoinedWholes(index, length, c.Mss);
         return true;
     }
 

@@ -19,6 +19,7 @@ internal sealed class SackInput(Scoreboard board)
             d.DuplicateBytes = (uint)(blocks[0].Right - blocks[0].Left);
             d.DuplicateEnd = blocks[0].Right;
             counters.TCPDSACKRecv++;
+            counters.TCPDSACKRecvSegs += (d.DuplicateBytes + d.Mss - 1) / Math.Max(d.Mss, 1);
             if (blocks[0].Right.IsAfter(c.Snd.Una)) counters.TCPDSACKOfoRecv++;
             first = 1;
         }
@@ -26,7 +27,12 @@ internal sealed class SackInput(Scoreboard board)
         {
             var (left, right) = (SeqNumber.Max(blocks[i].Left, c.Snd.Una), blocks[i].Right);
             // Blocks that are empty, turned round, old, or beyond what was sent mean nothing.
-            if (!blocks[i].Left.IsBefore(right) || !left.IsBefore(right) || right.IsAfter(c.Snd.Max)) continue;
+            if (!blocks[i].Left.IsBefore(right) || right.IsAfter(c.Snd.Max))
+            {
+                counters.TCPSACKDiscard++;
+                continue;
+            }
+            if (!left.IsBefore(right)) continue;
             _board.Sack(ref r, left, right, Math.Max(c.Mss, (ushort)1), ref d);
         }
     }

@@ -1,9 +1,7 @@
 // What a sender remembers beyond its TCB where it is to behave as Linux's to the packet: how far round trips vary, how much of the window was
 // used, CUBIC's counters of packets, and where the application's messages end. In a pool of its own, so that an idle connection of a stack
 // that does not ask for it pays nothing (StackOptions.SenderHistoryCountMax).
-using System.Diagnostics;
 using System.Runtime.InteropServices;
-using Peregrine.Core.Memory;
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp.Recovery;
@@ -12,6 +10,8 @@ namespace Peregrine.Core.Tcp.Recovery;
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct SenderHistory
 {
+    internal const uint None = 0;
+
     /// <summary>Smoothed deviation of the round trip (RFC 6298 §2's RTTVAR before a window's maximum is taken), in quarters of a microsecond.</summary>
     internal uint Deviation;
 
@@ -32,7 +32,6 @@ internal struct SenderHistory
     /// <summary>Segments of data sent, as far as pacing counts them.</summary>
     internal uint DataSegments;
     internal SenderHistoryFlags Flags;
-    internal uint NextFree;
 }
 
 [Flags]
@@ -78,54 +77,4 @@ internal struct PacketCubicState
     internal uint RoundRttUs;
     internal byte SampleCount;
     internal bool IsFound;
-}
-
-/// <summary>The histories of a stack.</summary>
-internal sealed unsafe class SenderHistoryPool
-{
-    internal const uint None = 0;
-
-    private readonly SenderHistory* _histories;
-    private readonly uint _count;
-    private uint _firstFree;
-    private uint _touched;
-
-    internal SenderHistoryPool(MemoryRegion region, int count)
-    {
-        _count = (uint)count;
-        _histories = (SenderHistory*)region.Take(BytesFor(count));
-    }
-
-    internal int UsedCount { get; private set; }
-
-    internal static nuint BytesFor(int count) => (nuint)(count + 1) * (nuint)sizeof(SenderHistory);
-
-    internal ref SenderHistory this[uint index]
-    {
-        get
-        {
-            Debug.Assert(index != None && index <= _count, "no such history");
-            return ref _histories[index];
-        }
-    }
-
-    /// <summary>An empty history; <see cref="None"/> when all are in use.</summary>
-    internal uint Rent()
-    {
-        var index = _firstFree;
-        if (index != None) _firstFree = _histories[index].NextFree;
-        // In order, so that pages are touched only when they are needed.
-        else if (_touched < _count) index = ++_touched;
-        else return None;
-        UsedCount++;
-        _histories[index] = default;
-        return index;
-    }
-
-    internal void Return(uint index)
-    {
-        _histories[index].NextFree = _firstFree;
-        _firstFree = index;
-        UsedCount--;
-    }
 }

@@ -1,10 +1,11 @@
 // What recovery does otherwise for connections with a history, and who has one.
+using Peregrine.Core.Memory;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp.Recovery;
 
-internal sealed class SenderMemory(LossRecovery recovery, Scoreboard board, SenderHistoryPool histories)
+internal sealed class SenderMemory(LossRecovery recovery, Scoreboard board, IndexedPool<SenderHistory> histories)
 {
     /// <summary>Histories in use.</summary>
     internal int UsedCount => histories.UsedCount;
@@ -14,21 +15,21 @@ internal sealed class SenderMemory(LossRecovery recovery, Scoreboard board, Send
     /// <summary>A connection begins; it gets a history when its settings ask for one and there is one.</summary>
     internal void Begin(ref TcbCold k)
     {
-        if (k.History == SenderHistoryPool.None && recovery.SettingsOf(k).KeepsHistory) k.Recovery.History = histories.Rent();
+        if (k.History == SenderHistory.None && recovery.SettingsOf(k).KeepsHistory && histories.TryRent(out var index)) k.Recovery.History = index;
     }
 
     internal void End(ref TcbCold k)
     {
-        if (k.History == SenderHistoryPool.None) return;
+        if (k.History == SenderHistory.None) return;
         recovery.Marks.Release(k);
         histories.Return(k.History);
-        k.Recovery.History = SenderHistoryPool.None;
+        k.Recovery.History = SenderHistory.None;
     }
 
     /// <summary>Takes a round trip into the estimates.</summary>
     internal void TakeRoundTrip(in Tcb c, ref TcbCold k, Duration sample)
     {
-        if (k.History == SenderHistoryPool.None)
+        if (k.History == SenderHistory.None)
         {
             AckAccount.TakeRoundTrip(ref k, sample);
             return;
@@ -41,7 +42,7 @@ internal sealed class SenderMemory(LossRecovery recovery, Scoreboard board, Send
     /// <summary>Whether the congestion window was used so far that it may grow.</summary>
     internal bool IsWindowLimited(in Tcb c, in TcbCold k, uint inFlightBefore)
     {
-        if (k.History != SenderHistoryPool.None) return WindowUse.IsLimited(c, Of(k));
+        if (k.History != SenderHistory.None) return WindowUse.IsLimited(c, Of(k));
         // In slow start half used is used: it doubles within the round trip.
         return (k.Recovery.Flags & (RecoveryFlags.LimitedThisRound | RecoveryFlags.LimitedLastRound)) != 0 || (c.Cwnd < c.Ssthresh && c.Cwnd / 2 < inFlightBefore);
     }
@@ -49,7 +50,7 @@ internal sealed class SenderMemory(LossRecovery recovery, Scoreboard board, Send
     /// <summary>The transmission that was made last ends with a PSH, which it keeps when it is made again, and perhaps a message with it.</summary>
     internal void NotePush(in Tcb c, in TcbCold k)
     {
-        if (k.History == SenderHistoryPool.None || k.Recovery.Tail == RecordPool.None) return;
+        if (k.History == SenderHistory.None || k.Recovery.Tail == RecordPool.None) return;
         ref var record = ref board[k.Recovery.Tail];
         record.Flags |= RecordFlags.Pushed;
         if (recovery.Marks.IsMessageEnd(c, k, record.End)) record.Flags |= RecordFlags.MessageEnd;
@@ -75,7 +76,7 @@ internal sealed class SenderMemory(LossRecovery recovery, Scoreboard board, Send
     {
         ref var r = ref k.Recovery;
         var end = c.Snd.Nxt + length;
-        if (k.History == SenderHistoryPool.None || r.Head != RecordPool.None || !board.TryAppend(ref r, c.Snd.Nxt, length, new SendStamp(now, 0, 0))) return;
+        if (k.History == SenderHistory.None || r.Head != RecordPool.None || !board.TryAppend(ref r, c.Snd.Nxt, length, new SendStamp(now, 0, 0))) return;
         c.Snd.Nxt = c.Snd.Max = end;
         board[r.Head].Flags |= RecordFlags.Pushed;
         recovery.BeginTally(k, out var losses);

@@ -198,7 +198,7 @@ public sealed class BbrMechanismTests
     public void ARecordRemembersWhatWasInFlightAndLost()
     {
         using var region = MemoryRegion.Allocate(LossRecovery.BytesFor(64) + 4_096);
-        var recovery = new LossRecovery(region, 64, models: new BbrPool(region, 2, new StackRandom(1)));
+        var recovery = new LossRecovery(region, 64, bbr: new BbrControl(new IndexedPool<BbrModel>(region, 2), new StackRandom(1)));
         var (c, k, now) = (new Tcb { Mss = (ushort)Mss, Flags = TcbFlags.Sack }, default(TcbCold), new Instant(1_000_000_000));
         recovery.Initialize(ref c, ref k, now);
         recovery.OnEstablished(ref c, ref k, Core.Tcp.Congestion.CongestionAlgorithm.Bbr, Duration.FromMilliseconds(50), false, now);

@@ -86,7 +86,8 @@ public sealed class NewRenoTests
         using var region = MemoryRegion.Allocate(4_096);
         var k = default(TcbCold);
         k.Recovery.Algorithm = algorithm;
-        Assert.Equal(name == "newreno" ? "reno" : name, new CongestionControls(new BbrPool(region, 4, new StackRandom(1)), new SenderHistoryPool(region, 1)).Of(k).Name);
+        var controls = new CongestionControls(new BbrControl(new IndexedPool<BbrModel>(region, 4), new StackRandom(1)), new IndexedPool<SenderHistory>(region, 1));
+        Assert.Equal(name == "newreno" ? "reno" : name, controls.Of(k).Name);
     }
 
     [Theory]

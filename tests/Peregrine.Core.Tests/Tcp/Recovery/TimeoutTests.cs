@@ -179,7 +179,7 @@ public sealed class TimeoutTests
     [Fact]
     public void RestartAfterIdleCanBeSwitchedOff()
     {
-        using var b = new RecoveryBench(cwnd: 50_000, settings: RecoveryBench.Classic with { RestartAfterIdle = false });
+        using var b = new RecoveryBench(cwnd: 50_000, settings: RecoveryBench.Classic with { SlowStartAfterIdle = false });
         b.PassMs(5000);
         b.Recovery.OnIdle(ref b.C, ref b.K, b.Now);
         Assert.Equal(50_000u, b.C.Cwnd);

@@ -1,24 +1,30 @@
 // BBR version 3 (draft-ietf-ccwg-bbr): the path's bandwidth and shortest round trip are measured, and sent at, instead of filling the
 // bottleneck's queue until it drops. This is the order of its steps; each mechanism has its file. Integers only.
+using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Tcp.Congestion.Bbr;
 
-internal sealed class BbrControl(BbrPool pool) : CongestionControl
+internal sealed class BbrControl(IndexedPool<BbrModel> models, StackRandom random) : CongestionControl
 {
-    private readonly BbrPool _pool = pool;
+    private readonly IndexedPool<BbrModel> _models = models;
+    private readonly StackRandom _random = random;
 
     internal override string Name => "bbr";
 
     internal override bool NeedsPacing => true;
 
+    /// <summary>Models in use: BBR's connections.</summary>
+    internal int ModelsInUse => _models.UsedCount;
+
     /// <summary>draft-ietf-ccwg-bbr §5.2.1 OnInit. False where no model is free.</summary>
     internal override bool TryBegin(ref Tcb c, ref TcbCold k, Instant now)
     {
-        if (!_pool.TryRent(out var index)) return false;
+        if (!_models.TryRent(out var index)) return false;
         k.Congestion = new CongestionState { Model = index };
-        ref var m = ref _pool[index];
+        ref var m = ref _models[index];
+        m.Seed = _random.NextUInt64();
         m.InitialCwnd = c.Cwnd;
         m.MinRtt = k.Rtt.Srtt == 0 ? BbrModel.NoLimit : Math.Max(k.Rtt.Srtt >> 3, 1);
         m.ProbeRttMinDelay = BbrModel.NoLimit;
@@ -33,7 +39,7 @@ internal sealed class BbrControl(BbrPool pool) : CongestionControl
         return true;
     }
 
-    internal override void End(ref TcbCold k) => _pool.Return(k.Congestion.Model);
+    internal override void End(ref TcbCold k) => _models.Return(k.Congestion.Model);
 
     /// <summary>draft-ietf-ccwg-bbr §5.2.3 UpdateOnACK.</summary>
     internal override void OnDelivery(ref Tcb c, ref TcbCold k, in AckSample sample)
@@ -121,7 +127,7 @@ internal sealed class BbrControl(BbrPool pool) : CongestionControl
 
     internal override ulong PacingRate(in Tcb c, in TcbCold k) => ModelOf(k).PacingRate;
 
-    internal ref BbrModel ModelOf(in TcbCold k) => ref _pool[k.Congestion.Model];
+    internal ref BbrModel ModelOf(in TcbCold k) => ref _models[k.Congestion.Model];
 
     // draft-ietf-ccwg-bbr §5.2.3 UpdateModelAndState, in its order.
     private static void UpdateModel(ref BbrModel m, in BbrSample rs, ref Tcb c, ref RecoveryState r)

@@ -145,9 +145,6 @@ internal struct BbrModel
     internal byte ProbeUpRounds;
     internal byte FullBwCount;
 
-    /// <summary>The next record of the pool that is free.</summary>
-    internal uint NextFree;
-
     /// <summary>BBR.max_bw.</summary>
     internal readonly ulong MaxBw => Math.Max(CycleBw, LastCycleBw);
 
