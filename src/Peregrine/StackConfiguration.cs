@@ -15,6 +15,7 @@ internal static class StackConfiguration
         [nameof(TcpSettings.NoDelay)] = static (o, s) => o with { NoDelay = Flag(s) },
         [nameof(TcpSettings.Cork)] = static (o, s) => o with { Cork = Flag(s) },
         [nameof(TcpSettings.UnsentBytesMax)] = static (o, s) => o with { UnsentBytesMax = Number<int>(s) },
+        [nameof(TcpSettings.PlainNagle)] = static (o, s) => o with { PlainNagle = Flag(s) },
         [nameof(TcpSettings.WindowProbeData)] = static (o, s) => o with { WindowProbeData = Flag(s) },
         [nameof(TcpSettings.ResetTimestamps)] = static (o, s) => o with { ResetTimestamps = Flag(s) },
         [nameof(TcpSettings.ChecksSynAckEcho)] = static (o, s) => o with { ChecksSynAckEcho = Flag(s) },

@@ -18,6 +18,9 @@ internal sealed class TcpOutput(
     private readonly FastOpenClient _fastOpenClient = fastOpenClient;
     private readonly FastOpenServer _fastOpenServer = fastOpenServer;
 
+    // Nothing was in flight when the connection's output began that goes on.
+    private bool _wasIdle;
+
     /// <summary>New data that a connection sends before the others have their turn: as much as the largest super-segment.</summary>
     private const uint TurnBytes = 65_536;
 
@@ -60,6 +63,7 @@ internal sealed class TcpOutput(
         if (TcpEcn.OwesHandshakeAck(_x, t) && !SendAck(t, now)) return false;
         // RFC 9293 SHLD-16, MAY-7: retransmissions do not ask whether the window was shrunk meanwhile.
         if (!SendRetransmissions(t, now)) return false;
+        _wasIdle = c.Snd.Nxt == c.Snd.Una;
         for (var sent = 0u; NextNew(t, out var newLength, now) && TcpPacing.MaySend(_x, t, now); sent += newLength)
         {
             isTurnOver = sent >= TurnBytes;
@@ -216,7 +220,8 @@ internal sealed class TcpOutput(
         if (length >= c.Mss) return true;
         // TCP_CORK, MSG_MORE: the application says that there will be more.
         if ((t.K.More & MoreHints.Held) != 0 || _x.SettingsOf(t).Cork) return false;
-        return (c.Flags & TcbFlags.NoDelay) != 0 || (c.Flags & TcbFlags.SmallInFlight) == 0 || c.Snd.Nxt == c.Snd.Una;
+        if ((c.Flags & TcbFlags.NoDelay) != 0 || c.Snd.Nxt == c.Snd.Una) return true;
+        return _x.SettingsOf(t).PlainNagle ? _wasIdle : (c.Flags & TcbFlags.SmallInFlight) == 0;
     }
 
     /// <summary>The most bytes of one transmission: whole segments, one where each says something of its own.</summary>

@@ -56,6 +56,7 @@ public sealed record TcpProfile
             AcceptsMissingTimestamps = true,
             AcceptsResetConnections = false,
             WindowProbeData = true,
+            PlainNagle = true,
             InteractiveAcks = false,
             AckPastSegment = false,
             WindowSlowStart = false,

@@ -13,6 +13,12 @@ public sealed record TcpSettings
     /// <summary>TCP_NODELAY: sends small segments at once (Nagle's algorithm off, RFC 9293 §3.7.4). Default false.</summary>
     public bool NoDelay { get; init; }
 
+    /// <summary>
+    /// A small segment waits for all that is in flight (Nagle's algorithm, RFC 9293 §3.7.4), but for the end of what began with nothing in flight, as BSD has it; else only
+    /// for a small one (Minshall's variant), as in Linux. Default false.
+    /// </summary>
+    public bool PlainNagle { get; init; }
+
     /// <summary>TCP_CORK: partial segments wait for more data, or for the time-out. Default false.</summary>
     public bool Cork { get; init; }
 

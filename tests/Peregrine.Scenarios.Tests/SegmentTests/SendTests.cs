@@ -67,6 +67,31 @@ public sealed class SendTests
         Assert.Equal((20, true), (second.Payload.Length, (second.Flags & Psh) != 0));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    // RFC 9293 §3.7.4, and Minshall's variant: behind full segments in flight a small one goes, or waits for them.
+    public void NaglesVariantSaysWhatASmallSegmentWaitsFor(bool plain)
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(TcpSettings.Default with { PlainNagle = plain });
+        peer.Write(c, 2 * 1_460);
+        while (peer.Inbox.Count > 0) peer.Take();
+        peer.Write(c, 10);
+        if (plain)
+        {
+            peer.ExpectSilence();
+            peer.Send(Ack, ack: peer.HostNext - 1_460);
+            peer.ExpectSilence();
+            peer.Send(Ack);
+        }
+        Assert.Equal(10, peer.Take().Payload.Length);
+        peer.Send(Ack);
+        // What began with nothing in flight goes to its end.
+        peer.Write(c, 1_470);
+        Assert.Equal((1_460, 10), (peer.Take().Payload.Length, peer.Take().Payload.Length));
+    }
+
     [Fact]
     public void ASmallSegmentBehindFullOnesGoesAtOnce()
     {
