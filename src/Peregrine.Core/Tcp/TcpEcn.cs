@@ -30,7 +30,7 @@ public enum TcpEcnMode
 
 internal static class TcpEcn
 {
-    /// <summary>ECT(0) in the traffic class (RFC 3168 §5).</summary>
+    /// <summary>ECT(0) in the traffic class (RFC 3168 §5); ECT(1) is left to experiments (RFC 8311 §4.2).</summary>
     internal const byte Ect0 = 2;
 
     private const byte Mask = 3;
@@ -47,7 +47,7 @@ internal static class TcpEcn
         return Asks(settings) && repeats <= settings.EcnSynRetryCount ? Setup : TcpFlags.None;
     }
 
-    /// <summary>RFC 8257 §3.6: SYNs of DCTCP are ECN-capable themselves, or a switch that marks early would drop them.</summary>
+    /// <summary>RFC 8257 §3.6, RFC 8311 §4.3: SYNs of DCTCP are ECN-capable themselves, or a switch that marks early would drop them.</summary>
     internal static byte SynEcn(TcpSettings settings, TcpFlags bits) =>
         IsDctcp(settings) && (bits & AccurateEcnHandshake.Bits) != TcpFlags.None ? Ect0 : (byte)0;
 

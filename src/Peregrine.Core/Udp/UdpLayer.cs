@@ -193,6 +193,7 @@ public sealed class UdpLayer : ITransportErrors
     {
         int headers = UdpHeader.Length + (s.PathRemote.Address.IsIPv4 ? IPv4Header.Length : IPv6Header.Length);
         int most = s.PathRemote.Address.IsIPv4 ? IPv4Header.TotalLengthMax - headers : IPv6Header.PayloadLengthMax - UdpHeader.Length;
+        // RFC 8899 §3 (2): who searches for the path's MTU is told at once.
         bool tooLong = length > most || (s.DontFragment && length + headers > s.Path.Mtu);
         return tooLong ? SocketError.MessageSize : SocketError.Success;
     }

@@ -1,4 +1,4 @@
-// DCTCP (RFC 8257): the window falls in proportion to the share of bytes that were marked, so that a switch which marks early keeps a short
+// DCTCP (RFC 8257, as RFC 8311 §4.1 allows): the window falls in proportion to the share of bytes that were marked, so that a switch which marks early keeps a short
 // queue and a full link. For networks under one administration: between it and CUBIC over a queue that marks, CUBIC starves. Growth and
 // what a loss does are NewReno's. The receiver's half, which marks are echoed when, is TcpEcn's.
 using Peregrine.Core.Tcp.Recovery;

@@ -1,4 +1,4 @@
-// Proportional rate reduction (RFC 6937, RFC 9937): in fast recovery with SACK, what may be sent follows what is delivered, so that the
+// Proportional rate reduction (RFC 6937 §3, revised by RFC 9937): in fast recovery with SACK, what may be sent follows what is delivered, so that the
 // window glides from where it was to ssthresh over a round trip instead of falling silent for half of one.
 namespace Peregrine.Core.Tcp.Recovery;
 
