@@ -37,7 +37,7 @@ public sealed class TapLink : ILink
         MacAddress = Medium == LinkMedium.Ethernet ? options.MacAddress ?? DeriveAddress(Name, _control) : default;
         if (!_hasVnetHeader || !options.Offloads) return;
         Offloads = LinkOffloads.TransmitChecksum | LinkOffloads.ReceiveChecksum | LinkOffloads.SegmentTcp4 | LinkOffloads.SegmentTcp6
-            | LinkOffloads.ReceiveMerged;
+            | LinkOffloads.ReceiveMerged | LinkOffloads.Gather;
         SuperSegmentMax = SuperSegmentLimit;
     }
 

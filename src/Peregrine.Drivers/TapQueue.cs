@@ -52,7 +52,7 @@ internal sealed unsafe class TapQueue : ILinkQueue
         (_descriptor, _frames, _chunks, _medium, _follow) = (descriptor, frames, frames.Chunks, medium, follow);
         _headerSize = hasVnetHeader ? VnetHeader.Size : 0;
         _chunkCapacity = Math.Min(_chunks.ChunkSize, ushort.MaxValue);
-        _writeVectorCount = Math.Min(VectorCountMax, (ushort.MaxValue / _chunkCapacity) + 4);
+        _writeVectorCount = Math.Min(VectorCountMax, Math.Max(ushort.MaxValue / _chunkCapacity, FramePool.PieceCountMax) + 4);
         Lay(longest);
         _ring = IoRing.TryOpen(BatchMax);
     }
@@ -349,7 +349,11 @@ internal sealed unsafe class TapQueue : ILinkQueue
         var count = 0;
         if (apart > 0) _write[count++] = new IoVector { Base = _header, Length = (nuint)apart };
         _write[count++] = new IoVector { Base = start, Length = (nuint)length };
-        if (frame.IsChained)
+        if ((frame.Flags & FrameFlags.Gathered) != 0)
+        {
+            count += IoVector.Copy(_frames.Pieces(frame), _write + count);
+        }
+        else if (frame.IsChained)
         {
             for (var chunk = _chunks.Note(frame.Chunk).Next; chunk != ChunkPool.None; chunk = _chunks.Note(chunk).Next)
             {

@@ -196,6 +196,28 @@ public abstract class LinkSuite
         ExpectNoLeak(setup);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(13)]
+    [InlineData(FramePool.PieceCountMax)]
+    public unsafe void PiecesAreGatheredInTheirOrder(int count)
+    {
+        using var setup = Open();
+        if (!setup.Link.Offloads.HasFlag(LinkOffloads.Gather)) return;
+        const int headers = 54;
+        var outbound = setup.Make(1, headers + (count * 20), toLink: false);
+        var frame = PoolFixture.Make(setup.Pool, outbound.AsSpan(0, headers));
+        fixed (byte* bytes = outbound)
+        {
+            for (var i = 0; i < count; i++) setup.Pool.PieceRoom(frame)[i] = new FramePiece { Address = bytes + headers + (i * 20), Length = 20 };
+            setup.Pool.SetPieces(ref frame, count, outbound.Length - headers);
+            Assert.Equal(outbound, PoolFixture.Bytes(setup.Pool, frame));
+            Assert.Equal(1, setup.Queue.Transmit([frame]));
+        }
+        Assert.Equal([outbound], PeerReceivesAll(setup, 1));
+        ExpectNoLeak(setup);
+    }
+
     [Fact]
     public void FloodIsTakenInPartsAndArrivesInOrder()
     {

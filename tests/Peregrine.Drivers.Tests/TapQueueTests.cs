@@ -72,6 +72,28 @@ public sealed unsafe class TapQueueTests : IDisposable
         Assert.Equal(_pool.Chunks.Count, _pool.Chunks.FreeCount);
     }
 
+    [Theory]
+    [InlineData(1, 128)]
+    [InlineData(FramePool.PieceCountMax, 128)]
+    [InlineData(20, 4)]
+    public void PiecesOfAGatheredFrameGoOutInTheirOrder(int count, int offset)
+    {
+        using var queue = Open(_pool);
+        var (headers, payload) = (PoolFixture.Pattern(66), PoolFixture.Pattern(count * 500));
+        Assert.True(_pool.TryRent(out var frame, offset));
+        (frame.HeadLength, frame.Length) = (66, 66);
+        headers.CopyTo(_pool.Head(frame));
+        fixed (byte* bytes = payload)
+        {
+            for (var i = 0; i < count; i++) _pool.PieceRoom(frame)[i] = new FramePiece { Address = bytes + (i * 500), Length = 500 };
+            _pool.SetPieces(ref frame, count, payload.Length);
+            Assert.Equal(1, queue.Transmit([frame]));
+        }
+        Assert.Equal([.. Header(), .. headers, .. payload], KernelGets());
+        queue.Dispose();
+        Assert.Equal(_pool.Chunks.Count, _pool.Chunks.FreeCount);
+    }
+
     [Fact]
     public void BurstComesInOrderAndEndsWhereNothingWaits()
     {

@@ -28,11 +28,7 @@ public sealed class JumboTests
         var (linkA, linkB) = MemoryLink.CreatePair(new MemoryLinkOptions { Kind = kind, Mtu = mtu });
         using var a = new End(linkA, 1);
         using var b = new End(linkB, 2);
-        Assert.Equal(SocketError.Success, b.Stack.Tcp.Listen(new TcpListenOptions(new Endpoint(b.Address(v6), 80)), out var listener));
-        Assert.Equal(SocketError.Success, a.Stack.Tcp.Connect(new TcpConnectOptions(new Endpoint(b.Address(v6), 80)), a.Now, out var client));
-        TcpHandle server = default;
-        for (var i = 0; i < 10_000 && !b.Stack.Tcp.TryAccept(listener, out server); i++) Turn(a, b);
-        Assert.True(server.IsValid);
+        var (client, server) = Open(a, b, v6);
         var (up, down) = (new Flow(a, client, b, server), new Flow(b, server, a, client));
         for (var i = 0; i < 200_000 && (up.Received < total || down.Received < total); i++)
         {
@@ -69,6 +65,93 @@ public sealed class JumboTests
         Assert.True(b.TooBigSent > 0);
         Assert.True(a.Stack.Tcp.TryGetInfo(client, a.Now, out var info));
         Assert.Equal(narrow - 52, info.SendMss);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void ALinkThatGathersCarriesTheSameBytesWhenItRefusesSome(bool v6)
+    {
+        const int total = 3_000_000;
+        var (linkA, linkB) = MemoryLink.CreatePair(new MemoryLinkOptions { Kind = MemoryLinkKind.Virtual });
+        using var a = new End(linkA, 1, gathers: true);
+        using var b = new End(linkB, 2, gathers: true);
+        var (client, server) = Open(a, b, v6);
+        var (up, down) = (new Flow(a, client, b, server), new Flow(b, server, a, client));
+        for (var i = 0; i < 200_000 && (up.Received < total || down.Received < total); i++)
+        {
+            up.Move(total);
+            down.Move(total);
+            Turn(a, b);
+        }
+        Assert.Equal((total, total), (up.Received, down.Received));
+        Assert.True(a.GatheredCount > 20 && b.GatheredCount > 20, $"{a.GatheredCount} and {b.GatheredCount}");
+        Assert.True(a.RefusedCount > 3 && b.RefusedCount > 3, $"{a.RefusedCount} and {b.RefusedCount}");
+    }
+
+    [Fact]
+    public unsafe void WhatAGatheringLinkRefusesOutlivesItsConnection()
+    {
+        var (linkA, linkB) = MemoryLink.CreatePair(new MemoryLinkOptions { Kind = MemoryLinkKind.Virtual });
+        using var a = new End(linkA, 1, gathers: true);
+        using var b = new End(linkB, 2, gathers: true);
+        var (client, _) = Open(a, b, v6: false);
+        var written = Pattern(10_000);
+        Assert.Equal(written.Length, a.Stack.Tcp.Send(client, written, a.Now));
+        a.Stack.Poll(a.Now);
+        Assert.Equal(FrameFlags.Gathered, a.Pending[0].Flags & FrameFlags.Gathered);
+        a.Stack.OnTransmitted(a.Interface, 0);
+        Assert.Equal(FrameFlags.None, a.Pending[0].Flags & FrameFlags.Gathered);
+        a.Stack.Tcp.Abort(client, a.Now);
+        // Its blocks are free, and are the next to be used.
+        for (var i = 0; i < 8; i++)
+        {
+            Assert.True(a.Stack.Tcp.Blocks.TryRent(out var block));
+            new Span<byte>(a.Stack.Tcp.Blocks.Address(block), a.Stack.Tcp.Blocks.ChunkSize).Clear();
+        }
+        var bytes = new byte[a.Pending[0].Length];
+        Assert.Equal(bytes.Length, a.Stack.Frames.CopyTo(a.Pending[0], 0, bytes));
+        Assert.Equal(written, bytes[^written.Length..]);
+    }
+
+    [Fact]
+    public void WhatAGatheringLinkRefusesIsDroppedAndCountedWithoutAFreeFrame()
+    {
+        var (linkA, linkB) = MemoryLink.CreatePair(new MemoryLinkOptions { Kind = MemoryLinkKind.Virtual });
+        using var a = new End(linkA, 1, gathers: true);
+        using var b = new End(linkB, 2, gathers: true);
+        var (client, _) = Open(a, b, v6: false);
+        a.Stack.Tcp.Send(client, Pattern(10_000), a.Now);
+        var (sent, freeBefore) = (a.Stack.Ip.Counters.Sent, a.Stack.Frames.Chunks.FreeCount);
+        a.Stack.Poll(a.Now);
+        var taken = new List<Frame>();
+        while (a.Stack.Frames.TryRent(out var frame)) taken.Add(frame);
+        // One is enough for a part of it only.
+        a.Stack.Frames.Return(taken[^1]);
+        taken.RemoveAt(taken.Count - 1);
+        a.Stack.OnTransmitted(a.Interface, 0);
+        Assert.Equal(0, a.Pending.Length);
+        Assert.Equal((sent, 1), (a.Stack.Ip.Counters.Sent, a.Stack.Ip.Counters.SendDroppedNoMemory));
+        foreach (var frame in taken) a.Stack.Frames.Return(frame);
+        Assert.Equal(freeBefore, a.Stack.Frames.Chunks.FreeCount);
+    }
+
+    private static byte[] Pattern(int length)
+    {
+        var bytes = new byte[length];
+        for (var i = 0; i < length; i++) bytes[i] = Transfer.Pattern(i);
+        return bytes;
+    }
+
+    private static (TcpHandle Client, TcpHandle Server) Open(End a, End b, bool v6)
+    {
+        Assert.Equal(SocketError.Success, b.Stack.Tcp.Listen(new TcpListenOptions(new Endpoint(b.Address(v6), 80)), out var listener));
+        Assert.Equal(SocketError.Success, a.Stack.Tcp.Connect(new TcpConnectOptions(new Endpoint(b.Address(v6), 80)), a.Now, out var client));
+        TcpHandle server = default;
+        for (var i = 0; i < 10_000 && !b.Stack.Tcp.TryAccept(listener, out server); i++) Turn(a, b);
+        Assert.True(server.IsValid);
+        while (a.Pending.Length > 0 || b.Pending.Length > 0) Turn(a, b);
+        return (client, server);
     }
 
     private static void Turn(End a, End b)
@@ -112,16 +195,19 @@ public sealed class JumboTests
         private readonly MemoryLink _link;
         private readonly ILinkQueue _queue;
         private readonly int _interface, _freeFrames;
+        private readonly bool _gathers;
+        private int _offers;
 
-        public End(MemoryLink link, byte number)
+        public End(MemoryLink link, byte number, bool gathers = false)
         {
-            (_link, Number) = (link, number);
+            (_link, Number, _gathers) = (link, number, gathers);
             var options = Host.SmallOptions with { BlockCount = 4_096, FrameCount = 4_096 };
             Stack = new NetworkStack(options, MemoryRegion.Allocate(NetworkStack.BytesFor(options)), StackSecrets.FromSeed(number), number, Now);
             _interface = Stack.AddInterface(
                 new InterfaceOptions
                 {
-                    Name = link.Name, MacAddress = link.MacAddress, Medium = link.Medium, Mtu = link.Mtu, Offloads = link.Offloads, SuperSegmentMax = link.SuperSegmentMax,
+                    Name = link.Name, MacAddress = link.MacAddress, Medium = link.Medium, Mtu = link.Mtu, Offloads = link.Offloads | (gathers ? LinkOffloads.Gather : 0),
+                    SuperSegmentMax = link.SuperSegmentMax,
                     LinkLocal = false, ReportMulticast = false, Addresses = [new InterfaceAddress(Address(false), 24), new InterfaceAddress(Address(true), 64)],
                 },
                 Now);
@@ -141,6 +227,14 @@ public sealed class JumboTests
 
         public int TooBigSent { get; private set; }
 
+        public int GatheredCount { get; private set; }
+
+        public int RefusedCount { get; private set; }
+
+        public int Interface => _interface;
+
+        public Span<Frame> Pending => Stack.PendingOutput(_interface);
+
         private byte Number { get; }
 
         public IpAddress Address(bool v6) => v6 ? IpAddress.Parse("fd00::" + Number) : IpAddress.FromIPv4(10, 0, 0, Number);
@@ -156,8 +250,22 @@ public sealed class JumboTests
             }
             Stack.Poll(Now);
             var pending = Stack.PendingOutput(_interface);
-            if (pending.Length > 0) Stack.OnTransmitted(_interface, _queue.Transmit(pending));
+            if (pending.Length > 0) Stack.OnTransmitted(_interface, _queue.Transmit(_gathers ? Gather(pending) : pending));
             _queue.Reclaim();
+        }
+
+        /// <summary>What a link that gathers does: it has its own copy when the call returns. It takes a part only, every third time.</summary>
+        private Span<Frame> Gather(Span<Frame> pending)
+        {
+            var taken = pending[..(++_offers % 3 == 0 ? pending.Length / 2 : pending.Length)];
+            RefusedCount += pending.Length - taken.Length;
+            foreach (ref var frame in taken)
+            {
+                if ((frame.Flags & FrameFlags.Gathered) == 0) continue;
+                GatheredCount++;
+                Assert.True(Stack.Frames.TryKeep(ref frame));
+            }
+            return taken;
         }
 
         public void Dispose()

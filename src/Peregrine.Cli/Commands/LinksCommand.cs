@@ -135,6 +135,7 @@ internal static class LinksCommand
         else if (offloads.HasFlag(LinkOffloads.ReceiveChecksum)) words.Add("checksums in");
         if ((offloads & (LinkOffloads.SegmentTcp4 | LinkOffloads.SegmentTcp6)) != 0) words.Add("segmentation");
         if (offloads.HasFlag(LinkOffloads.ReceiveMerged)) words.Add("merging");
+        if (offloads.HasFlag(LinkOffloads.Gather)) words.Add("gathering");
         return words.Count == 0 ? "none" : string.Join(", ", words);
     }
 

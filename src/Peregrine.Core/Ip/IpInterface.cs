@@ -143,6 +143,24 @@ internal sealed class IpInterface
         BurstCount = left;
     }
 
+    /// <summary>
+    /// The link has not taken what waits, and the memory that it gathers from may be used for something else from now on: such frames get copies.
+    /// </summary>
+    /// <returns>How many were dropped, for want of chunks.</returns>
+    public int KeepGathered(FramePool frames)
+    {
+        int kept = 0;
+        int count = BurstCount;
+        for (int i = 0; i < count; i++)
+        {
+            if ((_burst[i].Flags & FrameFlags.Gathered) != 0 && !frames.TryKeep(ref _burst[i])) frames.Return(_burst[i]);
+            else _burst[kept++] = _burst[i];
+        }
+
+        BurstCount = kept;
+        return count - kept;
+    }
+
     /// <summary>Largest IP packet of the family.</summary>
     public int MtuFor(in IpAddress address) => address.IsIPv4 ? Mtu : IPv6Mtu;
 }

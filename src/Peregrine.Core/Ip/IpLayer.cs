@@ -315,7 +315,15 @@ public sealed class IpLayer
     internal Span<Frame> PendingOutput(int interfaceIndex) => _interfaces[interfaceIndex].Burst;
 
     /// <summary>Says that the first frames of <see cref="PendingOutput"/> have another owner now.</summary>
-    internal void OnTransmitted(int interfaceIndex, int count) => _interfaces[interfaceIndex].Dequeue(count);
+    internal void OnTransmitted(int interfaceIndex, int count)
+    {
+        IpInterface link = _interfaces[interfaceIndex];
+        link.Dequeue(count);
+        if (link.BurstCount == 0 || (link.Offloads & LinkOffloads.Gather) == 0) return;
+        int dropped = link.KeepGathered(Frames);
+        Counters.Sent -= dropped;
+        Counters.SendDroppedNoMemory += dropped;
+    }
 
     /// <summary>Moves out the frames that were sent to ourselves; they are to be given to input as received on the same interface.</summary>
     internal int TakeLoopback(int interfaceIndex, Span<Frame> into)

@@ -365,7 +365,8 @@ internal sealed class NeighbourCache
         ref Neighbour entry = ref _entries[place];
         // RFC 4861 §7.2.2, RFC 1122 §2.3.2.2: the latest packets wait; a full queue replaces the oldest.
         if (entry.QueueCount >= _queueCountMax || (_queueFree == 0 && entry.QueueCount > 0)) DropOldest(place);
-        if (_queueFree == 0)
+        // What waits outlives the memory that a link gathers from.
+        if (_queueFree == 0 || ((frame.Flags & FrameFlags.Gathered) != 0 && !_ip.Frames.TryKeep(ref frame)))
         {
             _ip.NeighbourCounters.QueueDropped++;
             _ip.Counters.SendDroppedNeighbour++;

@@ -27,8 +27,8 @@ public abstract class DelegatingLink : ILink
     /// <inheritdoc/>
     public int Mtu => Inner.Mtu;
 
-    /// <inheritdoc/>
-    public LinkOffloads Offloads => Inner.Offloads;
+    /// <summary>What the wrapped link does, but for gathering: wrappers look at frames' chunks.</summary>
+    public LinkOffloads Offloads => Inner.Offloads & ~LinkOffloads.Gather;
 
     /// <inheritdoc/>
     public int SuperSegmentMax => Inner.SuperSegmentMax;

@@ -33,6 +33,13 @@ public enum LinkOffloads
     /// only. The stack recognizes one by its value; see docs/internals/xdp.md.
     /// </summary>
     ReceiveUnfinished = 32,
+
+    /// <summary>
+    /// Takes frames whose payload lies in pieces of the stack's memory (<see cref="FrameFlags.Gathered"/>), and has copied what it has taken when
+    /// <see cref="ILinkQueue.Transmit"/> returns. Whoever drives the stack hands its output on right after <see cref="NetworkStack.Poll"/> then,
+    /// before the stack is called again for anything else.
+    /// </summary>
+    Gather = 64,
 }
 
 /// <summary>How frames on the link begin.</summary>

@@ -1,5 +1,6 @@
 // A frame's description: where its bytes lie and what the link knows or must do about them. The bytes lie in chunks of a
 // FramePool; the description is a value that moves. Whoever holds it owns the chunks; it is never counted or shared.
+using System.Runtime.InteropServices;
 using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Memory;
@@ -28,6 +29,23 @@ public enum FrameFlags : ushort
 
     /// <summary>To be sent: a segment of a super-segment carries CWR only in its first part (TSO with ECN).</summary>
     SegmentEcn = 16,
+
+    /// <summary>
+    /// To be sent: the first chunk holds the headers alone, and the payload lies where <see cref="FramePool.Pieces"/> says, in memory of the stack's
+    /// that may be used for something else once its output is called transmitted. Only for links with <see cref="Links.LinkOffloads.Gather"/>.
+    /// </summary>
+    Gathered = 32,
+}
+
+/// <summary>A piece of a gathered frame's payload; laid out as struct iovec.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct FramePiece
+{
+    /// <summary>The first byte.</summary>
+    public byte* Address;
+
+    /// <summary>Bytes.</summary>
+    public nuint Length;
 }
 
 /// <summary>What kind of super-segment a frame is.</summary>
@@ -85,6 +103,6 @@ public struct Frame
     /// <summary>When the frame arrived, or zero.</summary>
     public Instant Arrival;
 
-    /// <summary>Whether the frame has more than one chunk.</summary>
+    /// <summary>Whether the frame has more than one chunk, or pieces.</summary>
     public readonly bool IsChained => Length > HeadLength;
 }

@@ -13,6 +13,9 @@ public sealed unsafe class FramePool
     /// </summary>
     public const int Headroom = 128;
 
+    /// <summary>Pieces of a gathered frame at most.</summary>
+    public const int PieceCountMax = 64;
+
     /// <summary>Makes a pool over chunks.</summary>
     public FramePool(ChunkPool chunks) => Chunks = chunks;
 
@@ -72,6 +75,7 @@ public sealed unsafe class FramePool
             offset -= head.Length;
         }
         if (!frame.IsChained) return copied;
+        if ((frame.Flags & FrameFlags.Gathered) != 0) return copied + CopyPieces(frame, offset, destination[copied..]);
         for (var chunk = Chunks.Note(frame.Chunk).Next; chunk != ChunkPool.None && copied < destination.Length; chunk = Chunks.Note(chunk).Next)
         {
             var bytes = ChunkSpan(chunk);
@@ -93,5 +97,68 @@ public sealed unsafe class FramePool
     {
         ref var note = ref Chunks.Note(chunk);
         return new Span<byte>(Chunks.Address(chunk) + note.Start, note.Length);
+    }
+
+    /// <summary>Where the payload of a <see cref="FrameFlags.Gathered"/> frame lies, in its order.</summary>
+    public ReadOnlySpan<FramePiece> Pieces(in Frame frame) => PieceRoom(frame)[..(int)Chunks.Note(frame.Chunk).Tag];
+
+    /// <summary>Room for pieces, in the second half of the first chunk: the headers lie in the first.</summary>
+    public Span<FramePiece> PieceRoom(in Frame frame)
+    {
+        var half = Chunks.ChunkSize / 2;
+        return new Span<FramePiece>(Chunks.Address(frame.Chunk) + half, Math.Min(half / sizeof(FramePiece), PieceCountMax));
+    }
+
+    /// <summary>Makes a frame gathered: its payload is so many bytes in the first pieces of <see cref="PieceRoom"/>.</summary>
+    public void SetPieces(ref Frame frame, int count, int length)
+    {
+        Chunks.Note(frame.Chunk).Tag = (uint)count;
+        frame.Flags |= FrameFlags.Gathered;
+        frame.Length += length;
+    }
+
+    /// <summary>
+    /// Copies a gathered frame's payload into chunks of its own, after which it is no gathered frame any more; false when there are too few, and then
+    /// it is as it was.
+    /// </summary>
+    public bool TryKeep(ref Frame frame)
+    {
+        var kept = frame;
+        (kept.Flags, kept.Length) = (frame.Flags & ~FrameFlags.Gathered, frame.HeadLength);
+        var last = kept.Chunk;
+        while (kept.Length < frame.Length)
+        {
+            var from = kept.Length;
+            if (TryExtend(ref kept, ref last, Math.Min(frame.Length - from, Math.Min(Chunks.ChunkSize, 32_768))))
+            {
+                CopyTo(frame, from, ChunkSpan(last));
+                continue;
+            }
+            ref var next = ref Chunks.Note(frame.Chunk).Next;
+            if (next != ChunkPool.None) Chunks.ReturnChain(next);
+            next = ChunkPool.None;
+            return false;
+        }
+        frame = kept;
+        return true;
+    }
+
+    private int CopyPieces(in Frame frame, int offset, Span<byte> destination)
+    {
+        var copied = 0;
+        foreach (ref readonly var piece in Pieces(frame))
+        {
+            var bytes = new ReadOnlySpan<byte>(piece.Address, (int)piece.Length);
+            if (offset >= bytes.Length)
+            {
+                offset -= bytes.Length;
+                continue;
+            }
+            var n = Math.Min(bytes.Length - offset, destination.Length - copied);
+            bytes.Slice(offset, n).CopyTo(destination[copied..]);
+            copied += n;
+            offset = 0;
+        }
+        return copied;
     }
 }

@@ -1,6 +1,7 @@
 // Builds a TCP segment in a frame: header, options, and payload copied out of the send queue, summed in the same pass unless the link
-// finishes checksums. Gives the frame to IP. A transmission of several segments is one frame where the link cuts it and else, cut here, a frame
-// each: one plan, one record, one look at windows and timers for all of them. Decides nothing about what to send.
+// finishes checksums; a link that gathers is told where a long payload lies instead. Gives the frame to IP. A transmission of several segments is
+// one frame where the link cuts it and else, cut here, a frame each: one plan, one record, one look at windows and timers for all of them. Decides
+// nothing about what to send.
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -95,12 +96,18 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         var room = Math.Min(_x.Frames.Chunks.ChunkSize - frame.Offset - headerLength, payloadLength) & ~1;
         if (payloadLength <= _x.Frames.Chunks.ChunkSize - frame.Offset - headerLength) room = payloadLength;
         var tunnel = _x.Encapsulation.PortOf(c.Local, c.LocalPort, c.Remote, c.RemotePort);
-        var offload = tunnel == 0 && (_x.Ip.Offloads(c.Path) & LinkOffloads.TransmitChecksum) != 0;
+        var offloads = tunnel == 0 ? _x.Ip.Offloads(c.Path) : LinkOffloads.None;
+        var offload = (offloads & LinkOffloads.TransmitChecksum) != 0;
+        var gathered = room < payloadLength && offload && (offloads & LinkOffloads.Gather) != 0 && !plan.Options.HasSignature
+            ? _x.SendQueue.Gather(ref c.SendQueue, queueOffset, payloadLength, _x.Frames.PieceRoom(frame))
+            : 0;
+        if (gathered > 0) room = 0;
         frame.HeadLength = (ushort)(headerLength + room);
         frame.Length = frame.HeadLength;
         var head = _x.Frames.Head(frame);
         var sum = room > 0 ? _x.SendQueue.CopyOut(ref c.SendQueue, queueOffset, head.Slice(headerLength, room), !offload) : 0;
-        if (room < payloadLength && !TryAddChunks(ref c, ref frame, queueOffset + (uint)room, payloadLength - room, offload, ref sum))
+        if (gathered > 0) _x.Frames.SetPieces(ref frame, gathered, payloadLength);
+        else if (room < payloadLength && !TryAddChunks(ref c, ref frame, queueOffset + (uint)room, payloadLength - room, offload, ref sum))
         {
             _x.Frames.Return(frame);
             return false;

@@ -7,7 +7,7 @@ namespace Peregrine.Drivers;
 internal static class TapKind
 {
     private const LinkOffloads All = LinkOffloads.TransmitChecksum | LinkOffloads.ReceiveChecksum | LinkOffloads.SegmentTcp4 | LinkOffloads.SegmentTcp6
-        | LinkOffloads.ReceiveMerged;
+        | LinkOffloads.ReceiveMerged | LinkOffloads.Gather;
 
     private static readonly LinkOption[] s_options =
     [

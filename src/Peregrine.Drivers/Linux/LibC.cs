@@ -1,6 +1,7 @@
 // Every call into the C library that this project makes, blittable, and nothing else. Callers use Posix, which gives results.
 // The C library's wrappers are used, not system call numbers, because those differ between x64 and Arm64.
 using System.Runtime.InteropServices;
+using Peregrine.Core.Memory;
 
 namespace Peregrine.Drivers.Linux;
 
@@ -121,6 +122,13 @@ internal unsafe struct IoVector
 {
     public void* Base;
     public nuint Length;
+
+    /// <summary>Writes a gathered frame's pieces, which are laid out alike, as vectors; returns how many.</summary>
+    public static int Copy(ReadOnlySpan<FramePiece> pieces, IoVector* into)
+    {
+        MemoryMarshal.Cast<FramePiece, IoVector>(pieces).CopyTo(new Span<IoVector>(into, pieces.Length));
+        return pieces.Length;
+    }
 }
 
 /// <summary>struct mmsghdr.</summary>

@@ -76,7 +76,8 @@ internal static class PacketKind
         Line = line,
         Mode = "batches, virtio header",
         QueueCountMax = 64,
-        Offloads = LinkOffloads.TransmitChecksum | LinkOffloads.ReceiveChecksum | LinkOffloads.SegmentTcp4 | LinkOffloads.SegmentTcp6 | LinkOffloads.ReceiveMerged,
+        Offloads = LinkOffloads.TransmitChecksum | LinkOffloads.ReceiveChecksum | LinkOffloads.SegmentTcp4 | LinkOffloads.SegmentTcp6 | LinkOffloads.ReceiveMerged
+            | LinkOffloads.Gather,
         Rank = rank,
         Reason = reason,
         Remedy = remedy,

@@ -53,7 +53,7 @@ public sealed class PacketLink : ILink
         }
         Offloads = LinkOffloads.ReceiveChecksum | LinkOffloads.ReceiveMerged;
         if (!options.Offloads) return;
-        Offloads |= LinkOffloads.TransmitChecksum | LinkOffloads.SegmentTcp4 | LinkOffloads.SegmentTcp6;
+        Offloads |= LinkOffloads.TransmitChecksum | LinkOffloads.SegmentTcp4 | LinkOffloads.SegmentTcp6 | LinkOffloads.Gather;
         SuperSegmentMax = SuperSegmentLimit;
     }
 

@@ -47,7 +47,7 @@ internal sealed unsafe class PacketQueue : ILinkQueue
         (_socket, _frames, _chunks, _follow) = (socket, frames, frames.Chunks, follow);
         _chunkCapacity = Math.Min(_chunks.ChunkSize, ushort.MaxValue);
         _overflowCount = (Longest + HeadOffset + _chunkCapacity - 1) / _chunkCapacity - 1;
-        _sendVectorCount = Math.Min(1024, (ushort.MaxValue / _chunkCapacity) + 5);
+        _sendVectorCount = Math.Min(1024, Math.Max(ushort.MaxValue / _chunkCapacity, FramePool.PieceCountMax) + 5);
         // At most an eighth of the pool waits for super-segments.
         _directCount = Math.Clamp(_chunks.Count / (8 * (_overflowCount + 1)), 0, 4);
         _overflow = new uint[_directCount * _overflowCount];
@@ -361,7 +361,11 @@ internal sealed unsafe class PacketQueue : ILinkQueue
         {
             vectors[count++] = new IoVector { Base = start, Length = (nuint)head };
         }
-        if (frame.IsChained)
+        if ((frame.Flags & FrameFlags.Gathered) != 0)
+        {
+            count += IoVector.Copy(_frames.Pieces(frame), vectors + count);
+        }
+        else if (frame.IsChained)
         {
             for (var chunk = _chunks.Note(frame.Chunk).Next; chunk != ChunkPool.None; chunk = _chunks.Note(chunk).Next)
             {

@@ -181,15 +181,33 @@ internal sealed unsafe class SendQueue
     }
 
     /// <summary>
-    /// The contiguous run of bytes at an offset, for links that gather: at most <paramref name="lengthMax"/> long, empty at the end.
-    /// The memory is good until those bytes are acknowledged.
+    /// Says where bytes lie, for links that gather. The memory is good until those bytes are acknowledged or the queue is released.
     /// </summary>
-    internal ReadOnlySpan<byte> Peek(ref SendQueueState q, uint offset, int lengthMax)
+    /// <param name="q">The connection's queue.</param>
+    /// <param name="offset">From the first unacknowledged byte.</param>
+    /// <param name="length">Bytes, 1 or more; as many must be queued there.</param>
+    /// <param name="pieces">Where to write it.</param>
+    /// <returns>How many pieces there are; 0 when there are more than <paramref name="pieces"/> has room for.</returns>
+    internal int Gather(ref SendQueueState q, uint offset, int length, Span<FramePiece> pieces)
     {
-        if (offset >= q.Length) return default;
-        var block = Find(ref q, offset, out var within);
-        ref var note = ref _blocks.Note(block);
-        return new ReadOnlySpan<byte>(_blocks.Address(block) + note.Start + within, Math.Min(note.Length - within, lengthMax));
+        if (offset + (ulong)(uint)length > q.Length) ThrowNotQueued(nameof(offset));
+        ref var cursor = ref Find(ref q, offset, out var within);
+        var block = cursor;
+        for (var count = 0; count < pieces.Length;)
+        {
+            ref var note = ref _blocks.Note(block);
+            var n = Math.Min(note.Length - within, length);
+            pieces[count++] = new FramePiece { Address = _blocks.Address(block) + note.Start + within, Length = (nuint)n };
+            length -= n;
+            if (length == 0)
+            {
+                cursor = block;
+                return count;
+            }
+            block = note.Next;
+            within = 0;
+        }
+        return 0;
     }
 
     /// <summary>Gives all blocks back, the reserved one too.</summary>
