@@ -1,11 +1,11 @@
-// The site that bench/http/run measures: one page of Kestrel, on Peregrine or on the kernel's sockets, nothing else different.
+// The site that bench/http/run and bench/peers/kestrel measure: Kestrel, on Peregrine or on the kernel's sockets, nothing else different.
 using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging;
 using Peregrine.AspNetCore;
+using Peregrine.Cli.Commands;
 
 if (args is not (["kernel", _] or ["peregrine", _, _, _, _]))
 {
@@ -13,7 +13,6 @@ if (args is not (["kernel", _] or ["peregrine", _, _, _, _]))
     return 2;
 }
 
-var page = "Hello, world!"u8.ToArray();
 var builder = WebApplication.CreateSlimBuilder();
 builder.Logging.ClearProviders();
 builder.WebHost.ConfigureKestrel(kestrel =>
@@ -34,11 +33,6 @@ if (args[0] == "peregrine")
     });
 }
 var app = builder.Build();
-app.Run(context =>
-{
-    context.Response.ContentLength = page.Length;
-    context.Response.ContentType = "text/plain";
-    return context.Response.Body.WriteAsync(page, 0, page.Length);
-});
+app.Run(BenchPages.AnswerAsync);
 await app.RunAsync();
 return 0;

@@ -53,8 +53,14 @@ internal sealed record BenchWork
     /// <summary>Our server is ASP.NET Core's Kestrel and not call-backs with spans; HTTP only.</summary>
     public bool Kestrel { get; init; }
 
+    /// <summary>Our server awaits what it receives and sends, and is not called back with spans.</summary>
+    public bool Await { get; init; }
+
     /// <summary>HTTP/2 without TLS, known beforehand (RFC 9113 §3.3); Kestrel only. A pipelined request is a stream.</summary>
     public bool Http2 { get; init; }
+
+    /// <summary>The page is an object that is written as JSON for each request, and not text that lies ready; Kestrel only.</summary>
+    public bool Json { get; init; }
 
     /// <summary>SYNs a second to the same port from addresses that nobody has; 0 for none. HTTP only.</summary>
     public double FloodPerSecond { get; init; }
@@ -80,7 +86,8 @@ internal sealed record BenchWork
         get
         {
             var parts = new List<string> { Http2 ? "http2" : Kind.ToString().ToLowerInvariant() };
-            if (Kestrel) parts.Add("Kestrel");
+            if (Await) parts.Add("await");
+            if (Kestrel) parts.Add(Json ? "Kestrel, JSON" : "Kestrel");
             if (Kind == WorkKind.Http && NewConnection) parts.Add(Closer == Closer.Server ? "new connection, server closes" : "new connection");
             if (IsBulk) parts.Add(Reverse ? "server to client" : "client to server");
             if (Kind is WorkKind.PingPong or WorkKind.Udp) parts.Add(FormattableString.Invariant($"{Bytes} B"));
@@ -113,6 +120,8 @@ internal sealed record BenchWork
         if (Kestrel && (Kind != WorkKind.Http || Spin || (NewConnection && Closer == Closer.Server)))
             throw new ArgumentException("--kestrel goes with http, without --spin, and does not close first.");
         if (Http2 && (!Kestrel || NewConnection || Rate > 0)) throw new ArgumentException("--h2 goes with --kestrel, on connections that stay, in a closed loop.");
+        if (Await && (Kestrel || IsBulk || IsUdp)) throw new ArgumentException("--await goes with http, pingpong, connect and mixed, without --kestrel; udp awaits anyhow.");
+        if (Json && !Kestrel) throw new ArgumentException("--json goes with --kestrel or --h2.");
         if (NewConnection && Kind != WorkKind.Http) throw new ArgumentException("--new-connection goes with http; for the shortest exchange there is 'bench connect'.");
     }
 
@@ -137,6 +146,11 @@ internal static class Services
     internal const int Http2 = 82;
 
     internal static ReadOnlySpan<byte> Request => "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"u8;
+
+    /// <summary>What Kestrel answers with JSON.</summary>
+    internal const string JsonPath = "/json";
+
+    internal static ReadOnlySpan<byte> JsonRequest => "GET /json HTTP/1.1\r\nHost: bench\r\n\r\n"u8;
 
     internal static ReadOnlySpan<byte> Answer => "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nContent-Type: text/plain\r\n\r\nHello, world!"u8;
 

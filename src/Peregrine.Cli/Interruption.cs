@@ -23,6 +23,12 @@ internal sealed class Interruption : IDisposable
 
     internal CancellationToken Token => _cancel.Token;
 
+    /// <summary>The first signal that came; null while none has.</summary>
+    internal PosixSignal? Signal { get; private set; }
+
+    /// <summary>The status as a shell tells of a process that a signal ended.</summary>
+    internal static int StatusOf(PosixSignal signal) => signal == PosixSignal.SIGTERM ? 143 : 130;
+
     public void Dispose()
     {
         foreach (var registration in _registrations) registration.Dispose();
@@ -33,8 +39,8 @@ internal sealed class Interruption : IDisposable
     private void OnSignal(PosixSignalContext context)
     {
         context.Cancel = true;
-        // As a shell tells of a process that a signal ended.
-        var status = context.Signal == PosixSignal.SIGTERM ? 143 : 130;
+        var status = StatusOf(context.Signal);
+        Signal ??= context.Signal;
         var limit = new Timer(_ => Environment.Exit(status), null, Patience, Timeout.InfiniteTimeSpan);
         if (Interlocked.CompareExchange(ref _limit, limit, null) != null)
         {

@@ -1,6 +1,7 @@
 // The peregrine tool's entry: the commands, and how errors are told. What a command does is in its own file.
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.Runtime.InteropServices;
 using Peregrine.Cli.Commands;
 using Peregrine.Drivers;
 
@@ -57,9 +58,10 @@ internal static class Program
             return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, interruption.Token)
                 .ConfigureAwait(false);
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (interruption.Signal is { } signal)
         {
-            return 130;
+            if (signal != PosixSignal.SIGINT) Console.Error.WriteLine($"peregrine: ended by {signal}");
+            return Interruption.StatusOf(signal);
         }
         catch (Exception e) when (Environment.GetEnvironmentVariable("PEREGRINE_TRACE") is null)
         {

@@ -29,6 +29,8 @@ public sealed class AllocationTests
     [InlineData("pingpong")]
     [InlineData("http")]
     [InlineData("pipelined")]
+    [InlineData("pingpong-await")]
+    [InlineData("http-await")]
     [InlineData("udp")]
     [InlineData("bulk")]
     [InlineData("connect")]
@@ -39,7 +41,7 @@ public sealed class AllocationTests
         using (theirs)
         {
             await using var server = await StartAsync("allocation-s", "192.0.2.2/24", ours);
-            await using var services = new StackServer(server);
+            await using var services = new StackServer(server, work.EndsWith("-await", StringComparison.Ordinal));
             await using var client = await StartAsync("allocation-c", "192.0.2.1/24", theirs);
             // Twice as many first: what is made once is made, and what is compiled anew is.
             await RunAsync(client, work, 2 * Operations);
@@ -66,7 +68,7 @@ public sealed class AllocationTests
             case "bulk":
                 await ExchangeAsync(client, Services.Discard, new byte[1_000], 0, operations);
                 break;
-            case "pingpong":
+            case "pingpong" or "pingpong-await":
                 await ExchangeAsync(client, Services.Echo, new byte[64], 64, operations);
                 break;
             default:

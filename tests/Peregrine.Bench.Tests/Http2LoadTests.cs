@@ -15,6 +15,7 @@ public sealed class Http2LoadTests
     public void AWorkBecomesH2loadsOptions()
     {
         var work = new BenchWork { Kind = WorkKind.Http, Kestrel = true, Http2 = true, Connections = 8, Pipeline = 16, Seconds = 1.5, WarmUpSeconds = 0.25 };
+        Assert.EndsWith(":82/json", Http2Load.Arguments(work with { Json = true }, "192.0.2.2", "/tmp/log")[^1], StringComparison.Ordinal);
         Assert.Equal(
             ["--threads=1", "--clients=8", "--max-concurrent-streams=16", "--duration=1500ms", "--warm-up-time=250ms", "--log-file=/tmp/log", "http://192.0.2.2:82/"],
             Http2Load.Arguments(work, "192.0.2.2", "/tmp/log"));

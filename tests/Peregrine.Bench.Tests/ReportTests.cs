@@ -42,7 +42,7 @@ public sealed class ReportTests
     [Fact]
     public void ThePageStandsAlone()
     {
-        var page = HtmlReport.Create([Result()]);
+        var page = HtmlReport.Create([Result()], []);
         Assert.DoesNotContain("<script", page, StringComparison.Ordinal);
         Assert.DoesNotContain("src=", page, StringComparison.Ordinal);
         Assert.DoesNotContain("href=", page, StringComparison.Ordinal);
@@ -55,7 +55,7 @@ public sealed class ReportTests
     [Fact]
     public void EveryPlotIsWellFormedAndTellsSidesApartByShape()
     {
-        var page = HtmlReport.Create([Result()]);
+        var page = HtmlReport.Create([Result()], []);
         var plots = 0;
         for (var at = 0; (at = page.IndexOf("<svg", at, StringComparison.Ordinal)) >= 0; plots++)
         {
@@ -68,7 +68,7 @@ public sealed class ReportTests
             }
             at = end;
         }
-        Assert.Equal(6, plots);
+        Assert.Equal(7, plots);
     }
 
     [Fact]
@@ -80,7 +80,53 @@ public sealed class ReportTests
     }
 
     [Fact]
-    public void OneSideAloneHasAPageToo() => Assert.DoesNotContain("At a glance", HtmlReport.Create([Result() with { Sides = [Result().Sides[0]] }]), StringComparison.Ordinal);
+    public void OneSideAloneHasAPageToo() => Assert.DoesNotContain("At a glance", HtmlReport.Create([Result() with { Sides = [Result().Sides[0]] }], []), StringComparison.Ordinal);
+
+    private static IdleResult Idle() => new()
+    {
+        Machine = new MachineDescription { Processor = "Test", ProcessorCount = 2 }, ReservedBytes = 500_000,
+        Points = [new IdlePoint(100, 1_000_000, 20_000, 0.5), new IdlePoint(1_000, 1_900_000, 200_000, 3)],
+    };
+
+    [Fact]
+    public void IdleConnectionsHaveAPageOfTheirOwnAndSayWhatOneMoreCosts()
+    {
+        var idle = IdleResult.Parse(Idle().ToJson(), "x");
+        Assert.Equal(Idle().ToJson(), idle.ToJson());
+        Assert.Equal([950, 100, 500, 500], idle.PerEnd().Select(static row => row.Bytes));
+        Assert.Equal((200, 300), (idle.PerSecond(0), idle.PerSecond(1)));
+        var page = HtmlReport.Create([], [idle]);
+        Assert.Contains("idle, 1,000 connections", page, StringComparison.Ordinal);
+        Assert.Contains("<td>resident, for one more</td><td>500</td>", page, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("{\"format\":\"peregrine-idle 1\",\"machine\":{},\"points\":[]}")]
+    [InlineData("{\"format\":\"peregrine-idle 1\",\"machine\":{},\"points\":[{\"connections\":0}]}")]
+    [InlineData("{\"format\":\"peregrine-idle 1\",\"machine\":{},\"points\":[{\"connections\":2},{\"connections\":2}]}")]
+    public void WhatIsNoResultOfIdleConnectionsIsRefusedByName(string text) =>
+        Assert.StartsWith("x.json is no result", Assert.Throws<InvalidDataException>(() => IdleResult.Parse(text, "x.json")).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void AWorkThatDidNotComeAboutHasItsRowWithTheReason()
+    {
+        var failed = BenchResult.Failed(new BenchWork { Kind = WorkKind.PingPong }, "xdp on veth", "k", "gcc is <missing>");
+        Assert.Equal(failed.ToJson(), BenchResult.Parse(failed.ToJson(), "x").ToJson());
+        var page = HtmlReport.Create([Result(), failed], []);
+        Assert.Contains("<td>pingpong, 64 B, c=1, blocking</td><td>xdp on veth</td><td></td><td></td><td>k</td><td colspan=\"6\">did not come about: gcc is &lt;missing&gt;</td>", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void EachRowSaysWhichInterfaceItUsed()
+    {
+        var result = Result();
+        result = result with { Sides = [result.Sides[0] with { Api = "call-backs with spans" }, result.Sides[1] with { Api = "epoll" }] };
+        Assert.Contains("<td>call-backs with spans</td><td class=\"n\">200,002/s</td><td>k: epoll</td><td class=\"n\">100,002/s</td><td class=\"n\">2.00 (2.00 to 2.00) better</td><td class=\"n\">0.25</td>",
+            HtmlReport.Create([result], []), StringComparison.Ordinal);
+        // Of two that spin the processor time is their rate once more.
+        Assert.DoesNotContain("0.25</td><td class", HtmlReport.Create([result with { Work = result.Work with { Spin = true } }], []).Split("<h2>At a glance")[0], StringComparison.Ordinal);
+    }
 
     [Fact]
     public void WhatGotSlowerIsNamedAndWhatIsWithinNoiseIsNot()

@@ -1,5 +1,6 @@
 // Settings of a work: each out of range is refused by a message that names it, its value and its range.
 using Peregrine.Bench.Lab;
+using Peregrine.Bench.Results;
 
 namespace Peregrine.Bench.Tests;
 
@@ -42,18 +43,39 @@ public sealed class WorkTests
         Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.PingPong, Kestrel = true }.Validate);
         Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.Http, Http2 = true }.Validate);
         Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.Http, Http2 = true, Kestrel = true, Rate = 5 }.Validate);
+        Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.Http, Json = true }.Validate);
+        Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.Udp, Await = true }.Validate);
+        Assert.Throws<ArgumentException>(new BenchWork { Kind = WorkKind.Http, Kestrel = true, Await = true }.Validate);
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void TheSuitesWorksAreValidAndHaveTitlesOfTheirOwn(bool quick)
+    [InlineData(true, "xdp", "k")]
+    [InlineData(false, "xdp", "k")]
+    [InlineData(false, "packet", "none")]
+    [InlineData(false, "tap", "k")]
+    [InlineData(false, "memory", "k")]
+    public void TheSuitesWorksAreValidAndHaveRowsOfTheirOwn(bool quick, string link, string peer)
     {
-        foreach (var works in new[] { Suite.OnKernel(quick).Concat(Suite.OfKestrel()).ToArray(), Suite.InMemory(quick).ToArray(), Suite.OverMemif().ToArray() })
+        var parts = Suite.Plan(link, peer, quick, Suite.Pairs(quick), static (on, beside, steered, bare) => new KernelBedOptions(on, beside == "none" ? null : beside, Peers.IsStack(beside), steered, bare), static _ => { });
+        var rows = new List<string>();
+        foreach (var part in parts)
         {
-            foreach (var work in works) work.Validate();
-            Assert.Equal(works.Length, works.Select(static work => work.Title).Distinct().Count());
+            foreach (var work in part.Works)
+            {
+                work.Validate();
+                rows.Add(BenchResult.Failed(work, part.Link, part.Peer, "").FileName);
+            }
         }
+        Assert.Equal(rows.Count, rows.Distinct().Count());
+        // As planned it is done in time, with room for a machine that is a fifth slower.
+        Assert.InRange(parts.Sum(static part => part.SecondsFrom(0, int.MaxValue)), 1, quick ? 240 : 25 * 60);
+    }
+
+    [Fact]
+    public void WhatANamespaceIsCalledTellsWhoseItIs()
+    {
+        foreach (var (name, process) in new (string, int?)[] { ("pgb12c", 12), ("pgb7s3", 7), ("pgb", null), ("pgbc", null), ("pgb12", null), ("pgb12s", null), ("pgb12cx", null), ("pgb12s3x", null), ("other12c", null), ("pgbs12c", null) })
+            Assert.Equal(process, VethLab.LeftOverOf(name));
     }
 
     [Fact]
@@ -69,6 +91,6 @@ public sealed class WorkTests
         foreach (var part in new[] { "--seconds 0.25", "--loss 0.5", "--closer server", "--new-connection", "--spin false" }) Assert.Contains(part, line, StringComparison.Ordinal);
         Assert.DoesNotContain("--reverse", line, StringComparison.Ordinal);
         Assert.DoesNotContain("--kestrel", line, StringComparison.Ordinal);
-        Assert.EndsWith(" --kestrel --h2", string.Join(' ', ToolBed.Arguments("xdp", work with { NewConnection = false, Kestrel = true, Http2 = true })), StringComparison.Ordinal);
+        Assert.EndsWith(" --kestrel --h2 --json", string.Join(' ', ToolBed.Arguments("xdp", work with { NewConnection = false, Kestrel = true, Http2 = true, Json = true })), StringComparison.Ordinal);
     }
 }

@@ -11,6 +11,9 @@ internal abstract class Bed : IAsyncDisposable
     /// <summary>Sides: ours, and perhaps a peer.</summary>
     internal abstract IReadOnlyList<(string Name, string Placement)> Sides { get; }
 
+    /// <summary>How a side's program uses its sockets in a work.</summary>
+    internal virtual string ApiOf(int side, BenchWork work) => OurApi(work);
+
     /// <summary>Whether what a run has warmed up is still there in the next.</summary>
     internal virtual bool NeedsWarmUp => true;
 
@@ -41,10 +44,11 @@ internal abstract class Bed : IAsyncDisposable
         {
             Title = work.Title,
             Link = Link,
+            Peer = Sides.Count > 1 ? Sides[1].Name : null,
             Work = work,
             Machine = machine,
             At = DateTimeOffset.UtcNow,
-            Sides = [.. Sides.Select((side, i) => new BenchSide(side.Name, side.Placement, runs[i]))],
+            Sides = [.. Sides.Select((side, i) => new BenchSide(side.Name, side.Placement, runs[i]) { Api = ApiOf(i, work) })],
         };
     }
 
@@ -66,6 +70,9 @@ internal abstract class Bed : IAsyncDisposable
         while (!warm.IsOver);
         return warm.Count;
     }
+
+    /// <summary>The interface that our servers take for a work.</summary>
+    protected static string OurApi(BenchWork work) => work.Kestrel ? "ASP.NET Core" : work.IsUdp || work.Await ? "await" : "call-backs with spans";
 
     private static string Figure(BenchRun run) => run.Load.Operations > 0
         ? FormattableString.Invariant($"{run.PerSecond:N0}/s, p50 {Metric.Median.Of(run):F1} us, p99 {Metric.P99.Of(run):F1} us{(run.Load.Errors > 0 ? $", {run.Load.Errors} errors" : "")}")

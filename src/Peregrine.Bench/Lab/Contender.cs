@@ -48,7 +48,14 @@ internal sealed class Contender(string name, string placement, string address, H
 
     public ValueTask DisposeAsync()
     {
-        Continue();
+        try
+        {
+            Continue();
+        }
+        catch (IOException)
+        {
+            // It has ended already.
+        }
         return process.DisposeAsync();
     }
 

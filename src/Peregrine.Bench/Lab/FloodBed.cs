@@ -10,6 +10,8 @@ namespace Peregrine.Bench.Lab;
 
 internal sealed class FloodBed(string link, Action<string> tell) : Bed
 {
+    internal const string Dropped = "flood dropped";
+
     private const string Elsewhere = "pgbnowhere";
 
     private readonly VethLab _lab = new();
@@ -23,12 +25,12 @@ internal sealed class FloodBed(string link, Action<string> tell) : Bed
     internal override IReadOnlyList<(string Name, string Placement)> Sides { get; } =
     [
         ("flood arrives", "veth, threaded NAPI on core 0 and receive steering to core 1 for the client; server on core 0, client and flood on core 1"),
-        ("flood dropped", "the same, the flood sent to a veth device whose other end, on core 1 too, drops it"),
+        (Dropped, "the same, the flood sent to a veth device whose other end, on core 1 too, drops it"),
     ];
 
     internal override async Task<BenchRun> RunAsync(int side, BenchWork work, CancellationToken cancel)
     {
-        var pair = _pair ??= _lab.AddPair(kernelHasAddress: false, Steering.Napi, offloads: true);
+        var pair = _pair ??= _lab.AddPair(kernelHasAddress: false, Steering.Napi, Offloads.AsTheyAre);
         if (_server == null)
         {
             var control = Path.Combine(_folder, "control.sock");
@@ -37,11 +39,9 @@ internal sealed class FloodBed(string link, Action<string> tell) : Bed
                 // What is answered to the flood's addresses has to have a way out, as it would have elsewhere.
                 Gateway = pair.ClientAddress,
             };
-            var process = Helper.Start("Peregrine's server", pair.Space, 0, [.. Helper.Tool, "bench-server", JsonSerializer.Serialize(order)]);
-            await process.ReadLineAsync(cancel).ConfigureAwait(false);
+            var process = await Helper.StartReadyAsync("Peregrine's server", pair.Space, 0, [.. Helper.Tool, "bench-server", JsonSerializer.Serialize(order)], cancel).ConfigureAwait(false);
             _server = new Contender("Peregrine", "", pair.ServerAddress, process, control, pair.NapiThreads);
-            _client = Helper.Start("the client", _lab.Client, 1, [.. Helper.Tool, "bench-load"]);
-            await _client.ReadLineAsync(cancel).ConfigureAwait(false);
+            _client = await Helper.StartReadyAsync("the client", _lab.Client, 1, [.. Helper.Tool, "bench-load"], cancel).ConfigureAwait(false);
             _lab.AddUnheard(Elsewhere);
             // The server's neighbour is learnt before anything is flooded.
             await KernelBed.RunAsync(_client, _server, new LoadOrder(work with { Seconds = 0.1, FloodPerSecond = 0 }, pair.ServerAddress), cancel).ConfigureAwait(false);
@@ -63,8 +63,7 @@ internal sealed class FloodBed(string link, Action<string> tell) : Bed
 
     public override async ValueTask DisposeAsync()
     {
-        if (_client != null) await _client.DisposeAsync().ConfigureAwait(false);
-        if (_server != null) await _server.DisposeAsync().ConfigureAwait(false);
+        await Helper.EndAllAsync([_client, _server]).ConfigureAwait(false);
         _lab.Dispose();
         Directory.Delete(_folder, recursive: true);
     }

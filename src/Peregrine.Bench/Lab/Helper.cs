@@ -9,6 +9,9 @@ internal sealed class Helper : IAsyncDisposable
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
 
+    // A peer's script may have to build it first.
+    private static readonly TimeSpan s_patienceAtStart = TimeSpan.FromMinutes(5);
+
     private readonly Process _process;
     private readonly string _name;
     private readonly StringBuilder _errors = new();
@@ -46,6 +49,27 @@ internal sealed class Helper : IAsyncDisposable
         return new Helper(name, Process.Start(start)!);
     }
 
+    /// <summary>Starts a helper and waits until it says that it is ready; one that is not is ended.</summary>
+    /// <exception cref="IOException">It ended instead, or said nothing.</exception>
+    internal static async Task<Helper> StartReadyAsync(string name, string? space, int cpu, IEnumerable<string> command, CancellationToken cancel)
+    {
+        var helper = Start(name, space, cpu, command);
+        try
+        {
+            await helper.ReadLineAsync(cancel, s_patienceAtStart).ConfigureAwait(false);
+            return helper;
+        }
+        catch
+        {
+            await helper.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Ends all of them, at the same time: each has two seconds, and who pressed Ctrl-C is waiting.</summary>
+    internal static Task EndAllAsync(IEnumerable<IAsyncDisposable?> helpers) =>
+        Task.WhenAll(helpers.OfType<IAsyncDisposable>().Select(static helper => Task.Run(async () => await helper.DisposeAsync().ConfigureAwait(false))));
+
     /// <summary>Runs a program to its end.</summary>
     /// <exception cref="IOException">It failed; the message has what it said.</exception>
     internal static string Run(params string[] command)
@@ -57,10 +81,12 @@ internal sealed class Helper : IAsyncDisposable
         return process.ExitCode == 0 ? output : throw new IOException($"'{string.Join(' ', command)}' failed: {errors.Result.Trim()}");
     }
 
-    internal async Task<string> ReadLineAsync(CancellationToken cancel)
+    internal Task<string> ReadLineAsync(CancellationToken cancel) => ReadLineAsync(cancel, s_patience);
+
+    private async Task<string> ReadLineAsync(CancellationToken cancel, TimeSpan patience)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        limit.CancelAfter(s_patience);
+        limit.CancelAfter(patience);
         string? line;
         try
         {
@@ -68,8 +94,10 @@ internal sealed class Helper : IAsyncDisposable
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
-            throw new IOException($"{_name} said nothing for {s_patience.TotalSeconds:0} s");
+            throw new IOException($"{_name} said nothing for {patience.TotalSeconds:0} s");
         }
+        // Ctrl-C reaches helpers too: that one has ended or complains is then no news.
+        if (line == null || line.StartsWith("error ", StringComparison.Ordinal)) cancel.ThrowIfCancellationRequested();
         if (line == null)
         {
             await _process.WaitForExitAsync(cancel).ConfigureAwait(false);
@@ -81,14 +109,25 @@ internal sealed class Helper : IAsyncDisposable
     }
 
     /// <summary>Waits for the end of a program that is asked nothing.</summary>
-    /// <exception cref="IOException">It failed; the message has what it said.</exception>
+    /// <exception cref="IOException">It failed, or did not end; the message has what it said.</exception>
     internal async Task FinishAsync(CancellationToken cancel)
     {
-        var output = await _process.StandardOutput.ReadToEndAsync(cancel).ConfigureAwait(false);
-        await _process.WaitForExitAsync(cancel).ConfigureAwait(false);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        limit.CancelAfter(s_patienceAtStart);
+        string output;
+        try
+        {
+            output = await _process.StandardOutput.ReadToEndAsync(limit.Token).ConfigureAwait(false);
+            await _process.WaitForExitAsync(limit.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            throw new IOException($"{_name} did not end within {s_patienceAtStart.TotalSeconds:0} s");
+        }
+        if (_process.ExitCode != 0) cancel.ThrowIfCancellationRequested();
         string errors;
         lock (_errors) errors = _errors.ToString().Trim();
-        if (_process.ExitCode != 0) throw new IOException($"{_name} failed: {(errors.Length > 0 ? errors : output.Trim())}");
+        if (_process.ExitCode != 0) throw new IOException($"{_name} failed with status {_process.ExitCode}: {(errors.Length > 0 ? errors : output.Trim())}");
     }
 
     /// <summary>Tells it to end by the end of its input.</summary>
@@ -104,17 +143,44 @@ internal sealed class Helper : IAsyncDisposable
     {
         if (!_process.HasExited)
         {
-            _process.StandardInput.Close();
-            using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(2));
             try
             {
-                await _process.WaitForExitAsync(limit.Token).ConfigureAwait(false);
+                _process.StandardInput.Close();
             }
-            catch (OperationCanceledException)
+            catch (IOException)
             {
-                _process.Kill(entireProcessTree: true);
+                // It does not read any more what was still to be written.
             }
+            if (!await EndsWithinAsync(TimeSpan.FromSeconds(2)).ConfigureAwait(false) && !await EndsAfterAskingAsync().ConfigureAwait(false)) _process.Kill(entireProcessTree: true);
         }
         _process.Dispose();
+    }
+
+    /// <summary>One that makes namespaces of its own has to have the time to take them away: those of who is killed would stay.</summary>
+    private Task<bool> EndsAfterAskingAsync()
+    {
+        try
+        {
+            Run("kill", "-TERM", $"{_process.Id}");
+        }
+        catch (IOException)
+        {
+            // It ended just now.
+        }
+        return EndsWithinAsync(TimeSpan.FromSeconds(5));
+    }
+
+    private async Task<bool> EndsWithinAsync(TimeSpan time)
+    {
+        using var limit = new CancellationTokenSource(time);
+        try
+        {
+            await _process.WaitForExitAsync(limit.Token).ConfigureAwait(false);
+            return true;
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
     }
 }

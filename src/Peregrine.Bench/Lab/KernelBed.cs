@@ -11,7 +11,14 @@ namespace Peregrine.Bench.Lab;
 /// <param name="Peer">A program that serves on the kernel's sockets, called with the address; or null.</param>
 /// <param name="PeerIsStack">The peer has a TCP/IP of its own and is called with the device as well. Neither side's client offloads anything then.</param>
 /// <param name="Steered">Whether each end's receive work is done on its own processor.</param>
-internal sealed record KernelBedOptions(string Link, string? Peer, bool PeerIsStack, bool Steered);
+/// <param name="NoOffloads">Whether both ends of every veth pair sum and cut what they send.</param>
+internal sealed record KernelBedOptions(string Link, string? Peer, bool PeerIsStack, bool Steered, bool NoOffloads = false)
+{
+    internal Offloads Offloads => PeerIsStack ? Offloads.ServersOnly : NoOffloads ? Offloads.None : Offloads.AsTheyAre;
+
+    /// <summary>The link as it stands in results.</summary>
+    internal string Name => Link.StartsWith("tap", StringComparison.Ordinal) ? Link : Link + (Steered ? " on veth" : " on veth as it is") + (NoOffloads ? " without offloads" : "");
+}
 
 internal sealed class KernelBed : Bed
 {
@@ -21,7 +28,7 @@ internal sealed class KernelBed : Bed
     private readonly Contender?[] _contenders;
     private readonly VethPair?[] _pairs = new VethPair?[2];
     private Helper? _client;
-    private (bool Spin, double Loss, bool Kestrel) _mode;
+    private (bool Spin, double Loss, bool Kestrel, bool Await) _mode;
 
     internal KernelBed(KernelBedOptions options)
     {
@@ -31,9 +38,11 @@ internal sealed class KernelBed : Bed
         Sides = options.Peer == null ? [ours] : [ours, (Path.GetFileName(options.Peer), Placement(Steering.Packets))];
     }
 
-    internal override string Link => IsTap ? _options.Link : _options.Link + " on veth";
+    internal override string Link => _options.Name;
 
     internal override IReadOnlyList<(string Name, string Placement)> Sides { get; }
+
+    internal override string ApiOf(int side, BenchWork work) => side == 0 ? OurApi(work) : Peers.ApiOf(Sides[1].Name);
 
     private bool IsTap => _options.Link.StartsWith("tap", StringComparison.Ordinal);
 
@@ -41,7 +50,7 @@ internal sealed class KernelBed : Bed
     {
         if (work.LossPercent > 0 && side > 0) throw new ArgumentException("losses are made by our own link: a peer on the kernel's has none. Give --peer none.");
         var contender = await ContenderAsync(side, work, cancel).ConfigureAwait(false);
-        _client ??= await StartClientAsync(cancel).ConfigureAwait(false);
+        _client ??= await Helper.StartReadyAsync("the client", _lab.Client, 1, [.. Helper.Tool, "bench-load"], cancel).ConfigureAwait(false);
         return await RunAsync(_client, contender, new LoadOrder(work, contender.Address), cancel).ConfigureAwait(false);
     }
 
@@ -59,18 +68,14 @@ internal sealed class KernelBed : Bed
 
     public override async ValueTask DisposeAsync()
     {
-        if (_client != null) await _client.DisposeAsync().ConfigureAwait(false);
-        foreach (var contender in _contenders)
-        {
-            if (contender != null) await contender.DisposeAsync().ConfigureAwait(false);
-        }
+        await Helper.EndAllAsync([_client, .. _contenders]).ConfigureAwait(false);
         _lab.Dispose();
         Directory.Delete(_folder, recursive: true);
     }
 
     private async Task<Contender> ContenderAsync(int side, BenchWork work, CancellationToken cancel)
     {
-        var mode = (work.Spin, work.LossPercent, work.Kestrel);
+        var mode = (work.Spin, work.LossPercent, work.Kestrel, work.Await);
         if (_mode != mode)
         {
             for (var i = 0; i < _contenders.Length; i++) await EndAsync(i).ConfigureAwait(false);
@@ -89,13 +94,6 @@ internal sealed class KernelBed : Bed
         await contender.DisposeAsync().ConfigureAwait(false);
     }
 
-    private async Task<Helper> StartClientAsync(CancellationToken cancel)
-    {
-        var client = Helper.Start("the client", _lab.Client, 1, [.. Helper.Tool, "bench-load"]);
-        await client.ReadLineAsync(cancel).ConfigureAwait(false);
-        return client;
-    }
-
     private async Task<Contender> StartOursAsync(BenchWork work, CancellationToken cancel)
     {
         var control = Path.Combine(_folder, "control.sock");
@@ -109,24 +107,22 @@ internal sealed class KernelBed : Bed
         }
         else
         {
-            pair = _pairs[0] ??= _lab.AddPair(kernelHasAddress: false, OurSteering, offloads: !_options.PeerIsStack);
+            pair = _pairs[0] ??= _lab.AddPair(kernelHasAddress: false, OurSteering, _options.Offloads);
             (line, address) = ($"{kind}:{pair.Device}{(kind == "xdp" ? ",all" : "")}{rest}", pair.ServerAddress);
         }
-        var order = JsonSerializer.Serialize(new Serving.ServerOrder(line, address + "/24", kernel, space, control, work.Spin, work.LossPercent, work.Kestrel));
-        var process = Helper.Start("Peregrine's server", pair?.Space, 0, [.. Helper.Tool, "bench-server", order]);
-        await process.ReadLineAsync(cancel).ConfigureAwait(false);
+        var order = JsonSerializer.Serialize(new Serving.ServerOrder(line, address + "/24", kernel, space, control, work.Spin, work.LossPercent, work.Kestrel) { Await = work.Await });
+        var process = await Helper.StartReadyAsync("Peregrine's server", pair?.Space, 0, [.. Helper.Tool, "bench-server", order], cancel).ConfigureAwait(false);
         if (IsTap) _lab.OnTap(Device, "10.95.0.1");
         return new Contender("Peregrine", "", address, process, control, pair?.NapiThreads ?? []);
     }
 
     private async Task<Contender> StartPeerAsync(BenchWork work, CancellationToken cancel)
     {
-        var pair = _pairs[1] ??= _lab.AddPair(kernelHasAddress: !_options.PeerIsStack, _options.Steered ? Steering.Packets : Steering.None, offloads: !_options.PeerIsStack);
+        var pair = _pairs[1] ??= _lab.AddPair(kernelHasAddress: !_options.PeerIsStack, _options.Steered ? Steering.Packets : Steering.None, _options.Offloads);
         List<string> command = [_options.Peer!, pair.ServerAddress];
         if (_options.PeerIsStack) command.Add(pair.Device);
         if (work.Spin) command.Add("spin");
-        var process = Helper.Start(Sides[1].Name, pair.Space, 0, command);
-        await process.ReadLineAsync(cancel).ConfigureAwait(false);
+        var process = await Helper.StartReadyAsync(Sides[1].Name, pair.Space, 0, command, cancel).ConfigureAwait(false);
         return new Contender(Sides[1].Name, "", pair.ServerAddress, process, null, []);
     }
 
@@ -137,6 +133,6 @@ internal sealed class KernelBed : Bed
     {
         var how = !_options.Steered ? "veth as it is (receive work runs on the sender's core)"
             : $"veth, {(steering == Steering.Napi ? "threaded NAPI on" : "receive steering to")} core 0 and to core 1 for the client";
-        return $"{how}{(_options.PeerIsStack ? ", client's checksum and segmentation offloads off" : "")}; server on core 0, client on core 1";
+        return $"{how}{_options.Offloads switch { Offloads.ServersOnly => ", client's checksum and segmentation offloads off", Offloads.None => ", all checksum and segmentation offloads off", _ => "" }}; server on core 0, client on core 1";
     }
 }

@@ -14,7 +14,7 @@ internal sealed class MemifBed(string options) : Bed
     private readonly string _folder = Directory.CreateTempSubdirectory("peregrine-bench-").FullName;
     private Contender? _server;
     private Helper? _client;
-    private (bool Spin, double Loss) _mode;
+    private (bool Spin, double Loss, bool Await) _mode;
 
     internal override string Link => "memif" + options;
 
@@ -23,25 +23,23 @@ internal sealed class MemifBed(string options) : Bed
     internal override async Task<BenchRun> RunAsync(int side, BenchWork work, CancellationToken cancel)
     {
         if (work.Kestrel) throw new ArgumentException("--kestrel needs a client on the kernel's sockets: give --link xdp, packet or tap.");
-        if (_mode != (work.Spin, work.LossPercent) && _server != null)
+        if (_mode != (work.Spin, work.LossPercent, work.Await) && _server != null)
         {
             await _server.DisposeAsync().ConfigureAwait(false);
             _server = null;
         }
-        _mode = (work.Spin, work.LossPercent);
+        _mode = (work.Spin, work.LossPercent, work.Await);
         _server ??= await StartServerAsync(work, cancel).ConfigureAwait(false);
         if (_client == null)
         {
-            _client = Helper.Start("the client", null, 1, [.. Helper.Tool, "bench-load"]);
-            await _client.ReadLineAsync(cancel).ConfigureAwait(false);
+            _client = await Helper.StartReadyAsync("the client", null, 1, [.. Helper.Tool, "bench-load"], cancel).ConfigureAwait(false);
         }
         return await KernelBed.RunAsync(_client, _server, new LoadOrder(work, Address, Line(work, "")), cancel).ConfigureAwait(false);
     }
 
     public override async ValueTask DisposeAsync()
     {
-        if (_client != null) await _client.DisposeAsync().ConfigureAwait(false);
-        if (_server != null) await _server.DisposeAsync().ConfigureAwait(false);
+        await Helper.EndAllAsync([_client, _server]).ConfigureAwait(false);
         Directory.Delete(_folder, recursive: true);
     }
 
@@ -49,9 +47,8 @@ internal sealed class MemifBed(string options) : Bed
     {
         var control = Path.Combine(_folder, "control.sock");
         File.Delete(control);
-        var order = JsonSerializer.Serialize(new ServerOrder(Line(work, ",server"), Address + "/24", "", "", control, work.Spin, work.LossPercent, false));
-        var process = Helper.Start("Peregrine's server", null, 0, [.. Helper.Tool, "bench-server", order]);
-        await process.ReadLineAsync(cancel).ConfigureAwait(false);
+        var order = JsonSerializer.Serialize(new ServerOrder(Line(work, ",server"), Address + "/24", "", "", control, work.Spin, work.LossPercent, false) { Await = work.Await });
+        var process = await Helper.StartReadyAsync("Peregrine's server", null, 0, [.. Helper.Tool, "bench-server", order], cancel).ConfigureAwait(false);
         return new Contender("Peregrine", "", Address, process, control, []);
     }
 

@@ -37,7 +37,7 @@ internal sealed class MemoryBed : Bed
         var server = await PeregrineNetwork.StartAsync(settings, first, cancel: cancel, platform: new LinuxPlatform()).ConfigureAwait(false);
         await using (server.ConfigureAwait(false))
         {
-            var services = new StackServer(server);
+            var services = new StackServer(server, work.Await);
             await using (services.ConfigureAwait(false))
             {
                 var network = await PeregrineNetwork.StartAsync(client.Item2 with { Cpu = client.Item1 }, second, cancel: cancel, platform: new LinuxPlatform()).ConfigureAwait(false);

@@ -8,6 +8,17 @@ internal static class Peers
     /// <summary>Whether a peer brings a TCP/IP of its own and stands on a device of its own.</summary>
     internal static bool IsStack(string peer) => peer is "lwip" or "gvisor";
 
+    /// <summary>How a peer's server uses its sockets; empty for a program that nobody knows.</summary>
+    internal static string ApiOf(string peer) => peer switch
+    {
+        "k" => "epoll, edge-triggered",
+        "nginx" => "epoll",
+        "kestrel" => "ASP.NET Core",
+        "lwip" => "raw call-backs",
+        "gvisor" => "gonet, a goroutine a connection",
+        _ => "",
+    };
+
     /// <summary>The program of a peer's name or path; null for "none".</summary>
     /// <exception cref="ArgumentException">There is none of that name.</exception>
     internal static string? Find(string peer)

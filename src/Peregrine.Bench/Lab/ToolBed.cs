@@ -45,6 +45,8 @@ internal sealed class ToolBed(string link, string otherTool) : Bed
         if (work.NewConnection) all.Add("--new-connection");
         if (work.Kestrel) all.Add("--kestrel");
         if (work.Http2) all.Add("--h2");
+        if (work.Await) all.Add("--await");
+        if (work.Json) all.Add("--json");
         if (work.Reverse) all.Add("--reverse");
         return all;
     }

@@ -6,15 +6,27 @@ namespace Peregrine.Bench.Lab;
 
 internal sealed class VethLab : IDisposable
 {
-    private readonly string _prefix = "pgb" + Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
+    private const string Prefix = "pgb";
+
+    private readonly string _prefix = Prefix + Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
     private readonly List<string> _spaces = [];
     private int _pairs;
 
     internal VethLab()
     {
         if (!Environment.IsPrivilegedProcess) throw new UnauthorizedAccessException("benchmarks on a kernel's link need root, for network namespaces; --link memory needs no permission");
-        Client = AddSpace("c");
-        Configure(Client, "net.ipv4.ip_local_port_range=1024 65535", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_max_tw_buckets=262144");
+        RemoveLeftOver();
+        try
+        {
+            Client = AddSpace("c");
+            Configure(Client, "net.ipv4.ip_local_port_range=1024 65535", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_max_tw_buckets=262144");
+        }
+        catch
+        {
+            // Nobody else can: whoever wanted it has no object to dispose.
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>The client's namespace.</summary>
@@ -23,8 +35,8 @@ internal sealed class VethLab : IDisposable
     /// <summary>Makes a namespace for a server, joined to the client's by a veth pair.</summary>
     /// <param name="kernelHasAddress">Whether the server's end belongs to the kernel there, or to a stack of its own.</param>
     /// <param name="steering">How each end's receive work comes to its own processor, as behind a card: the server's 0, the client's 1.</param>
-    /// <param name="offloads">Whether the client's end may leave checksums out and segments whole; a stack that knows neither needs false.</param>
-    internal VethPair AddPair(bool kernelHasAddress, Steering steering, bool offloads)
+    /// <param name="offloads">Which end may leave checksums out and segments whole.</param>
+    internal VethPair AddPair(bool kernelHasAddress, Steering steering, Offloads offloads)
     {
         var number = ++_pairs;
         var space = AddSpace($"s{number}");
@@ -41,9 +53,10 @@ internal sealed class VethLab : IDisposable
             UseCubic(space, theirs, number, pair.ServerAddress);
             Configure(space, "net.core.somaxconn=4096", "net.ipv4.tcp_max_syn_backlog=8192", "net.ipv4.tcp_max_tw_buckets=262144");
         }
-        if (!offloads)
+        if (offloads != Offloads.AsTheyAre) Helper.Run("ip", "netns", "exec", Client, "ethtool", "-K", ours, "tx", "off");
+        if (offloads == Offloads.None) Helper.Run("ip", "netns", "exec", space, "ethtool", "-K", theirs, "tx", "off");
+        if (offloads == Offloads.ServersOnly)
         {
-            Helper.Run("ip", "netns", "exec", Client, "ethtool", "-K", ours, "tx", "off");
             // Without timestamps (lwIP) the client may not use a port again that is in TIME-WAIT, and has none left after four seconds: it keeps few.
             Configure(Client, "net.ipv4.tcp_max_tw_buckets=1024");
         }
@@ -85,6 +98,33 @@ internal sealed class VethLab : IDisposable
     }
 
     private static void Ip(string space, params string[] command) => Helper.Run(["ip", "-n", space, .. command]);
+
+    /// <summary>Takes away what a process left that was killed: the number in a namespace's name is its process's.</summary>
+    private static void RemoveLeftOver()
+    {
+        foreach (var name in Helper.Run("ip", "netns", "list").Split('\n').Select(static line => line.Split(' ')[0]))
+        {
+            if (LeftOverOf(name) is not { } process || Directory.Exists($"/proc/{process}")) continue;
+            try
+            {
+                Helper.Run("ip", "netns", "del", name);
+            }
+            catch (IOException)
+            {
+                // Another bench is doing the same.
+            }
+        }
+    }
+
+    /// <summary>The process that made a namespace of this name; null for one that is not ours.</summary>
+    internal static int? LeftOverOf(string name)
+    {
+        if (!name.StartsWith(Prefix, StringComparison.Ordinal)) return null;
+        var digits = name.AsSpan(Prefix.Length);
+        var end = digits.IndexOfAnyExceptInRange('0', '9');
+        if (end <= 0 || !(digits[end..] is "c" || (digits[end] == 's' && digits.Length > end + 1 && !digits[(end + 1)..].ContainsAnyExceptInRange('0', '9')))) return null;
+        return int.TryParse(digits[..end], NumberStyles.None, CultureInfo.InvariantCulture, out var process) ? process : null;
+    }
 
     // The default may be another (this kernel's is named in no result); both ends shall have the same.
     private static void UseCubic(string space, string device, int number, string source) =>
@@ -155,6 +195,19 @@ internal enum Steering
 
     /// <summary>A NAPI thread of the device's own, pinned; merges segments (GRO).</summary>
     Napi,
+}
+
+/// <summary>What a veth pair's ends leave to the device: it sums nothing and cuts nothing, so what is left to it is never done.</summary>
+internal enum Offloads
+{
+    /// <summary>Both leave checksums out and segments whole.</summary>
+    AsTheyAre,
+
+    /// <summary>The client's sums and cuts: for a server's stack that knows no other.</summary>
+    ServersOnly,
+
+    /// <summary>Both sum and cut.</summary>
+    None,
 }
 
 /// <summary>A veth pair between the client and a server.</summary>

@@ -36,7 +36,7 @@ internal static class Http2Load
         [
             "--threads=1", $"--clients={work.Connections}", $"--max-concurrent-streams={work.Pipeline}", $"--duration={Milliseconds(work.Seconds)}",
             // Without any, h2load does not say when it begins.
-            $"--warm-up-time={Milliseconds(Math.Max(work.WarmUpSeconds, 0.1))}", $"--log-file={log}", $"http://{address}:{Services.Http2}/",
+            $"--warm-up-time={Milliseconds(Math.Max(work.WarmUpSeconds, 0.1))}", $"--log-file={log}", $"http://{address}:{Services.Http2}{(work.Json ? Services.JsonPath : "/")}",
         ];
     }
 

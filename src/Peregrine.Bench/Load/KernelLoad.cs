@@ -43,7 +43,7 @@ internal sealed unsafe class KernelLoad : IDisposable
     /// <summary>What one request of a work looks like.</summary>
     internal static byte[] RequestBytes(BenchWork work) => work.Kind switch
     {
-        WorkKind.Http => Services.Request.ToArray(),
+        WorkKind.Http => (work.Json ? Services.JsonRequest : Services.Request).ToArray(),
         WorkKind.Connect => [1],
         _ => new byte[work.Bytes],
     };
@@ -107,7 +107,7 @@ internal sealed unsafe class KernelLoad : IDisposable
         var until = Clock.Now + ConnectLimit;
         using var socket = new System.Net.Sockets.Socket(System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Tcp) { ReceiveTimeout = 5_000 };
         socket.Connect(new IPAddress(_address), Services.PortOf(_work));
-        socket.Send(Services.Request);
+        socket.Send(RequestBytes(_work));
         var got = new byte[16_384];
         var count = 0;
         while ((_answerLength == 0 || count < _answerLength) && Clock.Now < until)

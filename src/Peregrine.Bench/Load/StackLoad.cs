@@ -9,6 +9,8 @@ namespace Peregrine.Bench.Load;
 
 internal sealed class StackLoad(BenchWork work, Network network, IPAddress address)
 {
+    private static readonly TimeSpan s_connectLimit = TimeSpan.FromSeconds(20);
+
     private readonly Latencies _latencies = new();
     private readonly Queue<Lane> _free = new();
     private readonly byte[] _bulk = new byte[256 * 1024];
@@ -43,21 +45,33 @@ internal sealed class StackLoad(BenchWork work, Network network, IPAddress addre
     {
         var lanes = new List<Lane>();
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        limit.CancelAfter(TimeSpan.FromSeconds(20));
+        limit.CancelAfter(s_connectLimit);
+        try
+        {
+            await OpenAsync(lanes, limit.Token).ConfigureAwait(false);
+            return lanes;
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            throw new IOException($"the connections did not come about within {s_connectLimit.TotalSeconds:0} s ({lanes.Count} of {(work.IsBulk ? 1 : work.Connections)} were asked for): does the server accept?");
+        }
+    }
+
+    private async Task OpenAsync(List<Lane> lanes, CancellationToken cancel)
+    {
         for (var i = 0; i < (work.IsBulk ? 0 : work.Connections); i++)
         {
             var lane = new Lane(this, ServerSettings.ClientAddresses[i % ServerSettings.ClientAddresses.Count]);
             lanes.Add(lane);
-            if (work.IsUdp) await lane.BindAsync(limit.Token).ConfigureAwait(false);
-            else if (!work.IsPerConnection) await lane.ConnectAsync(limit.Token).ConfigureAwait(false);
+            if (work.IsUdp) await lane.BindAsync(cancel).ConfigureAwait(false);
+            else if (!work.IsPerConnection) await lane.ConnectAsync(cancel).ConfigureAwait(false);
         }
-        if (!work.IsBulk && work.Kind != WorkKind.Mixed) return lanes;
+        if (!work.IsBulk && work.Kind != WorkKind.Mixed) return;
         var port = work.Kind == WorkKind.Mixed ? Services.Discard : Services.PortOf(work);
-        var bulk = await network.ConnectTcpAsync(new IPEndPoint(address, port), cancel: limit.Token).ConfigureAwait(false);
+        var bulk = await network.ConnectTcpAsync(new IPEndPoint(address, port), cancel: cancel).ConfigureAwait(false);
         var pump = new Pump(this);
         bulk.SetHandler(pump);
         if (!work.Reverse) await network.Engine.RunAsync(() => pump.Push(bulk)).ConfigureAwait(false);
-        return lanes;
     }
 
     private bool Begin(List<Lane> lanes)

@@ -9,42 +9,45 @@ namespace Peregrine.Bench.Report;
 internal static class HtmlReport
 {
     private const string Style = """
-        body{font:15px/1.45 system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em;color:#111;background:#fff}
+        body{font:15px/1.45 system-ui,sans-serif;max-width:76em;margin:2em auto;padding:0 1em;color:#111;background:#fff}
         table{border-collapse:collapse;margin:.5em 0 1em}td,th{padding:.2em .8em;border-bottom:1px solid #bbb;text-align:right}td:first-child,th:first-child{text-align:left}
         svg{max-width:100%;height:auto;display:block}h2{margin-top:2em;border-top:1px solid #bbb;padding-top:.8em}.note{color:#444}
-        .label{font:12px system-ui,sans-serif;fill:#111}.axis{stroke:#999;stroke-width:1}.one{stroke:#111;stroke-width:1.5}.grid{stroke:#ddd;stroke-width:1}
+        .label{font:12px system-ui,sans-serif;fill:#111}.axis{stroke:#999;stroke-width:1}.one{stroke:#111;stroke-width:1.5}.grid{stroke:#ddd;stroke-width:1}.all td{text-align:left;font-size:13px;padding:.15em .5em}.all .n{text-align:right}
         .interval{stroke:#111;stroke-width:2}.first{fill:#111;stroke:#111}.second{fill:#fff;stroke:#111;stroke-width:1.5}
         .line0{fill:none;stroke:#111;stroke-width:2}.line1{fill:none;stroke:#111;stroke-width:2;stroke-dasharray:6 4}
         """;
 
     /// <summary>The page.</summary>
-    internal static string Create(IReadOnlyList<BenchResult> results)
+    internal static string Create(IReadOnlyList<BenchResult> all, IReadOnlyList<IdleResult> idle)
     {
+        var results = all.Where(static r => r.Failure == null).ToArray();
         var page = new StringBuilder();
         page.Append("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Peregrine: measurements</title><style>").Append(Style).Append("</style></head><body><h1>Measurements</h1>");
-        foreach (var machine in results.Select(static r => r.Machine with { LoadBefore = 0 }).Distinct())
+        foreach (var machine in all.Select(static r => r.Machine).Concat(idle.Select(static r => r.Machine)).Select(static m => m with { LoadBefore = 0 }).Distinct())
         {
             page.Append(CultureInfo.InvariantCulture,
                 $"<p>{Svg.Escape(machine.Processor)}, {machine.ProcessorCount} processors ({machine.Architecture}), {machine.MemoryBytes >> 30} GiB; {Svg.Escape(machine.Kernel)}; {Svg.Escape(machine.Runtime)}.</p>");
         }
         page.Append("<p class=\"note\">Medians of runs that alternate between the sides. A ratio is the median of the pairs' ratios, the first side by the second, and its interval is made of order "
             + "statistics: nothing is assumed about distributions. Where the client's core is full the rate says little about a server; then the processor time an operation counts. "
-            + "Both ends use CUBIC.</p>");
+            + "Both ends use CUBIC. Processor times of a side that spins say nothing but its rate again: where they count, both sides block.</p>");
+        page.Append(SummaryTable.Create(all));
         var paired = results.Where(static r => r.Sides.Count > 1).ToArray();
         if (paired.Length > 0)
         {
             page.Append("<h2>At a glance</h2>");
-            foreach (var metric in (Metric[])[Metric.Rate, Metric.Throughput, Metric.ServerCpu, Metric.MachineCpu, Metric.P99]) page.Append(Overview(paired, metric));
+            foreach (var metric in (Metric[])[Metric.Rate, Metric.Throughput, Metric.ServerCpu, Metric.MachineCpu, Metric.Median, Metric.P99]) page.Append(Overview(paired, metric));
         }
         foreach (var result in results) page.Append(Section(result));
+        foreach (var result in idle) page.Append(IdleSection.Create(result));
         return page.Append("</body></html>\n").ToString();
     }
 
     private static string Overview(BenchResult[] results, Metric metric)
     {
-        var rows = results.Select(r => (r.Title, Peer: r.Sides[1].Name, Ratio: metric.RatioOf(r.Sides[0], r.Sides[1]))).Where(static row => double.IsFinite(row.Ratio.Median)).ToArray();
+        var rows = results.Select(r => (r.Title, r.Link, Peer: r.Sides[1].Name, Ratio: metric.RatioOf(r.Sides[0], r.Sides[1]))).Where(static row => double.IsFinite(row.Ratio.Median)).ToArray();
         if (rows.Length == 0) return "";
-        const int Width = 900, Left = 390, Row = 24;
+        const int Width = 1_100, Left = 590, Row = 24;
         var svg = new Svg(Width, (rows.Length * Row) + 40);
         var axis = LogAxis.Over(rows.SelectMany(static r => (double[])[r.Ratio.Low, r.Ratio.High, 1]), Left, Width - 130);
         foreach (var tick in axis.Ticks())
@@ -55,7 +58,7 @@ internal static class HtmlReport
         for (var i = 0; i < rows.Length; i++)
         {
             var (y, ratio) = ((i * Row) + 22, rows[i].Ratio);
-            svg.Text(Left - 10, y + 4, $"{rows[i].Title} / {rows[i].Peer}", "end");
+            svg.Text(Left - 10, y + 4, $"{rows[i].Title} / {rows[i].Peer}; {rows[i].Link}", "end");
             svg.Line(axis.At(ratio.Low), y, axis.At(ratio.High), y, "interval");
             svg.Mark(axis.At(ratio.Median), y, 0);
             svg.Text(Width - 120, y + 4, FormattableString.Invariant($"{ratio.Median:F2} {Verdict(metric, ratio)}"));
@@ -69,8 +72,8 @@ internal static class HtmlReport
     private static string Section(BenchResult result)
     {
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"<h2>{Svg.Escape(result.Title)}</h2><p class=\"note\">{Svg.Escape(result.Link)}; {result.Sides[0].Runs.Count} runs of {result.Work.Seconds} s each side; load before {result.Machine.LoadBefore:F1}. ");
-        text.AppendJoin(" ", result.Sides.Select(static side => Svg.Escape($"{side.Name}: {side.Placement}."))).Append("</p>");
+        text.Append(CultureInfo.InvariantCulture, $"<h2>{Svg.Escape(result.Title)}{(result.Sides.Count > 1 ? Svg.Escape(" / " + result.Sides[1].Name) : "")}</h2><p class=\"note\">{Svg.Escape(result.Link)}; {result.Sides[0].Runs.Count} runs of {result.Work.Seconds} s each side; load before {result.Machine.LoadBefore:F1}. ");
+        text.AppendJoin(" ", result.Sides.Select(static side => Svg.Escape($"{side.Name}: {(side.Api.Length > 0 ? side.Api + "; " : "")}{side.Placement}."))).Append("</p>");
         text.Append("<table><tr><th>median of runs</th>");
         foreach (var side in result.Sides) text.Append(CultureInfo.InvariantCulture, $"<th>{Svg.Escape(side.Name)}</th>");
         text.Append(result.Sides.Count > 1 ? "<th>ratio (interval)</th><th></th></tr>" : "</tr>");
@@ -141,7 +144,7 @@ internal static class HtmlReport
     private static double MedianLatency(BenchSide side, string name) =>
         PairedRatio.MedianOf(side.Runs.Where(run => run.Load.Latency.ContainsKey(name)).Select(run => run.Load.Latency[name] / 1e3));
 
-    private static void Frame(Svg svg, double left, double bottom, double right)
+    internal static void Frame(Svg svg, double left, double bottom, double right)
     {
         svg.Line(left, bottom, right, bottom, "axis");
         svg.Line(left, 14, left, bottom, "axis");

@@ -54,7 +54,11 @@ internal sealed record BenchRun(LoadResult Load, ServerUsage Server)
 }
 
 /// <summary>One side of a measurement.</summary>
-internal sealed record BenchSide(string Name, string Placement, IReadOnlyList<BenchRun> Runs);
+internal sealed record BenchSide(string Name, string Placement, IReadOnlyList<BenchRun> Runs)
+{
+    /// <summary>How its program uses its sockets: call-backs with spans, await, epoll.</summary>
+    public string Api { get; init; } = "";
+}
 
 /// <summary>A whole measurement: one work on one side, or on two in turns.</summary>
 internal sealed record BenchResult
@@ -73,11 +77,36 @@ internal sealed record BenchResult
 
     public required IReadOnlyList<BenchSide> Sides { get; init; }
 
+    /// <summary>Who is on the other side; null for nobody.</summary>
+    public string? Peer { get; init; }
+
+    /// <summary>A name for its file that no other work, link and peer has.</summary>
+    [JsonIgnore]
+    public string FileName => string.Concat($"{Link} {Title}{(Peer == null ? "" : " beside " + Peer)}".Select(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '=' or '%' ? c : '-'))
+        .Replace("--", "-", StringComparison.Ordinal) + ".json";
+
+    /// <summary>Why there are no runs; null where there are.</summary>
+    public string? Failure { get; init; }
+
+    /// <summary>A work that did not come about, which takes its place among the others.</summary>
+    internal static BenchResult Failed(BenchWork work, string link, string peer, string failure) => new()
+    {
+        Title = work.Title,
+        Link = link,
+        Peer = peer.Length > 0 ? peer : null,
+        Work = work,
+        Machine = MachineDescription.Read(),
+        At = DateTimeOffset.UtcNow,
+        Sides = [],
+        Failure = failure,
+    };
+
     private static readonly JsonSerializerOptions s_json = new()
     {
         WriteIndented = true,
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         Converters = { new JsonStringEnumConverter(JsonNamingPolicy.CamelCase) },
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     };
 
     internal string ToJson() => JsonSerializer.Serialize(this, s_json);
@@ -88,7 +117,8 @@ internal sealed record BenchResult
         try
         {
             var result = JsonSerializer.Deserialize<BenchResult>(json, s_json);
-            if (result is { Format: "peregrine-bench 1", Sides.Count: > 0 } && result.Sides.All(static side => side.Runs.Count > 0)) return result;
+            if (result is { Format: "peregrine-bench 1", Failure: not null, Sides.Count: 0 }) return result;
+            if (result is { Format: "peregrine-bench 1", Failure: null, Sides.Count: > 0 } && result.Sides.All(static side => side.Runs.Count > 0)) return result;
         }
         catch (JsonException)
         {

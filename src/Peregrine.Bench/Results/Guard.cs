@@ -6,6 +6,7 @@ internal static class Guard
     /// <summary>A line for each figure of the first side that is worse than the second's beyond noise.</summary>
     internal static IEnumerable<string> Regressions(BenchResult result)
     {
+        if (result.Failure != null) yield break;
         foreach (var metric in Metric.Compared)
         {
             // A core that spins is busy whatever it does: its processor time says the rate again.

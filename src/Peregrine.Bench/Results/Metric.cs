@@ -13,6 +13,9 @@ internal sealed record Metric(string Name, bool MoreIsBetter, Func<BenchRun, dou
 
     internal static readonly Metric ServerCpu = new("server CPU, us per operation", false, static run => PerOperation(run, run.Server.CpuSeconds * 1e6));
 
+    internal static readonly Metric PerCpuSecond = new("operations per server CPU second", true,
+        static run => run.Load.Operations > 0 && run.Server.CpuSeconds > 0 ? run.Load.Operations / run.Server.CpuSeconds : double.NaN);
+
     internal static readonly Metric MachineCpu = new("machine CPU, us per operation", false, static run => PerOperation(run, run.Server.MachineSeconds * 1e6));
 
     internal static readonly Metric ServerCpuPerGigabyte = new("server CPU, s per GB", false, static run => PerGigabyte(run, run.Server.CpuSeconds));
@@ -30,13 +33,15 @@ internal sealed record Metric(string Name, bool MoreIsBetter, Func<BenchRun, dou
     internal static readonly Metric Allocated = new("allocated, B per operation", false,
         static run => OfOurs(run, run.Server.AllocatedBytes));
 
+    internal static readonly Metric Collections = new("garbage collections a run", false, static run => run.Server.AllocatedBytes < 0 ? double.NaN : run.Server.Collections);
+
     internal static readonly Metric Frames = new("frames per operation", false, static run => OfOurs(run, run.Server.FramesIn + run.Server.FramesOut));
 
     internal static readonly Metric SystemCalls = new("link calls per operation", false, static run => OfOurs(run, run.Server.SystemCalls));
 
     internal static IReadOnlyList<Metric> All { get; } =
     [
-        Rate, Throughput, Median, P99, P999, ServerCpu, MachineCpu, ServerCpuPerGigabyte, MachineCpuPerGigabyte, ClientCore, Allocated, Frames, SystemCalls,
+        Rate, Throughput, Median, P99, P999, ServerCpu, PerCpuSecond, MachineCpu, ServerCpuPerGigabyte, MachineCpuPerGigabyte, ClientCore, Allocated, Collections, Frames, SystemCalls,
     ];
 
     /// <summary>The figures that somebody waits or pays for; the rest explains them.</summary>

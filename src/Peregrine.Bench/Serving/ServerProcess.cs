@@ -19,6 +19,9 @@ namespace Peregrine.Bench.Serving;
 /// <param name="Kestrel">Whether the services are ASP.NET Core's: the tool's business, since this room does not know it.</param>
 internal sealed record ServerOrder(string Link, string Address, string KernelAddress, string Namespace, string Control, bool Spin, double LossPercent, bool Kestrel)
 {
+    /// <summary>Whether the services await instead of being called back.</summary>
+    public bool Await { get; init; }
+
     /// <summary>The default gateway; empty for none.</summary>
     public string Gateway { get; init; } = "";
 }
@@ -32,7 +35,7 @@ internal static class ServerProcess
         var network = await PeregrineNetwork.StartAsync(Options(order), link, cancel: cancel, platform: new LinuxPlatform()).ConfigureAwait(false);
         await using (network.ConfigureAwait(false))
         {
-            var server = new StackServer(network);
+            var server = new StackServer(network, order.Await);
             await using (server.ConfigureAwait(false))
             {
                 await AnswerAsync(input, output, cancel).ConfigureAwait(false);

@@ -1,5 +1,6 @@
-// The services of the benchmarks on Peregrine's raw API: call-backs with spans on the core's thread. The C server beside it (bench/peers/k.c)
-// offers the same services on the same ports.
+// The services of the benchmarks on Peregrine's raw API: call-backs with spans on the core's thread or, where that is asked for, await. The C server
+// beside it (bench/peers/k.c) offers the same services on the same ports.
+using System.Buffers;
 using System.Net;
 using System.Net.Sockets;
 using Peregrine.Sockets;
@@ -9,6 +10,8 @@ namespace Peregrine.Bench.Serving;
 
 internal sealed class StackServer : IAsyncDisposable
 {
+    private const int BufferBytes = 16 * 1024;
+
     private static readonly byte[] s_answer = Services.Answer.ToArray();
     private static readonly byte[] s_source = new byte[256 * 1024];
 
@@ -16,19 +19,30 @@ internal sealed class StackServer : IAsyncDisposable
     private readonly UdpSocket _echo;
 
     /// <summary>Listens on all services' ports.</summary>
-    internal StackServer(Network network)
+    /// <param name="network">The network.</param>
+    /// <param name="awaits">Whether echo and HTTP await what they receive and send. Bulk data are called back always.</param>
+    internal StackServer(Network network, bool awaits = false)
     {
         var echo = new EchoService();
         var source = new SourceService();
-        Listen(network, Services.Echo, _ => echo);
-        Listen(network, Services.Discard, _ => new DiscardService());
-        Listen(network, Services.Source, connection =>
+        if (awaits)
+        {
+            Listen(network, Services.Echo, EchoAsync);
+            Listen(network, Services.Http, static connection => AnswerAsync(connection, closing: false));
+            Listen(network, Services.HttpClosing, static connection => AnswerAsync(connection, closing: true));
+        }
+        else
+        {
+            Listen(network, Services.Echo, Handled(_ => echo));
+            Listen(network, Services.Http, Handled(static _ => new HttpService(closing: false)));
+            Listen(network, Services.HttpClosing, Handled(static _ => new HttpService(closing: true)));
+        }
+        Listen(network, Services.Discard, Handled(static _ => new DiscardService()));
+        Listen(network, Services.Source, Handled(connection =>
         {
             source.OnWritable(connection);
             return source;
-        });
-        Listen(network, Services.Http, _ => new HttpService(closing: false));
-        Listen(network, Services.HttpClosing, _ => new HttpService(closing: true));
+        }));
         _echo = network.BindUdp(new IPEndPoint(IPAddress.Any, Services.Echo));
         _ = EchoDatagramsAsync(_echo);
     }
@@ -39,14 +53,20 @@ internal sealed class StackServer : IAsyncDisposable
         await _echo.DisposeAsync().ConfigureAwait(false);
     }
 
-    private void Listen(Network network, int port, Func<TcpConnection, ITcpHandler> service)
+    private static Func<TcpConnection, Task> Handled(Func<TcpConnection, ITcpHandler> service) => connection =>
+    {
+        connection.SetHandler(service(connection));
+        return Task.CompletedTask;
+    };
+
+    private void Listen(Network network, int port, Func<TcpConnection, Task> service)
     {
         var listener = network.ListenTcp(new IPEndPoint(IPAddress.Any, port), new TcpListenerOptions { Backlog = 4_096 });
         _listeners.Add(listener);
         _ = AcceptAsync(listener, service);
     }
 
-    private static async Task AcceptAsync(TcpListener listener, Func<TcpConnection, ITcpHandler> service)
+    private static async Task AcceptAsync(TcpListener listener, Func<TcpConnection, Task> service)
     {
         try
         {
@@ -54,13 +74,48 @@ internal sealed class StackServer : IAsyncDisposable
             {
                 var connection = await listener.AcceptAsync().ConfigureAwait(false);
                 connection.NoDelay = true;
-                connection.SetHandler(service(connection));
+                _ = service(connection);
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
             // The listener was disposed: the server ends.
         }
+    }
+
+    private static async Task EchoAsync(TcpConnection connection)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
+        try
+        {
+            while (await connection.ReceiveAsync(buffer).ConfigureAwait(false) is > 0 and var count) await connection.SendAsync(buffer.AsMemory(0, count)).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The client is gone.
+        }
+        ArrayPool<byte>.Shared.Return(buffer);
+        connection.Dispose();
+    }
+
+    private static async Task AnswerAsync(TcpConnection connection, bool closing)
+    {
+        var (buffer, ends) = (ArrayPool<byte>.Shared.Rent(BufferBytes), default(HeaderEnds));
+        try
+        {
+            while (await connection.ReceiveAsync(buffer).ConfigureAwait(false) is > 0 and var count)
+            {
+                var requests = ends.Count(buffer.AsSpan(0, count));
+                for (var i = 0; i < requests; i++) await connection.SendAsync(s_answer).ConfigureAwait(false);
+                if (closing && requests > 0) break;
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The client is gone.
+        }
+        ArrayPool<byte>.Shared.Return(buffer);
+        connection.Dispose();
     }
 
     private static async Task EchoDatagramsAsync(UdpSocket socket)

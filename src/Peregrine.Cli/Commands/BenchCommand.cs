@@ -8,7 +8,6 @@ using Peregrine.Bench.Lab;
 using Peregrine.Bench.Load;
 using Peregrine.Bench.Results;
 using Peregrine.Bench.Serving;
-using Spectre.Console;
 
 namespace Peregrine.Cli.Commands;
 
@@ -33,6 +32,7 @@ internal static class BenchCommand
         Description = "steered: each end receives on its own core, as behind a card; default: as veth does it, on the sender's core", DefaultValueFactory = static _ => "steered",
     };
 
+    private static readonly Option<bool> s_bare = new("--no-offloads") { Description = "Both ends of a veth pair sum and cut what they send, instead of leaving that to the device" };
     private static readonly Option<int?> s_connections = new("--connections", "-c") { Description = "Connections at a time, 1 to 20000; idle: in all, up to 10000000" };
     private static readonly Option<int?> s_pipeline = new("--pipeline") { Description = "http: requests on the way per connection, 1 to 64" };
     private static readonly Option<int?> s_bytes = new("--bytes") { Description = "Bytes of a ping, 1 to 65536, of a datagram 1 to 1400" };
@@ -41,6 +41,8 @@ internal static class BenchCommand
     private static readonly Option<bool> s_reverse = new("--reverse") { Description = "bulk: from the server to the client" };
     private static readonly Option<bool> s_kestrel = new("--kestrel") { Description = "http: ASP.NET Core on our stack instead of call-backs; the peer is kestrel unless one is named" };
     private static readonly Option<bool> s_h2 = new("--h2") { Description = "http: HTTP/2 without TLS, with Kestrel as server and h2load (Debian: nghttp2-client) as client; --pipeline counts streams" };
+    private static readonly Option<bool> s_await = new("--await") { Description = "Our server awaits, instead of being called back with spans" };
+    private static readonly Option<bool> s_json = new("--json") { Description = "With --kestrel or --h2: an object that is written as JSON for each request, and not text that lies ready" };
     private static readonly Option<double?> s_rate = new("--rate") { Description = "Open loop: so many scheduled arrivals a second; latencies count from the schedule" };
     private static readonly Option<double?> s_flood = new("--flood") { Description = "http on xdp or packet: so many SYNs a second to the same port from addresses that nobody has, and the same dropped before us" };
     private static readonly Option<double?> s_loss = new("--loss") { Description = "Per cent of frames lost on our server's link, each way; needs --peer none" };
@@ -67,9 +69,11 @@ internal static class BenchCommand
             + "  peregrine bench http -c 64 --rate 20000           open loop: latencies from scheduled arrivals\n"
             + "  peregrine bench http -c 64 --link tap --peer nginx\n"
             + "  peregrine bench http --h2 -c 8 --pipeline 16      HTTP/2: Kestrel on Peregrine and on kernel sockets, h2load asks\n"
+            + "  peregrine bench http --kestrel --json -c 64       ASP.NET Core on both sides, JSON\n"
+            + "  peregrine bench idle -c 1000000 --output results  memory by connections\n"
             + "  peregrine bench all --quick --output results      all works and a report (as root for the kernel's side)")
         {
-            s_name, s_link, s_peer, s_placement, s_connections, s_pipeline, s_bytes, s_new, s_closer, s_reverse, s_kestrel, s_h2,
+            s_name, s_link, s_peer, s_placement, s_bare, s_connections, s_pipeline, s_bytes, s_new, s_closer, s_reverse, s_await, s_kestrel, s_h2, s_json,
             s_rate, s_flood, s_loss, s_spin, s_seconds, s_warmUp, s_pairs, s_quick, s_output, s_against,
         };
         command.SetAction(RunAsync);
@@ -99,7 +103,7 @@ internal static class BenchCommand
         var output = parsed.GetValue(s_output);
         if (output != null) Directory.CreateDirectory(output);
         if (parsed.GetValue(s_against) is { } other) return await GuardAsync(parsed, name, other, pairs, output, cancel).ConfigureAwait(false);
-        if (name == "idle") return await IdleAsync(parsed.GetValue(s_connections) ?? (quick ? 10_000 : 100_000), cancel).ConfigureAwait(false);
+        if (name == "idle") return await IdleAsync(parsed.GetValue(s_connections) ?? (quick ? 10_000 : 100_000), output, cancel).ConfigureAwait(false);
         if (name == "all") return await AllAsync(parsed, quick, pairs, output ?? "bench-results", cancel).ConfigureAwait(false);
 
         var work = Work(parsed, Enum.Parse<WorkKind>(name, ignoreCase: true), quick);
@@ -110,30 +114,19 @@ internal static class BenchCommand
         return 0;
     }
 
+    /// <summary>All works, with a page of them; the status says whether each came about.</summary>
     private static async Task<int> AllAsync(ParseResult parsed, bool quick, int pairs, string output, CancellationToken cancel)
     {
-        Directory.CreateDirectory(output);
         var link = Link(parsed);
-        if (link != "memory")
-        {
-            await ManyAsync(CreateBed(link, parsed.GetValue(s_peer)!, parsed), Suite.OnKernel(quick)).ConfigureAwait(false);
-            if (!quick && parsed.GetValue(s_peer) != "none") await ManyAsync(CreateBed(link, "kestrel", parsed), Suite.OfKestrel()).ConfigureAwait(false);
-        }
-        if (!quick) await ManyAsync(new MemifBed(""), Suite.OverMemif()).ConfigureAwait(false);
-        await ManyAsync(new MemoryBed(), Suite.InMemory(quick)).ConfigureAwait(false);
-        await IdleAsync(quick ? 10_000 : 100_000, cancel).ConfigureAwait(false);
-        var page = Path.Combine(output, "report.html");
-        ReportCommand.Write([output], page);
-        Console.WriteLine($"\n{page}");
-        return 0;
+        var (peer, steered) = (parsed.GetValue(s_peer)!, parsed.GetValue(s_placement) == "steered");
+        if (link.StartsWith("mem", StringComparison.Ordinal)) link = "memory";
+        else CheckKernelLink(link);
+        var parts = Suite.Plan(link, peer, quick, pairs,
+            (on, beside, steers, bare) => new KernelBedOptions(on, Peers.Find(beside), Peers.IsStack(beside), steers && steered, bare), Tell);
+        parts = [.. parts.Select(part => part with { Works = [.. part.Works.Select(Timed)] })];
+        return await BenchSuite.RunAsync(parts, quick, parsed.GetValue(s_connections) ?? Suite.Idle(quick), output, cancel).ConfigureAwait(false);
 
-        async Task ManyAsync(Bed bed, IEnumerable<BenchWork> works)
-        {
-            await using (bed.ConfigureAwait(false))
-            {
-                foreach (var work in works) await OneAsync(bed, work, pairs, output, cancel).ConfigureAwait(false);
-            }
-        }
+        BenchWork Timed(BenchWork work) => work with { Seconds = parsed.GetValue(s_seconds) ?? work.Seconds, WarmUpSeconds = parsed.GetValue(s_warmUp) ?? work.WarmUpSeconds };
     }
 
     private static async Task<int> GuardAsync(ParseResult parsed, string name, string other, int pairs, string? output, CancellationToken cancel)
@@ -143,54 +136,26 @@ internal static class BenchCommand
         var link = Link(parsed);
         var quick = parsed.GetValue(s_quick);
         var works = name != "all" ? [Work(parsed, Enum.Parse<WorkKind>(name, ignoreCase: true), quick)] : link == "memory" ? Suite.InMemory(quick) : Suite.OnKernel(quick);
-        var slower = new List<string>();
-        var bed = new ToolBed(link, other);
-        await using (bed.ConfigureAwait(false))
-        {
-            foreach (var work in works) slower.AddRange(Guard.Regressions(await OneAsync(bed, work, pairs, output, cancel).ConfigureAwait(false)));
-        }
-        Console.WriteLine(slower.Count == 0 ? "\nnothing got slower by more than noise" : "\nslower:\n  " + string.Join("\n  ", slower));
-        return slower.Count == 0 ? 0 : 1;
+        return await BenchSuite.GuardAsync(new SuitePart(link, "other build", () => new ToolBed(link, other), pairs, [.. works]), output, cancel).ConfigureAwait(false);
     }
 
-    private static async Task<BenchResult> OneAsync(Bed bed, BenchWork work, int pairs, string? output, CancellationToken cancel)
+    private static async Task OneAsync(Bed bed, BenchWork work, int pairs, string? output, CancellationToken cancel)
     {
         Console.WriteLine($"\n{work.Title}; {bed.Link}; {pairs} runs of {work.Seconds} s each side");
-        var result = await bed.MeasureAsync(work, pairs, static line => Console.Error.WriteLine("  " + line), cancel).ConfigureAwait(false);
-        Print(result);
-        if (output == null) return result;
-        var file = string.Concat($"{bed.Link} {work.Title}".Select(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '=' ? c : '-')).Replace("--", "-", StringComparison.Ordinal);
-        await File.WriteAllTextAsync(Path.Combine(output, file + ".json"), result.ToJson(), cancel).ConfigureAwait(false);
-        return result;
+        var result = await bed.MeasureAsync(work, pairs, Tell, cancel).ConfigureAwait(false);
+        BenchTable.Print(result);
+        if (output != null) await BenchTable.WriteAsync(output, result.FileName, result.ToJson(), cancel).ConfigureAwait(false);
     }
 
-    private static async Task<int> IdleAsync(int connections, CancellationToken cancel)
+    private static async Task<int> IdleAsync(int connections, string? output, CancellationToken cancel)
     {
-        var idle = await IdleBench.RunAsync(connections, cancel).ConfigureAwait(false);
-        Console.WriteLine($"\n{connections:N0} idle connections between two stacks in memory, per connection and end:");
-        foreach (var (what, bytes) in idle) Console.WriteLine(FormattableString.Invariant($"  {bytes,10:N0} B  {what}"));
+        var idle = await IdleBench.RunAsync(connections, Tell, cancel).ConfigureAwait(false);
+        BenchTable.Print(idle);
+        if (output != null) await BenchTable.WriteAsync(output, "idle.json", idle.ToJson(), cancel).ConfigureAwait(false);
         return 0;
     }
 
-    private static void Print(BenchResult result)
-    {
-        var table = new Table().Border(TableBorder.Simple).AddColumn("median of runs");
-        foreach (var side in result.Sides) table.AddColumn(new TableColumn(Markup.Escape(side.Name)).RightAligned());
-        if (result.Sides.Count > 1) table.AddColumn(new TableColumn("ratio (interval)").RightAligned());
-        foreach (var metric in Metric.All)
-        {
-            var values = result.Sides.Select(metric.MedianOf).ToArray();
-            if (values.All(double.IsNaN)) continue;
-            List<string> row = [metric.Name, .. values.Select(static v => double.IsNaN(v) ? "-" : v.ToString(v < 100 ? "N2" : "N0", System.Globalization.CultureInfo.InvariantCulture))];
-            if (result.Sides.Count > 1) row.Add(metric.RatioOf(result.Sides[0], result.Sides[1]).ToString());
-            table.AddRow([.. row.Select(Markup.Escape)]);
-        }
-        AnsiConsole.Write(table);
-        foreach (var side in result.Sides)
-        {
-            if (side.Runs.Sum(static run => run.Load.Errors) is > 0 and var errors) Console.WriteLine($"  {side.Name}: {errors} errors");
-        }
-    }
+    private static void Tell(string line) => Console.Error.WriteLine("  " + line);
 
     private static BenchWork Work(ParseResult parsed, WorkKind kind, bool quick)
     {
@@ -205,6 +170,8 @@ internal static class BenchCommand
             Reverse = parsed.GetValue(s_reverse),
             Kestrel = parsed.GetValue(s_kestrel) || parsed.GetValue(s_h2),
             Http2 = parsed.GetValue(s_h2),
+            Json = parsed.GetValue(s_json),
+            Await = parsed.GetValue(s_await),
             Rate = parsed.GetValue(s_rate) ?? 0,
             FloodPerSecond = parsed.GetValue(s_flood) ?? 0,
             LossPercent = parsed.GetValue(s_loss) ?? work.LossPercent,
@@ -220,14 +187,20 @@ internal static class BenchCommand
         var other => other!,
     };
 
+    private static void CheckKernelLink(string link)
+    {
+        if (link.Split(',')[0] is not ("xdp" or "packet" or "tap")) throw new ArgumentException($"--link is \"{link}\"; it must be memory, memif, tap, packet or xdp, with link options behind a comma.");
+    }
+
     private static Bed CreateFloodBed(string link) => link.Split(',')[0] is "xdp" or "packet"
-        ? new FloodBed(link, static line => Console.Error.WriteLine("  " + line)) : throw new ArgumentException($"--link is \"{link}\"; with --flood it must be xdp or packet.");
+        ? new FloodBed(link, Tell) : throw new ArgumentException($"--link is \"{link}\"; with --flood it must be xdp or packet.");
 
     private static Bed CreateBed(string link, string peer, ParseResult parsed)
     {
         if (link == "memory") return new MemoryBed();
         if (link.Split(',')[0] == "memif") return new MemifBed(link["memif".Length..]);
-        if (link.Split(',')[0] is not ("xdp" or "packet" or "tap")) throw new ArgumentException($"--link is \"{link}\"; it must be memory, memif, tap, packet or xdp, with link options behind a comma.");
-        return new KernelBed(new KernelBedOptions(link, Peers.Find(peer), Peers.IsStack(peer), parsed.GetValue(s_placement) == "steered"));
+        CheckKernelLink(link);
+        if (parsed.GetValue(s_bare) && link.Split(',')[0] != "xdp") throw new ArgumentException("--no-offloads goes with --link xdp: on the others our end leaves to the device what it can.");
+        return new KernelBed(new KernelBedOptions(link, Peers.Find(peer), Peers.IsStack(peer), parsed.GetValue(s_placement) == "steered", parsed.GetValue(s_bare)));
     }
 }

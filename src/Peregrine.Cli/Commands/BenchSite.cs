@@ -1,8 +1,7 @@
-// The benchmarks' server with ASP.NET Core on it: one page, HTTP/1.1 and HTTP/2 without TLS. Kestrel on the kernel's sockets beside it is
-// bench/Peregrine.Http.Bench, with the same page.
+// The benchmarks' server with ASP.NET Core on it: HTTP/1.1 and HTTP/2 without TLS. Kestrel on the kernel's sockets beside it is
+// bench/Peregrine.Http.Bench, with the same pages.
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging;
 using Peregrine.AspNetCore;
@@ -13,8 +12,6 @@ namespace Peregrine.Cli.Commands;
 
 internal static class BenchSite
 {
-    private static readonly byte[] s_page = "Hello, world!"u8.ToArray();
-
     internal static async Task RunAsync(ServerOrder order, TextReader input, TextWriter output, CancellationToken cancel)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
@@ -32,12 +29,7 @@ internal static class BenchSite
         var app = builder.Build();
         await using (app.ConfigureAwait(false))
         {
-            app.Run(static context =>
-            {
-                context.Response.ContentLength = s_page.Length;
-                context.Response.ContentType = "text/plain";
-                return context.Response.Body.WriteAsync(s_page, 0, s_page.Length);
-            });
+            app.Run(BenchPages.AnswerAsync);
             await app.StartAsync(cancel).ConfigureAwait(false);
             await ServerProcess.AnswerAsync(input, output, cancel).ConfigureAwait(false);
         }

@@ -23,11 +23,38 @@ internal static class ReportCommand
     /// <exception cref="FileNotFoundException">A source is not there, or a folder has no results.</exception>
     internal static void Write(IReadOnlyList<string> sources, string output)
     {
-        var files = sources.SelectMany<string, string>(static source => Directory.Exists(source) ? Directory.GetFiles(source, "*.json").Order(StringComparer.Ordinal)
-            : File.Exists(source) ? [source] : throw new FileNotFoundException($"There is no file or folder {source}.")).ToArray();
-        if (files.Length == 0) throw new FileNotFoundException($"There are no results (*.json) in {string.Join(", ", sources)}: make some with 'peregrine bench NAME --output FOLDER'.");
+        var results = new List<BenchResult>();
+        var idle = new List<IdleResult>();
+        foreach (var source in sources)
+        {
+            if (File.Exists(source))
+            {
+                Read(source);
+                continue;
+            }
+            if (!Directory.Exists(source)) throw new FileNotFoundException($"There is no file or folder {source}.");
+            foreach (var file in Directory.GetFiles(source, "*.json").Order(StringComparer.Ordinal))
+            {
+                try
+                {
+                    Read(file);
+                }
+                catch (InvalidDataException e)
+                {
+                    // It may lie there for another reason, and is no reason to have no page.
+                    Console.Error.WriteLine("  left out: " + e.Message);
+                }
+            }
+        }
+        if (results.Count + idle.Count == 0) throw new FileNotFoundException($"There are no results (*.json) in {string.Join(", ", sources)}: make some with 'peregrine bench NAME --output FOLDER'.");
         // In the order in which they were measured: that of the works, and the same page for the same files.
-        var results = files.Select(static file => BenchResult.Parse(File.ReadAllText(file), file)).OrderBy(static result => result.At).ToArray();
-        File.WriteAllText(output, HtmlReport.Create(results));
+        File.WriteAllText(output, HtmlReport.Create([.. results.OrderBy(static result => result.At)], [.. idle.OrderBy(static result => result.At)]));
+
+        void Read(string file)
+        {
+            var text = File.ReadAllText(file);
+            if (text.Contains(IdleResult.FormatName, StringComparison.Ordinal)) idle.Add(IdleResult.Parse(text, file));
+            else results.Add(BenchResult.Parse(text, file));
+        }
     }
 }
