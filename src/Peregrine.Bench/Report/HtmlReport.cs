@@ -12,7 +12,8 @@ internal static class HtmlReport
         body{font:15px/1.45 system-ui,sans-serif;max-width:76em;margin:2em auto;padding:0 1em;color:#111;background:#fff}
         table{border-collapse:collapse;margin:.5em 0 1em}td,th{padding:.2em .8em;border-bottom:1px solid #bbb;text-align:right}td:first-child,th:first-child{text-align:left}
         svg{max-width:100%;height:auto;display:block}h2{margin-top:2em;border-top:1px solid #bbb;padding-top:.8em}.note{color:#444}
-        .label{font:12px system-ui,sans-serif;fill:#111}.axis{stroke:#999;stroke-width:1}.one{stroke:#111;stroke-width:1.5}.grid{stroke:#ddd;stroke-width:1}.all td{text-align:left;font-size:13px;padding:.15em .5em}.all .n{text-align:right}
+        .label{font:12px system-ui,sans-serif;fill:#111}.axis{stroke:#999;stroke-width:1}.one{stroke:#111;stroke-width:1.5}.grid{stroke:#ddd;stroke-width:1}
+        .all td{text-align:left;font-size:13px;padding:.15em .5em}.all .n{text-align:right}
         .interval{stroke:#111;stroke-width:2}.first{fill:#111;stroke:#111}.second{fill:#fff;stroke:#111;stroke-width:1.5}
         .line0{fill:none;stroke:#111;stroke-width:2}.line1{fill:none;stroke:#111;stroke-width:2;stroke-dasharray:6 4}
         """;

@@ -30,7 +30,9 @@ internal static class IdleSection
         var (connections, bytes) = (result.Points[^1].Connections, Math.Max(1, result.Points.Max(static point => point.ResidentBytes)));
         var svg = new Svg(Width, Height);
         HtmlReport.Frame(svg, Left, Bottom, Width - 20);
-        var points = result.Points.Select(point => (X: Left + ((double)point.Connections / connections * (Width - 30 - Left)), Y: Bottom - ((double)Math.Max(0, point.ResidentBytes) / bytes * (Bottom - 20)))).ToArray();
+        double X(IdlePoint point) => Left + ((double)point.Connections / connections * (Width - 30 - Left));
+        double Y(IdlePoint point) => Bottom - ((double)Math.Max(0, point.ResidentBytes) / bytes * (Bottom - 20));
+        var points = result.Points.Select(point => (X: X(point), Y: Y(point))).ToArray();
         svg.Path(points, "line0");
         foreach (var (x, y) in points) svg.Mark(x, y, 0);
         svg.Text(Left - 6, 26, string.Create(CultureInfo.InvariantCulture, $"{bytes >> 20:N0} MiB"), "end");

@@ -37,6 +37,8 @@ internal sealed record IdleResult
         yield return ("reserved by the stack for connections, blocks and frames, touched or not", ReservedBytes / (double)last.Connections);
     }
 
+    private static bool Grows(IReadOnlyList<IdlePoint> points) => points.Zip(points.Skip(1)).All(static pair => pair.First.Connections < pair.Second.Connections);
+
     /// <summary>Connections a second in the step that ended with this point.</summary>
     internal double PerSecond(int point) => (Points[point].Connections - (point == 0 ? 0 : Points[point - 1].Connections)) / Points[point].Seconds;
 
@@ -48,8 +50,7 @@ internal sealed record IdleResult
         try
         {
             var result = JsonSerializer.Deserialize<IdleResult>(json, s_json);
-            if (result is { Format: FormatName, Points.Count: > 0 } && result.Points[0].Connections > 0 && result.Points.Zip(result.Points.Skip(1)).All(static pair => pair.First.Connections < pair.Second.Connections))
-                return result;
+            if (result is { Format: FormatName, Points.Count: > 0 } && result.Points[0].Connections > 0 && Grows(result.Points)) return result;
         }
         catch (JsonException)
         {
