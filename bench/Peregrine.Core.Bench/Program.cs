@@ -1,5 +1,5 @@
 // Nanoseconds of a request, a connection or bulk data in the stack alone. Prints; judges nothing. Single stages: Peregrine.Stages.Bench.
-//   dotnet run -c Release --project bench/Peregrine.Core.Bench requests [CONNECTIONS ...]
+//   dotnet run -c Release --project bench/Peregrine.Core.Bench requests [callback | await] [small | hello] [CONNECTIONS ...]
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench connects
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench bulk [MEGABYTES [ROUNDS]]
 using System.Diagnostics;
@@ -8,7 +8,7 @@ using Peregrine.Core.Bench;
 
 if (args is ["requests", ..])
 {
-    RequestBench.Run(args.Length > 1 ? [.. args[1..].Select(int.Parse)] : [64, 10_000, 1_000_000]);
+    RequestBench.Run(args[1..]);
     return;
 }
 if (args is ["connects"])
@@ -22,7 +22,7 @@ if (args is ["bulk", ..])
     BulkBench.Run(sizes.Length > 0 ? sizes[0] : 100, sizes.Length > 1 ? sizes[1] : Measure.Rounds);
     return;
 }
-Console.Error.WriteLine("usage: requests [CONNECTIONS ...] | connects | bulk [MEGABYTES [ROUNDS]]");
+Console.Error.WriteLine("usage: requests [callback | await] [small | hello] [CONNECTIONS ...] | connects | bulk [MEGABYTES [ROUNDS]]");
 Environment.Exit(2);
 
 namespace Peregrine.Core.Bench

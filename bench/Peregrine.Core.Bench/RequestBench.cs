@@ -1,6 +1,7 @@
 // A request's cost in the stack alone: a server stack and a client stack in one thread, frames copied between them by hand, and only the
 // server's turns timed (input of the burst, call-backs or awaits, output, return of sent frames). Full checksums, timestamps, no offload.
 using System.Diagnostics;
+using System.Globalization;
 using System.Net.Sockets;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Memory;
@@ -47,15 +48,19 @@ internal sealed class RequestBench : IDisposable
         Open();
     }
 
-    /// <summary>Runs the cases that are asked for by their number of connections and prints a line each.</summary>
-    public static void Run(int[] connections)
+    /// <summary>Runs the cases that are asked for by style, size and number of connections, and prints a line each.</summary>
+    public static void Run(string[] what)
     {
+        int[] connections = [.. what.Where(static word => char.IsAsciiDigit(word[0])).Select(static word => int.Parse(word, CultureInfo.InvariantCulture))];
+        if (connections.Length == 0) connections = [64, 10_000, 1_000_000];
+        ServerStyle[] styles = what.Contains("callback") ? [ServerStyle.CallBack] : what.Contains("await") ? [ServerStyle.Await] : [ServerStyle.CallBack, ServerStyle.Await];
+        (int, int)[] sizes = what.Contains("small") ? [(1, 1)] : what.Contains("hello") ? [(40, 100)] : [(1, 1), (40, 100)];
         Console.WriteLine($"nanoseconds a request and its answer, the server's turns only, bursts of {Burst}; a tenth and half of the turns were as fast, the best of {Measure.Rounds} rounds; parts: a tenth");
         foreach (var count in connections)
         {
-            foreach (var (request, answer) in new[] { (1, 1), (40, 100) })
+            foreach (var (request, answer) in sizes)
             {
-                foreach (var style in new[] { ServerStyle.CallBack, ServerStyle.Await })
+                foreach (var style in styles)
                 {
                     using var bench = new RequestBench(new RequestCase(count, request, answer, style));
                     bench.Print();
