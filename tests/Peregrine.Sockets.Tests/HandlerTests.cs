@@ -25,6 +25,26 @@ public sealed class HandlerTests
     }
 
     [Fact]
+    public async Task AnotherHandlerIsToldOfBatchesThatTheOneBeforeDidNotWant()
+    {
+        await using var network = TestNetwork.ByHand();
+        var (client, server) = network.Pair();
+        client.NoDelay = true;
+        var (plain, echo) = (new CountingHandler(), new EchoHandler());
+        foreach (var (handler, times) in new (ITcpHandler, int)[] { (plain, 3), (echo, 2), (plain, 1), (new Forwarding(plain, echo), 3) })
+        {
+            server.SetHandler(handler);
+            for (var i = 0; i < times; i++)
+            {
+                Assert.Equal(3, await client.SendAsync(new byte[] { 1, 2, 3 }));
+                network.Core.Settle();
+            }
+        }
+        // A wrapper asks a handler that does nothing at a batch's end, and is told of all of them nevertheless.
+        Assert.Equal((3 * (3 + 1 + 3), 2 + 3), (plain.Bytes, echo.Batches));
+    }
+
+    [Fact]
     public async Task WhatArrivedBeforeTheHandlerIsDelivered()
     {
         await using var network = TestNetwork.ByHand();
@@ -192,6 +212,24 @@ public sealed class HandlerTests
         public void OnBatchEnd(TcpConnection connection) => Batches++;
 
         public void OnClosed(TcpConnection connection, SocketError error) => Error = error;
+    }
+
+    private sealed class CountingHandler : ITcpHandler
+    {
+        internal int Bytes { get; private set; }
+
+        public void OnReceived(TcpConnection connection, ReadOnlySpan<byte> bytes) => Bytes += bytes.Length;
+    }
+
+    private sealed class Forwarding(ITcpHandler plain, ITcpHandler echo) : ITcpHandler
+    {
+        public void OnReceived(TcpConnection connection, ReadOnlySpan<byte> bytes) => plain.OnReceived(connection, bytes);
+
+        public void OnBatchEnd(TcpConnection connection)
+        {
+            plain.OnBatchEnd(connection);
+            echo.OnBatchEnd(connection);
+        }
     }
 
     private sealed class LastWordHandler : ITcpHandler

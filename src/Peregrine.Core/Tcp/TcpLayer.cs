@@ -304,13 +304,18 @@ public sealed class TcpLayer
         return _x.Tcbs.IsLive(connection) && _x.ReceiveQueue.TryPeek(ref _x.Tcbs.Get(connection.Index).C.ReceiveQueue, ref cursor, out bytes);
     }
 
-    /// <summary>Takes received bytes that were peeked at.</summary>
-    public void Consume(TcpHandle connection, int count, Instant now)
+    /// <summary>The same of the first run; empty when nothing has come.</summary>
+    public ReadOnlySpan<byte> Peek(TcpHandle connection) =>
+        _x.Tcbs.IsLive(connection) ? _x.ReceiveQueue.Front(_x.Tcbs.Get(connection.Index).C.ReceiveQueue) : default;
+
+    /// <summary>Takes received bytes that were peeked at; returns how many are left.</summary>
+    public int Consume(TcpHandle connection, int count, Instant now)
     {
-        if (!_x.Tcbs.IsLive(connection)) return;
+        if (!_x.Tcbs.IsLive(connection)) return 0;
         var t = _x.Tcbs.Get(connection.Index);
         _x.ReceiveQueue.Consume(ref t.C.ReceiveQueue, count);
         OnRead(t, count, now);
+        return (int)t.C.ReceiveQueue.Length;
     }
 
     /// <summary>Closes the sending side: a FIN follows what is queued (RFC 9293 §3.10.4).</summary>
@@ -437,7 +442,7 @@ public sealed class TcpLayer
     public bool TryNextEvent(out TcpEvent next)
     {
         next = default;
-        if (_x.Listeners.TryTakeEvent(out var listener))
+        if (_x.Listeners.HasEvents && _x.Listeners.TryTakeEvent(out var listener))
         {
             next = new TcpEvent(default, listener, TcpEvents.Acceptable, SocketError.Success);
             return true;
@@ -447,7 +452,7 @@ public sealed class TcpLayer
             var t = _x.Tcbs.Get(index);
             _x.FreeIfUnlisted(t);
             if ((t.C.Flags & (TcbFlags.Orphan | TcbFlags.FreePending)) != 0 || events == TcpEvents.None) continue;
-            next = new TcpEvent(_x.Tcbs.HandleOf(t), default, events, (SocketError)t.K.Error);
+            next = new TcpEvent(new TcpHandle(index, t.C.Generation), default, events, (SocketError)t.K.Error);
             return true;
         }
         return false;
@@ -463,12 +468,8 @@ public sealed class TcpLayer
     internal bool Poll(Instant now) => _output.Poll(now);
     internal void OnIcmpError(in IcmpError error, Instant now) => _icmp.OnError(error, now);
 
-    private bool CanSend(TcpHandle connection)
-    {
-        if (!_x.Tcbs.IsLive(connection)) return false;
-        ref var c = ref _x.Tcbs.Get(connection.Index).C;
-        return (c.Flags & (TcbFlags.Finished | TcbFlags.FinQueued)) == 0;
-    }
+    private bool CanSend(TcpHandle connection) =>
+        _x.Tcbs.IsLive(connection) && (_x.Tcbs.Get(connection.Index).C.Flags & (TcbFlags.Finished | TcbFlags.FinQueued)) == 0;
 
     private void Queued(TcbRef t, int count, bool isFull, bool endsMessage = false)
     {

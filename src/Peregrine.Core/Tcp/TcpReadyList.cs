@@ -14,11 +14,12 @@ internal sealed class TcpReadyList
 
     internal void Append(TcbTable tcbs, TcbRef t)
     {
+        var index = tcbs.IndexOf(t);
         t.C.Flags |= TcbFlags.Ready;
         t.C.ReadyNext = TcbTable.None;
-        if (_head == TcbTable.None) _head = tcbs.IndexOf(t);
-        else tcbs.Get(_tail).C.ReadyNext = tcbs.IndexOf(t);
-        _tail = tcbs.IndexOf(t);
+        if (_head == TcbTable.None) _head = index;
+        else tcbs.Get(_tail).C.ReadyNext = index;
+        _tail = index;
     }
 
     /// <summary>The head goes behind all others.</summary>
@@ -52,11 +53,12 @@ internal sealed class TcpEventQueue
 
     internal void Append(TcbTable tcbs, TcbRef t)
     {
+        var index = tcbs.IndexOf(t);
         t.C.Flags |= TcbFlags.EventQueued;
         t.C.EventNext = TcbTable.None;
-        if (_head == TcbTable.None) _head = tcbs.IndexOf(t);
-        else tcbs.Get(_tail).C.EventNext = tcbs.IndexOf(t);
-        _tail = tcbs.IndexOf(t);
+        if (_head == TcbTable.None) _head = index;
+        else tcbs.Get(_tail).C.EventNext = index;
+        _tail = index;
     }
 
     /// <summary>Takes the first connection and its events.</summary>
@@ -68,16 +70,10 @@ internal sealed class TcpEventQueue
         var t = tcbs.Get(index);
         events = t.C.PendingEvents;
         t.C.PendingEvents = TcpEvents.None;
-        RemoveHead(tcbs);
-        return true;
-    }
-
-    private void RemoveHead(TcbTable tcbs)
-    {
-        var t = tcbs.Get(_head);
         _head = t.C.EventNext;
         if (_head == TcbTable.None) _tail = TcbTable.None;
         t.C.EventNext = TcbTable.None;
         t.C.Flags &= ~TcbFlags.EventQueued;
+        return true;
     }
 }

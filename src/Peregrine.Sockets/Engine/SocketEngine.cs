@@ -71,7 +71,7 @@ public abstract class SocketEngine
     public int EventCountMax { get; init; } = 512;
 
     /// <summary>The connection whose handler is being given bytes, which are the connection's until it returns.</summary>
-    internal TcpConnection? Delivering { get; set; }
+    internal TcpHandle Delivering { get; set; }
 
     internal BlockMemory Blocks { get; }
 

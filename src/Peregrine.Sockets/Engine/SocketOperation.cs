@@ -28,6 +28,9 @@ internal abstract class SocketOperation : IEngineWork, IThreadPoolWorkItem
     private short _version;
     private bool _cancelRequested;
     private bool _throwsIO;
+
+    // Begun on the core's thread, and nobody can cancel it: no other thread completes it, so none has to be reckoned with.
+    private bool _isCoresOwn;
     private OperationFault _fault;
     private System.Net.Sockets.SocketError _error;
     private Action<object?>? _continuation;
@@ -76,8 +79,12 @@ internal abstract class SocketOperation : IEngineWork, IThreadPoolWorkItem
     }
 
     /// <summary>The caller has filled the operation in: from here on the core and cancellation may complete it.</summary>
-    internal void Start(CancellationToken cancel)
+    internal void Start(CancellationToken cancel) => Start(cancel, Engine.IsCurrent);
+
+    /// <summary>The same, of a caller who knows whether he is on the core's thread.</summary>
+    internal void Start(CancellationToken cancel, bool isOnCore)
     {
+        _isCoresOwn = isOnCore && !cancel.CanBeCanceled;
         Volatile.Write(ref _state, Pending);
         if (cancel.CanBeCanceled) _registration = cancel.UnsafeRegister(static state => ((SocketOperation)state!).Cancel(), this);
     }
@@ -125,8 +132,13 @@ internal abstract class SocketOperation : IEngineWork, IThreadPoolWorkItem
         : (fault, error);
 
     /// <summary>Whether the operation is pending and now belongs to the caller.</summary>
-    protected bool TryEnter() =>
-        Volatile.Read(ref _state) == Pending && Interlocked.CompareExchange(ref _state, Busy, Pending) == Pending;
+    protected bool TryEnter()
+    {
+        if (Volatile.Read(ref _state) != Pending) return false;
+        if (!_isCoresOwn) return Interlocked.CompareExchange(ref _state, Busy, Pending) == Pending;
+        _state = Busy;
+        return true;
+    }
 
     /// <summary>Completes an operation that the caller has entered.</summary>
     protected void Finish(OperationFault fault, System.Net.Sockets.SocketError error, bool defer = false)
@@ -161,6 +173,12 @@ internal abstract class SocketOperation : IEngineWork, IThreadPoolWorkItem
         if (version != _version) ThrowMisused();
         _continuationState = state;
         _context = flags == 0 ? null : CapturedContext.Capture(flags);
+        if (_isCoresOwn && _continuation == null && Engine.IsCurrent)
+        {
+            // What would complete it meanwhile is this thread.
+            _continuation = continuation;
+            return;
+        }
         var previous = Interlocked.CompareExchange(ref _continuation, continuation, null);
         if (previous == null) return;
         if (!ReferenceEquals(previous, s_completed)) ThrowMisused();
@@ -172,10 +190,14 @@ internal abstract class SocketOperation : IEngineWork, IThreadPoolWorkItem
     protected void TakeOutcome(short version)
     {
         if (StatusOf(version) == ValueTaskSourceStatus.Pending) ThrowMisused();
-        // Waits for a cancellation that is running now, so that it cannot hit the next use.
-        var token = _registration.Token;
-        _registration.Dispose();
-        _registration = default;
+        var token = default(CancellationToken);
+        if (!_isCoresOwn)
+        {
+            token = _registration.Token;
+            // Waits for a cancellation that is running now, so that it cannot hit the next use.
+            _registration.Dispose();
+            _registration = default;
+        }
         var (fault, error, io) = (_fault, _error, _throwsIO);
         _continuation = null;
         _continuationState = null;

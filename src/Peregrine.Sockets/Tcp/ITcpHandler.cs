@@ -13,9 +13,7 @@ public interface ITcpHandler
     void OnReceived(TcpConnection connection, ReadOnlySpan<byte> bytes);
 
     /// <summary>No more calls of <see cref="OnReceived"/> follow in this turn: a good moment to send what they led to.</summary>
-    void OnBatchEnd(TcpConnection connection)
-    {
-    }
+    void OnBatchEnd(TcpConnection connection) => connection.SkipBatchEnds(this);
 
     /// <summary>There is room in the send buffer again after <see cref="TcpConnection.TrySend(ReadOnlySpan{byte})"/> took less than it was given.</summary>
     void OnWritable(TcpConnection connection)

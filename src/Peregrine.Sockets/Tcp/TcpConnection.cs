@@ -21,7 +21,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     private ushort _error;
     private ConnectionMarks _marks;
     private byte _mode;
-    private int _disposed;
+    private byte _disposed;
 
     internal TcpConnection(SocketEngine engine, TcpHandle handle)
     {
@@ -98,7 +98,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     private ITcpHandler? Handler
     {
         get => (_marks & ConnectionMarks.HasHandler) != 0 ? _engine.HandlerOf(Handle.Index) : null;
-        set => _marks = _engine.SetHandler(Handle.Index, value) ? _marks | ConnectionMarks.HasHandler : _marks & ~ConnectionMarks.HasHandler;
+        set => _marks = (_marks & ~(ConnectionMarks.HasHandler | ConnectionMarks.SkipsBatchEnd)) | (_engine.SetHandler(Handle.Index, value) ? ConnectionMarks.HasHandler : 0);
     }
 
     internal bool IsDisposed => Volatile.Read(ref _disposed) != 0;
@@ -109,10 +109,9 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     /// <summary>Whether nothing more will be received: the end of the stream, or an own shutdown.</summary>
     internal bool IsReceiveEnded => (_marks & (ConnectionMarks.PeerClosed | ConnectionMarks.Closed | ConnectionMarks.ReceiveShut)) != 0;
-
-    /// <summary>Whether nothing more can be sent.</summary>
     internal bool IsSendEnded => (_marks & (ConnectionMarks.SendShut | ConnectionMarks.Closed)) != 0;
     internal bool IsReceiveShut => (_marks & ConnectionMarks.ReceiveShut) != 0;
+    private bool IsTold(ITcpHandler handler) => !IsDisposed && Handler == handler;
     internal SocketError Error => (SocketError)_error;
     internal void ForgetParts() => _parts = null;
     internal TcpConnectionParts Parts => _parts ?? TcpConnectionParts.Once(ref _parts, static () => new TcpConnectionParts());
@@ -207,7 +206,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     /// </summary>
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        if (Interlocked.Exchange(ref _disposed, (byte)1) != 0) return;
         if (_engine.IsCurrent) CloseOnCore();
         else Post(EngineCommandKind.Close);
     }
@@ -221,7 +220,8 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     internal ValueTask<int> ReceiveAsync(Memory<byte> buffer, bool throwsIO, CancellationToken cancel)
     {
-        if (_engine.IsCurrent && _receive is not { IsActive: true } && !cancel.IsCancellationRequested && TryReceive(buffer.Span, out var count, out var fault, out var error))
+        var here = _engine.IsCurrent;
+        if (here && _receive is not { IsActive: true } && !cancel.IsCancellationRequested && TryReceive(buffer.Span, out var count, out var fault, out var error))
             return fault == OperationFault.None ? new(count) : SocketErrors.Fail<int>(fault, error, throwsIO);
         if (IsDisposed) return SocketErrors.Fail<int>(OperationFault.Disposed, SocketError.OperationAborted);
         if (cancel.IsCancellationRequested) return ValueTask.FromCanceled<int>(cancel);
@@ -229,8 +229,8 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         operation.Claim(throwsIO);
         operation.Buffer = buffer;
         var result = operation.AsValueTask();
-        operation.Start(cancel);
-        if (!_engine.IsCurrent) Ask(EngineCommandKind.Receive, operation);
+        operation.Start(cancel, here);
+        if (!here) Ask(EngineCommandKind.Receive, operation);
         return result;
     }
 
@@ -256,10 +256,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
             count = _engine.Tcp.Receive(Handle, destination, _engine.Now);
             if (count > 0) return true;
         }
-        else if (_engine.Tcp.GetStatus(Handle).ReadableBytes > 0)
-        {
-            return true;
-        }
+        else if (_engine.Tcp.GetStatus(Handle).ReadableBytes > 0) return true;
         var dead = count < 0;
         count = 0;
         if (_error != 0) return Faulted(OperationFault.Socket, Error, out fault, out error);
@@ -351,6 +348,9 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         }
     }
 
+    /// <summary>That handler does nothing at a batch's end, so it need not be told of any other. A wrapper may have asked it, which is told on.</summary>
+    internal void SkipBatchEnds(ITcpHandler handler) => _marks |= Handler == handler ? ConnectionMarks.SkipsBatchEnd : 0;
+
     /// <summary>The last byte that pipes kept beside the ring is in the ring: a close that waited for that can be done.</summary>
     internal void OnOutputDrained()
     {
@@ -360,9 +360,9 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     /// <summary>Closes for good. On the core's thread.</summary>
     internal void CloseOnCore(bool force = false)
     {
-        Interlocked.Exchange(ref _disposed, 1);
+        Interlocked.Exchange(ref _disposed, (byte)1);
         if ((_marks & ConnectionMarks.Released) != 0) return;
-        if (!force && !IsEnded && (_parts?.Output is { HasBacklog: true } || _engine.Delivering == this))
+        if (!force && !IsEnded && (_parts?.Output is { HasBacklog: true } || _engine.Delivering == Handle))
         {
             // Bytes that a flush has accepted must not be lost: the close waits until the ring has taken them.
             _marks |= ConnectionMarks.ClosePending;
@@ -448,9 +448,9 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         try
         {
             if ((events & TcpEvents.Readable) != 0) DeliverRuns(handler);
-            if (Handler == handler && !IsDisposed && (events & TcpEvents.Writable) != 0) handler.OnWritable(this);
-            if (Handler == handler && !IsDisposed && (events & TcpEvents.PeerClosed) != 0) handler.OnPeerClosed(this);
-            if (Handler == handler && !IsDisposed && (events & TcpEvents.Closed) != 0) TellClosed(Error);
+            if ((events & TcpEvents.Writable) != 0 && IsTold(handler)) handler.OnWritable(this);
+            if ((events & TcpEvents.PeerClosed) != 0 && IsTold(handler)) handler.OnPeerClosed(this);
+            if ((events & TcpEvents.Closed) != 0 && IsTold(handler)) TellClosed(Error);
         }
         catch (Exception e)
         {
@@ -460,18 +460,18 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     private void DeliverRuns(ITcpHandler handler)
     {
-        while (Handler == handler && !IsDisposed)
+        for (var left = 1; left > 0 && IsTold(handler);)
         {
-            var cursor = default(TcpReadCursor);
-            if (!_engine.Tcp.TryPeek(Handle, ref cursor, out var bytes) || bytes.Length == 0) return;
+            var bytes = _engine.Tcp.Peek(Handle);
+            if (bytes.IsEmpty) return;
             // A handler that answers and closes has read what it was given: its close waits, or unread bytes would make it a reset.
             var outer = _engine.Delivering;
-            _engine.Delivering = this;
+            _engine.Delivering = Handle;
             handler.OnReceived(this, bytes);
             _engine.Delivering = outer;
-            _engine.Tcp.Consume(Handle, bytes.Length, _engine.Now);
+            left = _engine.Tcp.Consume(Handle, bytes.Length, _engine.Now);
             if (IsDisposed) CloseOnCore();
-            if (IsDisposed || (_marks & ConnectionMarks.InBatch) != 0) continue;
+            if (IsDisposed || (_marks & (ConnectionMarks.InBatch | ConnectionMarks.SkipsBatchEnd)) != 0) continue;
             _marks |= ConnectionMarks.InBatch;
             _engine.AddToBatch(this);
         }

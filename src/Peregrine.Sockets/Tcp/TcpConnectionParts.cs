@@ -8,7 +8,7 @@ namespace Peregrine.Sockets;
 
 /// <summary>What is true of a connection object. Written on the core's thread only.</summary>
 [Flags]
-internal enum ConnectionMarks : byte
+internal enum ConnectionMarks : ushort
 {
     None = 0,
 
@@ -35,6 +35,9 @@ internal enum ConnectionMarks : byte
 
     /// <summary>A handler is told of events; the engine has it.</summary>
     HasHandler = 128,
+
+    /// <summary>The handler does nothing at a batch's end.</summary>
+    SkipsBatchEnd = 256,
 }
 
 internal sealed class TcpConnectionParts

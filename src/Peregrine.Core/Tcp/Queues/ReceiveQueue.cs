@@ -10,12 +10,13 @@ internal sealed unsafe class ReceiveQueue
 {
     private readonly ChunkPool _blocks;
     private readonly ChunkPool _frameChunks;
+    private readonly int _reserve;
 
     /// <summary>Queues over the blocks of one pool, fed from the frames of another.</summary>
     internal ReceiveQueue(ChunkPool blocks, FramePool frames)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(blocks.ChunkSize, 32_768, nameof(blocks));
-        _blocks = blocks;
+        (_blocks, _reserve) = (blocks, BlockPressure.ReceiveReserve(blocks));
         _frameChunks = frames.Chunks;
     }
 
@@ -25,7 +26,7 @@ internal sealed unsafe class ReceiveQueue
 
     /// <summary>Whether so many bytes surely find room: with the blocks above a reserve larger than the one that is kept for readers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool HasRoomFor(int length) => (long)(_blocks.FreeCount - BlockPressure.ReceiveReserve(_blocks)) * _blocks.ChunkSize >= length;
+    internal bool HasRoomFor(int length) => (long)(_blocks.FreeCount - _reserve) * _blocks.ChunkSize >= length;
 
     /// <summary>Copies payload bytes of a frame behind what is there.</summary>
     /// <param name="q">The connection's queue.</param>
@@ -89,6 +90,10 @@ internal sealed unsafe class ReceiveQueue
         }
         return copied;
     }
+
+    /// <summary>The first contiguous run, without consuming it; empty when there is none.</summary>
+    internal ReadOnlySpan<byte> Front(in ReceiveQueueState q) =>
+        q.Length == 0 ? default : new ReadOnlySpan<byte>(_blocks.Address(q.Head) + _blocks.Note(q.Head).Start, _blocks.Note(q.Head).Length);
 
     /// <summary>The next contiguous run behind the cursor, without consuming it. Bytes that arrive later continue it.</summary>
     /// <returns>False when there is none; the cursor stays where it is then, and may be asked again.</returns>
