@@ -127,6 +127,19 @@ public class ChecksumTests
     }
 
     [Fact]
+    public void FoldIsTheSumOfTheWordsWithEachCarryAddedAgain()
+    {
+        ulong[] edges = [0, 1, 0xFFFF, 0x1_0000, 0xFFFF_0000, 0xFFFF_FFFF, 0x1_0000_0000, 0xFFFF_FFFF_0000_0000, 0xFFFF_FFFE_FFFF_FFFF, ulong.MaxValue - 1, ulong.MaxValue];
+        Random random = new(7);
+        foreach (ulong sum in edges.Concat(Enumerable.Range(0, 10_000).Select(_ => (ulong)random.NextInt64(long.MinValue, long.MaxValue))))
+        {
+            ulong expected = (sum & 0xFFFF) + ((sum >> 16) & 0xFFFF) + ((sum >> 32) & 0xFFFF) + (sum >> 48);
+            while (expected > 0xFFFF) expected = (expected & 0xFFFF) + (expected >> 16);
+            Assert.Equal(expected, InternetChecksum.Fold(sum));
+        }
+    }
+
+    [Fact]
     public void InitialSumsOfAnySizeAreFolded()
     {
         byte[] bytes = [0x12, 0x34];

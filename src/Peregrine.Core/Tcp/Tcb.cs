@@ -43,9 +43,6 @@ internal struct ReceiveVariables
 
     /// <summary>Right edge that has been advertised: never moves left (RFC 9293 SHLD-14).</summary>
     internal SeqNumber Edge;
-
-    /// <summary>RFC 9293 §3.8.5: urgent pointer, valid with <see cref="TcbFlags.UrgentPending"/>.</summary>
-    internal SeqNumber Up;
 }
 
 /// <summary>What is true of a connection, a bit each.</summary>
@@ -96,7 +93,7 @@ internal enum TcbFlags : uint
     /// <summary>The connection came from a listener and waits in its accept queue.</summary>
     InAcceptQueue = 0x2000,
 
-    /// <summary>Rcv.Up is valid and not yet passed.</summary>
+    /// <summary><see cref="TcbCold.RcvUp"/> is valid and not yet passed.</summary>
     UrgentPending = 0x4000,
 
     /// <summary>The application will read no more: data that comes is answered with RST.</summary>
@@ -193,7 +190,7 @@ internal enum MoreHints : byte
     Held = 8,
 }
 
-/// <summary>What every segment of a connection touches.</summary>
+/// <summary>What every segment of a connection touches: three lines of 64 bytes, and the table begins with a line.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct Tcb
 {
@@ -243,37 +240,24 @@ internal struct Tcb
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal struct TcbCold
 {
+    /// <summary>Bytes from the start that the usual segment touches. What is behind them belongs to rarer questions.</summary>
+    internal const int UsualBytes = 160;
+
     /// <summary>
     /// Retransmission (RFC 6298), or zero-window probes while <see cref="TcbFlags.Persisting"/>; RACK's reordering window or the tail loss
     /// probe as recovery's flags say (RFC 8985 §8: one timer, and what it is for).
     /// </summary>
     internal Deadline Retransmission;
     internal Deadline DelayedAck;
-
-    /// <summary>Keepalive while open; the end of an orphan's FIN-WAIT-2.</summary>
-    internal Deadline Keepalive;
     internal Deadline UserTimeout;
     internal Deadline LastReceived;
-
-    /// <summary>When the last reply to an unacceptable segment went out: such replies are limited per connection.</summary>
-    internal Deadline LastChallenge;
-
-    /// <summary>When our SYN went out, for the first round-trip sample; then the start of the receive tuning's round.</summary>
-    internal Deadline RoundStart;
-
-    /// <summary>With <see cref="RecoveryFlags.Paced"/>: before this no segment goes; a <see cref="TimeStamp32"/>.</summary>
-    internal uint PacedUntil;
     internal RttState Rtt;
     internal RecoveryState Recovery;
-    internal CongestionState Congestion;
     internal OutOfOrderState OutOfOrder;
 
     /// <summary>RFC 2883: the duplicate to report in the next ACK; equal when there is none.</summary>
     internal SeqNumber DsackStart;
     internal SeqNumber DsackEnd;
-
-    /// <summary>Where the peer's FIN lies when it arrived before its data, with <see cref="TcbFlags.FinWaiting"/>.</summary>
-    internal SeqNumber FinSeq;
 
     /// <summary>End of the last partial segment sent, with <see cref="TcbFlags.SmallInFlight"/>.</summary>
     internal SeqNumber SmallEnd;
@@ -288,7 +272,6 @@ internal struct TcbCold
     internal ulong BytesAcked;
     internal uint SegmentsIn;
     internal uint SegmentsOut;
-    internal uint SegmentsRetransmitted;
 
     /// <summary>A <see cref="System.Net.Sockets.SocketError"/>.</summary>
     internal ushort Error;
@@ -296,6 +279,28 @@ internal struct TcbCold
     internal ushort Settings;
     internal byte ProbesSent;
     private byte _softErrorAndFastOpen;
+
+    // Behind UsualBytes.
+
+    /// <summary>Keepalive while open; the end of an orphan's FIN-WAIT-2.</summary>
+    internal Deadline Keepalive;
+
+    /// <summary>When the last reply to an unacceptable segment went out: such replies are limited per connection.</summary>
+    internal Deadline LastChallenge;
+
+    /// <summary>When our SYN went out, for the first round-trip sample; then the start of the receive tuning's round.</summary>
+    internal Deadline RoundStart;
+
+    /// <summary>With <see cref="RecoveryFlags.Paced"/>: before this no segment goes; a <see cref="TimeStamp32"/>.</summary>
+    internal uint PacedUntil;
+    internal CongestionState Congestion;
+
+    /// <summary>Where the peer's FIN lies when it arrived before its data, with <see cref="TcbFlags.FinWaiting"/>.</summary>
+    internal SeqNumber FinSeq;
+
+    /// <summary>RFC 9293 §3.8.5: urgent pointer, valid with <see cref="TcbFlags.UrgentPending"/>.</summary>
+    internal SeqNumber RcvUp;
+    internal uint SegmentsRetransmitted;
 
     /// <summary>End of the urgent data that we send, with <see cref="TcbFlags.UrgentToSend"/>: in the place of <see cref="FinSeq"/>, see <see cref="TcpUrgent"/>.</summary>
     internal SeqNumber SndUp

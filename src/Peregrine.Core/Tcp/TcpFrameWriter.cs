@@ -41,9 +41,9 @@ internal sealed unsafe class TcpFrameWriter(TcpContext context)
         WriteIPv4(at + EthernetHeader.Length, t, plan, link, length);
         var words = WriteTcp(at + LowerLength, c, plan, headerLength);
         ref var checksum = ref Unsafe.AsRef<TcpHeader>(at + LowerLength).Checksum;
-        var pseudo = InternetChecksum.PseudoHeader(c.Local, c.Remote, IpProtocol.Tcp, length);
+        var pseudo = (ulong)(uint)length + IpProtocol.Tcp + c.Local.ToIPv4() + c.Remote.ToIPv4();
         // RFC 9293 MUST-2.
-        checksum = BigEndian16.FromRaw(isOffloaded ? InternetChecksum.Partial(pseudo) : InternetChecksum.Finish(pseudo + InternetChecksum.FromWords(words) + sum));
+        checksum = BigEndian16.FromRaw(isOffloaded ? (ushort)InternetChecksum.FromWords(pseudo) : InternetChecksum.Finish(InternetChecksum.FromWords(pseudo + words) + sum));
 
         ref var frame = ref link.Append();
         frame.Chunk = chunk;
@@ -77,7 +77,7 @@ internal sealed unsafe class TcpFrameWriter(TcpContext context)
         header.Source = source;
         header.Destination = destination;
         var words = (0x4500u | trafficClass) + (ulong)total + DontFragment + ((uint)hopLimit << 8 | IpProtocol.Tcp) + source + destination;
-        header.Checksum = BigEndian16.FromRaw(InternetChecksum.Finish(InternetChecksum.FromWords(words)));
+        header.Checksum = BigEndian16.FromRaw((ushort)~InternetChecksum.FromWords(words));
     }
 
     // All but the checksum; gives the sum of what was written, as words.

@@ -325,8 +325,8 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         // RFC 9293 MUST-62: the pointer names the byte after the urgent data. RFC 9293 MUST-31: of any length.
         var up = s.Seq + s.UrgentPointer;
         if (!up.IsAfter(c.Rcv.Nxt)) return;
-        if ((c.Flags & TcbFlags.UrgentPending) != 0 && !up.IsAfter(c.Rcv.Up)) return;
-        c.Rcv.Up = up;
+        if ((c.Flags & TcbFlags.UrgentPending) != 0 && !up.IsAfter(t.K.RcvUp)) return;
+        t.K.RcvUp = up;
         c.Flags |= TcbFlags.UrgentPending;
         // RFC 9293 MUST-32: the application is told when urgent data are announced.
         _x.Raise(t, TcpEvents.Urgent);

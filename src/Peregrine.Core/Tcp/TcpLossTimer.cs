@@ -44,13 +44,16 @@ internal static class TcpLossTimer
         x.Arm(t, k.Retransmission);
     }
 
-    /// <summary>New data were sent: the probe's time starts anew (RFC 8985 §7.2).</summary>
-    internal static void OnSent(TcpContext x, TcbRef t, Instant now)
+    /// <summary>Something was sent: the timer runs; and of new data, unless the handshake is not complete, the probe's time starts anew (RFC 8985 §7.2).</summary>
+    internal static void OnSent(TcpContext x, TcbRef t, bool isProbed, Instant now)
     {
         ref var k = ref t.K;
+        var isStarted = !k.Retransmission.IsSet;
+        // RFC 6298 §5.1: the timer runs whenever something is in flight.
+        if (isStarted) k.Retransmission = Deadline.At(now + x.Recovery.Rto(k));
         var before = k.Recovery.Flags & Kinds;
-        if (before == RecoveryFlags.TimerIsReordering || !x.Recovery.MayScheduleProbe(t.C, k)) return;
-        ScheduleProbe(x, t, before, now);
+        if (isProbed && before != RecoveryFlags.TimerIsReordering && x.Recovery.MayScheduleProbe(t.C, k)) ScheduleProbe(x, t, before, now);
+        else if (!isStarted) return;
         x.Arm(t, k.Retransmission);
     }
 

@@ -6,6 +6,7 @@
 // traffic class and timestamps, sequence numbers without a gap, each part but the last of the same size. A PSH ends the run; any other
 // flag, an option beside timestamps, a mark of congestion or a wrong checksum keeps a segment by itself.
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Memory;
 using Peregrine.Wire;
@@ -36,7 +37,7 @@ internal sealed unsafe class TcpMerge
     /// <param name="hash">Its hash.</param>
     internal bool TryMerge(Span<ReceivedPacket> burst, ReadOnlySpan<ulong> hashes, ref ReceivedPacket packet, ulong hash)
     {
-        if (hash == 0) return false;
+        if (hash == 0 || !IsAmongLast(hashes[..burst.Length], hash)) return false;
         for (var i = burst.Length - 1; i >= 0 && i >= burst.Length - LookBackCount; i--)
         {
             // The nearest packet of the flow or none: an earlier one would be out of order behind it.
@@ -44,6 +45,10 @@ internal sealed unsafe class TcpMerge
         }
         return false;
     }
+
+    // Most segments of a burst continue none: as many comparisons at once as are looked back say so.
+    private static bool IsAmongLast(ReadOnlySpan<ulong> hashes, ulong hash) =>
+        hashes.Length < LookBackCount || Vector256.EqualsAny(Vector256.Create(hashes[^LookBackCount..]), Vector256.Create(hash));
 
     private bool TryAppend(ref ReceivedPacket head, ref uint lastChunk, ref ReceivedPacket tail)
     {

@@ -301,7 +301,8 @@ internal sealed class TcpOutput(
             _x.Recovery.Marks.OnSent(c, t.K);
             c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Nxt);
             _x.Counters.BytesSent += dataLength;
-            var segments = (dataLength + c.Mss - 1) / c.Mss;
+            // Most are one segment, for which a division would take longer than all the rest here.
+            var segments = dataLength > c.Mss ? (dataLength + c.Mss - 1) / c.Mss : Math.Min(dataLength, 1);
             _x.Recovery.Counters.TCPOrigDataSent += segments;
             if (segments * c.Mss != dataLength)
             {
@@ -310,13 +311,11 @@ internal sealed class TcpOutput(
                 t.K.SmallEnd = c.Snd.Nxt;
             }
         }
-        // RFC 6298 §5.1: the timer runs whenever something is in flight.
-        if (!t.K.Retransmission.IsSet) TcpLossTimer.StartTimeout(_x, t, now);
         // Also where the persist timer runs already: without a limit the connection would repeat for ever.
         StartUserTimeout(t, now);
         c.Flags &= ~TcbFlags.Persisting;
         // Before the handshake is complete the timer is the SYN-ACK's.
-        if (!isRetransmission && c.State != TcpState.SynReceived) TcpLossTimer.OnSent(_x, t, now);
+        TcpLossTimer.OnSent(_x, t, isProbed: !isRetransmission && c.State != TcpState.SynReceived, now);
     }
 
     private void StartUserTimeout(TcbRef t, Instant now)

@@ -54,7 +54,7 @@ internal sealed unsafe class TcpReceiver
     {
         if (index == TcbTable.None) return;
         _prefetcher.Touch(_x.Tcbs.HotAddress(index), sizeof(Tcb));
-        _prefetcher.Touch(_x.Tcbs.ColdAddress(index), sizeof(TcbCold));
+        _prefetcher.Touch(_x.Tcbs.ColdAddress(index), TcbCold.UsualBytes);
     }
 
     /// <summary>

@@ -14,7 +14,7 @@ internal static class TcpReport
         var canSend = (c.Flags & (TcbFlags.Finished | TcbFlags.FinQueued)) == 0;
         var writable = canSend && t.K.SendBuffer > queued ? t.K.SendBuffer - queued : 0;
         // RFC 9293 MUST-33: how much urgent data is left is known to who asks.
-        var urgent = (c.Flags & TcbFlags.UrgentPending) != 0 ? Math.Max(0, c.Rcv.Up - (c.Rcv.Nxt - c.ReceiveQueue.Length)) : 0;
+        var urgent = (c.Flags & TcbFlags.UrgentPending) != 0 ? Math.Max(0, t.K.RcvUp - (c.Rcv.Nxt - c.ReceiveQueue.Length)) : 0;
         return new TcpStatus(
             true, c.State, (int)c.ReceiveQueue.Length, (int)writable, (int)queued, urgent, (c.Flags & TcbFlags.FinReceived) != 0, (SocketError)t.K.Error)
         {

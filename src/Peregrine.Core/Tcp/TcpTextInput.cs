@@ -101,7 +101,7 @@ internal sealed class TcpTextInput(TcpContext context)
             c.Flags |= TcbFlags.AckNow;
         }
         if (total == 0) return;
-        if ((c.Flags & TcbFlags.UrgentPending) != 0 && c.Rcv.Up.IsBeforeOrEqual(c.Rcv.Nxt - c.ReceiveQueue.Length)) c.Flags &= ~TcbFlags.UrgentPending;
+        if ((c.Flags & TcbFlags.UrgentPending) != 0 && t.K.RcvUp.IsBeforeOrEqual(c.Rcv.Nxt - c.ReceiveQueue.Length)) c.Flags &= ~TcbFlags.UrgentPending;
         OnTaken(t, total, s.SegmentCount);
     }
 

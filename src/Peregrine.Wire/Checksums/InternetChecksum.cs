@@ -2,6 +2,7 @@
 // Sums are of 16-bit words as the machine loads them: ones' complement addition does not mind the byte order (RFC 1071 §2 B), so
 // nothing is swapped, and what Finish returns is stored as it is. A sum is no host-order number: do not add one to it by hand.
 using System.Buffers.Binary;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
@@ -135,11 +136,9 @@ public static class InternetChecksum
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static uint Fold(ulong sum)
     {
-        sum = (sum & 0xFFFF_FFFF) + (sum >> 32);
-        sum = (sum & 0xFFFF_FFFF) + (sum >> 32);
-        uint folded = (uint)sum;
-        folded = (folded & 0xFFFF) + (folded >> 16);
-        return (folded & 0xFFFF) + (folded >> 16);
+        // Each half onto the other: the upper one becomes their sum, and the carry out of the lower one is the carry that goes round.
+        uint folded = (uint)((sum + BitOperations.RotateLeft(sum, 32)) >> 32);
+        return (folded + BitOperations.RotateLeft(folded, 16)) >> 16;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -2,6 +2,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using Peregrine.Core.Tcp;
+using Peregrine.Core.Time;
 
 namespace Peregrine.Core.Tests.Tcp;
 
@@ -12,6 +13,14 @@ public sealed class TcbTests
     {
         // With the slot of the demux table, the timer and the API's object an idle end may take 500 in all: IdleConnectionTests measures that.
         Assert.InRange(Unsafe.SizeOf<Tcb>() + Unsafe.SizeOf<TcbCold>(), 1, 404);
+    }
+
+    [Fact]
+    public void UsualSegmentsTouchWholeLinesOfTheHotPartAndTheFrontOfTheCold()
+    {
+        Assert.Equal(0, Unsafe.SizeOf<Tcb>() % 64);
+        var cold = default(TcbCold);
+        Assert.Equal(TcbCold.UsualBytes, Unsafe.ByteOffset(ref Unsafe.As<TcbCold, byte>(ref cold), ref Unsafe.As<Deadline, byte>(ref cold.Keepalive)));
     }
 
     [Fact]

@@ -14,12 +14,13 @@ internal sealed unsafe class SendQueue
     private const int ReserveDefault = 512;
 
     private readonly ChunkPool _blocks;
+    private readonly int _reserve;
 
     /// <summary>Queues over the blocks of one pool.</summary>
     internal SendQueue(ChunkPool blocks)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(blocks.ChunkSize, 32_768, nameof(blocks));
-        _blocks = blocks;
+        (_blocks, _reserve) = (blocks, BlockPressure.ReceiveReserve(blocks));
     }
 
     /// <summary>Bytes queued, reserved ones not counted.</summary>
@@ -158,6 +159,7 @@ internal sealed unsafe class SendQueue
     {
         if (destination.IsEmpty) return 0;
         if (offset + (ulong)(uint)destination.Length > q.Length) ThrowNotQueued(nameof(offset));
+        if (offset == 0 && q.ForwardBlock == q.Head && destination.Length <= _blocks.Note(q.Head).Length) return CopyFirst(q, destination, sum);
         ref var cursor = ref Find(ref q, offset, out var within);
         var block = cursor;
         var total = 0u;
@@ -178,6 +180,15 @@ internal sealed unsafe class SendQueue
         }
         cursor = block;
         return total;
+    }
+
+    // All of it lies at the front of the first block: an answer that is sent at once.
+    private uint CopyFirst(in SendQueueState q, Span<byte> destination, bool sum)
+    {
+        var source = new ReadOnlySpan<byte>(_blocks.Address(q.Head) + _blocks.Note(q.Head).Start, destination.Length);
+        if (sum) return InternetChecksum.CopyAndSum(source, destination);
+        source.CopyTo(destination);
+        return 0;
     }
 
     /// <summary>
@@ -271,7 +282,7 @@ internal sealed unsafe class SendQueue
         return _blocks.ChunkSize - note.Start - note.Length;
     }
 
-    private bool MayGrow => BlockPressure.LeavesReceiveReserve(_blocks);
+    private bool MayGrow => _blocks.FreeCount > _reserve;
 
     private bool TryGetRoom(ref SendQueueState q, out byte* at, out int room)
     {

@@ -30,7 +30,8 @@ internal sealed class Scoreboard(RecordPool pool)
             return true;
         }
         ref var record = ref _pool[index];
-        record = new TransmissionRecord { Seq = seq, Length = length, Previous = r.Tail, Transmissions = 1 };
+        record = default;
+        (record.Seq, record.Length, record.Previous, record.Transmissions) = (seq, length, r.Tail, 1);
         Stamp(ref record, r, stamp);
         if (r.Tail == None) r.Head = index;
         else _pool[r.Tail].Next = index;

@@ -45,8 +45,8 @@ internal enum RecordFlags : ushort
     MessageEnd = 0x200,
 }
 
-/// <summary>One transmission: a segment or a super-segment, until all of it is acknowledged.</summary>
-[StructLayout(LayoutKind.Sequential, Pack = 4)]
+/// <summary>One transmission: a segment or a super-segment, until all of it is acknowledged. Filled up to a line: who asks for memory asks for lines.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 4, Size = 64)]
 internal struct TransmissionRecord
 {
     internal SeqNumber Seq;
@@ -150,7 +150,9 @@ internal sealed unsafe class RecordPool
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Return(uint index)
     {
-        _records[index] = new TransmissionRecord { Next = _firstFree };
+        // In its place: a copy of a record that was just filled waits for the stores that filled it.
+        _records[index] = default;
+        _records[index].Next = _firstFree;
         _firstFree = index;
         FreeCount++;
     }

@@ -188,6 +188,6 @@ public sealed class RoundTripTests
     [Fact]
     public unsafe void StatesKeepTheirSizes()
     {
-        Assert.Equal((16, 68, 24, 56), (sizeof(RttState), sizeof(RecoveryState), sizeof(Peregrine.Core.Tcp.Congestion.CongestionState), sizeof(TransmissionRecord)));
+        Assert.Equal((16, 68, 24, 64), (sizeof(RttState), sizeof(RecoveryState), sizeof(Peregrine.Core.Tcp.Congestion.CongestionState), sizeof(TransmissionRecord)));
     }
 }
