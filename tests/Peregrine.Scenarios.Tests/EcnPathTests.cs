@@ -112,6 +112,19 @@ public sealed class EcnPathTests
         Assert.Equal(0, world.A.Tcp.Counters.RetransmissionTimeouts);
     }
 
+    [Theory]
+    // RFC 3168 §6.1.5: what is sent again is not ECN-capable: all of it arrives at the second attempt.
+    [InlineData(TcpEcnMode.On, "cubic")]
+    [InlineData(TcpEcnMode.Accurate, "cubic")]
+    [InlineData(TcpEcnMode.On, "reno")]
+    public void APathThatDropsWhatIsCapableIsSlowAndNoMore(TcpEcnMode mode, string control)
+    {
+        using var world = new TwoHosts();
+        world.AtoB.DropWhen = static (_, frame) => IsTcp(frame) && (frame[EthernetLength + 1] & 3) != 0;
+        Assert.True(Carry(world, mode, control).Ecn);
+        Assert.True(world.A.Tcp.Counters.SegmentsRetransmitted >= BytesSent / 1_460);
+    }
+
     // What is known of the client's connection when everything has come.
     private static TcpInfo Carry(TwoHosts world, TcpEcnMode mode, string control)
     {
