@@ -54,12 +54,19 @@ public unsafe class TableBenchmarks : IDisposable
         return found;
     }
 
-    /// <summary>Each tuple depends on the last result without changing: nothing is looked up ahead.</summary>
+    /// <summary>
+    /// Each tuple is computed from the index that was found last, whose highest bit is 0: nothing is looked up ahead. Whether something was found would not
+    /// do instead: that is a branch, and a processor that foresees it goes on without waiting.
+    /// </summary>
     [Benchmark(OperationsPerInvoke = Steps)]
     public long EachWaitingForTheOneBefore()
     {
-        long last = 1;
-        foreach (ref readonly var r in Next()) last = Find(r with { LocalPort = (ushort)(442 + last) });
+        uint last = 0;
+        foreach (ref readonly var r in Next())
+        {
+            var port = (ushort)(443 + (last >> 31));
+            _table.TryFind(_table.Hash(r.Local, port, r.Remote, r.RemotePort), r.Local, port, r.Remote, r.RemotePort, ref _keys, out _, out last);
+        }
         return last;
     }
 

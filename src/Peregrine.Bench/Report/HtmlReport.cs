@@ -31,7 +31,7 @@ internal static class HtmlReport
         }
         page.Append("<p class=\"note\">Medians of runs that alternate between the sides. A ratio is the median of the pairs' ratios, the first side by the second, and its interval is made of order "
             + "statistics: nothing is assumed about distributions. Where the client's core is full the rate says little about a server; then the processor time an operation counts. "
-            + "Both ends use CUBIC. Processor times of a side that spins say nothing but its rate again: where they count, both sides block.</p>");
+            + "Both ends use CUBIC; checksums and offloads are the devices' defaults on both, unless a side says otherwise. Processor times of a side that spins say nothing but its rate again: where they count, both sides block.</p>");
         page.Append(SummaryTable.Create(all));
         var paired = results.Where(static r => r.Sides.Count > 1).ToArray();
         if (paired.Length > 0)
