@@ -73,6 +73,11 @@ public sealed record StackOptions
     /// </summary>
     public int TimeWaitReuseMs { get; init; }
 
+    /// <summary>
+    /// tcp_rfc1337: resets do not end TIME-WAIT (RFC 1337 §3, fix F1); else one exactly in place does (RFC 9293 §3.10.7.4). Default true; Linux's own is false.
+    /// </summary>
+    public bool IgnoreTimeWaitResets { get; init; } = true;
+
     /// <summary>Least time between challenge ACKs of one connection, in milliseconds, 0 to 10,000 (RFC 5961 §7). Default 500.</summary>
     public int ChallengeAckIntervalMs { get; init; } = 500;
 

@@ -191,6 +191,7 @@ internal static class PosixOptions
             "TCP_DEFER_ACCEPT" => t.DeferAcceptSeconds,
             "TCP_WINDOW_CLAMP" => t.ReceiveBufferBytesMax,
             "SO_SNDLOWAT" => 1,
+            "IP_MTU" or "IPV6_MTU" when hasInfo => info.PathMtu,
             "SO_DOMAIN" => s.IsV6 ? 10 : 2,
             "SO_PROTOCOL" => s.Kind == PosixKind.Udp ? 17 : 6,
             "TCP_KEEPINIT" => t.ConnectTimeoutMs / 1000,

@@ -14,9 +14,13 @@ internal sealed class TcpAckInput(TcpContext context)
     {
         ref var c = ref t.C;
         var una = c.Snd.Una;
+        _x.Recovery.Memory.EndGathering(t.K);
         var (priorWindow, priorCwnd) = (c.Snd.Wnd, c.Cwnd);
+        var widest = c.Snd.WndMax;
         // RFC 7323 §2.2: the window of a SYN is never scaled. RFC 9293 MUST-1: unsigned.
-        UpdateWindow(ref c, s.Seq, s.Ack, s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale, s.Ack.IsAfter(una));
+        var window = s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale;
+        if (!KeepsWindow(t, s, window)) UpdateWindow(ref c, s.Seq, s.Ack, window, s.Ack.IsAfter(una));
+        if (c.Snd.WndMax != widest && t.K.History != Recovery.SenderHistory.None) TcpHandshake.RefreshMss(_x, t);
         if (s.Ack.IsBefore(una)) return;
         var outstanding = TcpContext.HasOutstanding(c);
         // RFC 5681 §2: a duplicate ACK has no data, no SYN or FIN, the same ACK and the same window, and something is outstanding.
@@ -78,6 +82,10 @@ internal sealed class TcpAckInput(TcpContext context)
         if (WantsOutput(t)) _x.MarkReady(t);
         _x.Counters.SegmentsAccepted++;
     }
+
+    // Linux's: the same numbers with a smaller window are no news, and a duplicate ACK like any; unless the window closes.
+    private static bool KeepsWindow(TcbRef t, in SegmentArrival s, uint window) =>
+        window < t.C.Snd.Wnd && window != 0 && t.K.History != Recovery.SenderHistory.None && s.Seq == t.C.Snd.Wl1 && s.Ack == t.C.Snd.Una;
 
     // RFC 9293 §3.10.7.4: SND.WND follows the newest segment, by SND.WL1 and SND.WL2. One that acknowledges more than all before it was sent
     // after them, though its own data be older (sent again while later ones wait behind a gap). Were its window left out, SND.UNA would move on

@@ -81,6 +81,24 @@ internal sealed class TcpActiveOpen
         return SocketError.Success;
     }
 
+    /// <summary>What a SYN of ours offers; one that answers the peer's in a simultaneous open, what both share, or what ours offered before.</summary>
+    internal static TcbFlags Offered(TcbRef t, TcpSettings settings, bool isAnswer)
+    {
+        // Left out on the wire only: a SYN-ACK that has them is of a peer that heard an earlier SYN, and counts on them.
+        if (!isAnswer) return settings.SynOptionsRetryCount != 0 && t.C.Backoff >= settings.SynOptionsRetryCount ? TcbFlags.None : t.C.Flags;
+        if ((t.C.Flags & TcbFlags.ActiveOpen) == 0 || !settings.SynAckRepeatsSyn || settings.NoOptions) return t.C.Flags;
+        return (settings.Timestamps ? TcbFlags.Timestamps : 0) | (settings.SelectiveAcknowledgments ? TcbFlags.Sack : 0) | (settings.WindowScaling ? TcbFlags.WindowScaling : 0);
+    }
+
+    /// <summary>Our SYN was answered by an ACK of something else, of a connection before perhaps: once the peer has our reset, a SYN may be welcome.</summary>
+    internal static void OnWrongAck(TcpContext x, TcbRef t, Instant now)
+    {
+        var settings = x.SettingsOf(t);
+        if (!settings.WrongAckRepeatsSyn || t.C.Backoff != 0 || settings.SynRetryCount == 0) return;
+        t.K.Retransmission = Deadline.At(now + Duration.FromMilliseconds(settings.ReorderingMarginMs));
+        x.Arm(t, t.K.Retransmission);
+    }
+
     internal int FastOpenRoom(in TcpConnectOptions options, Instant now)
     {
         var local = options.Remote.Address.IsIPv4 ? IpAddress.IPv4Any : IpAddress.IPv6Any;

@@ -122,7 +122,7 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
         if (k.Recovery.Phase != Recovery.RecoveryPhase.Loss) EndTimeouts(ref d, now);
         if (sample.ReorderedDistance > 0) d.ReorderingEvents++;
         TakeRate(ref d, sample, k.Rtt);
-        d.DeliveredSegments += sample.DeliveredSegments;
+        d.DeliveredSegments += sample.DeliveredSegments + (d.BytesRetransmitted > 0 ? (sample.DuplicateBytes + mss - 1) / mss : 0);
         d.Reordering = Math.Max(d.Reordering, Math.Min((sample.ReorderedDistance + mss - 1) / mss, ReorderingMax));
         if (sample.DuplicateBytes > 0) d.DuplicatesReported++;
     }

@@ -39,9 +39,13 @@ internal static class TcpHandshake
         var mss = Math.Min(t.K.PeerMss, (x.MtuProbing?.Limit(t, mtu) ?? mtu) - IpHeaderLength(c.Local) - TcpHeader.Length - x.Encapsulation.OverheadOf(c));
         if (settings.MaximumSegmentSize != 0) mss = Math.Min(mss, settings.MaximumSegmentSize);
         mss -= OptionLength(x, t);
+        if (t.K.History != SenderHistory.None && c.Snd.WndMax != 0) mss = Math.Min(mss, HalfWindow(c.Snd.WndMax));
         // A hostile MSS of 1 would make a segment of every byte: 48 is what the smallest IPv4 datagram of 68 bytes leaves with options.
         return (ushort)Math.Max(mss, 48);
     }
+
+    // As Linux: half of the largest window that was offered, so that two segments are in flight; a window that is small anyway, whole.
+    private static int HalfWindow(uint most) => (int)Math.Min(most > 536 ? most / 2 : most, int.MaxValue);
 
     /// <summary>Bytes of the options that every segment carries.</summary>
     internal static int OptionLength(TcpContext x, TcbRef t) =>
@@ -52,8 +56,12 @@ internal static class TcpHandshake
     {
         ref var c = ref t.C;
         var mss = EffectiveMss(x, t);
+        var packets = (c.Cwnd + c.Mss - 1) / c.Mss;
+        var keepsPackets = mss != c.Mss && t.K.History != SenderHistory.None;
         if (mss < c.Mss) x.Recovery.OnMssReduced(ref c, ref t.K, mss);
         c.Mss = mss;
+        // As Linux, whose window is a number of packets.
+        if (keepsPackets) c.Cwnd = packets * mss;
     }
 
     /// <summary>The first settings of a new TCB: sequence numbers, buffers, scale, what we offer.</summary>
@@ -69,7 +77,6 @@ internal static class TcpHandshake
         c.ReceiveBuffer = (uint)Math.Min(settings.ReceiveBufferBytes, settings.WindowSlowStart ? ushort.MaxValue : int.MaxValue);
         c.RcvScale = settings.WindowScaling ? TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax) : (byte)0;
         c.Acks.Quick = (byte)settings.QuickAckCount;
-        c.Acks.HasHeard = true;
         if (settings.NoDelay) c.Flags |= TcbFlags.NoDelay;
         if (settings.WindowIsBuffer) c.Flags |= TcbFlags.WindowIsBuffer;
         if (settings.KeepAlive) c.Flags |= TcbFlags.Keepalive;
@@ -156,7 +163,8 @@ internal static class TcpHandshake
         c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Una);
         // RFC 9293 §3.10.7.4: SND.WND, WL1 and WL2 from this segment; only a segment without SYN is scaled.
         c.Snd.Wnd = s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale;
-        c.Snd.WndMax = Math.Max(c.Snd.WndMax, c.Snd.Wnd);
+        c.Snd.WndMax = k.History != SenderHistory.None && !s.IsSyn ? c.Snd.Wnd : Math.Max(c.Snd.WndMax, c.Snd.Wnd);
+        if (k.History != SenderHistory.None) c.Mss = EffectiveMss(x, t);
         c.Snd.Wl1 = s.Seq;
         c.Snd.Wl2 = s.Ack;
         k.Retransmission = Deadline.None;
@@ -164,7 +172,7 @@ internal static class TcpHandshake
         // Karn: a SYN that was repeated gives no sample, and RFC 6298 §5.7, RFC 5681 §3.1 start such a connection with care.
         var rtt = c.Backoff == 0 && k.RoundStart.IsSet ? Duration.Max(now - k.RoundStart.ToInstant(now), Duration.FromMicroseconds(1)) : Duration.Zero;
         if (wasOpen) ContinueOpen(x, t, rtt, now);
-        else x.Recovery.OnEstablished(ref c, ref k, AlgorithmOf(x.SettingsOf(t)), rtt, c.Backoff > 0, now);
+        else x.Recovery.OnEstablished(ref c, ref k, AlgorithmOf(x.SettingsOf(t)), rtt, c.Backoff, now);
         c.Backoff = 0;
         k.RoundStart = Deadline.At(now);
         TcpKeepalive.Start(x, t, now);

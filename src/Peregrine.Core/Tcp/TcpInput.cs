@@ -96,16 +96,14 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
     {
         ref var c = ref t.C;
         if ((c.Flags & TcbFlags.Finished) != 0) return;
-        if ((c.Flags & TcbFlags.AckNow) != 0)
-        {
-            _x.MarkReady(t);
-        }
-        else if ((c.Flags & TcbFlags.AckDelayed) != 0 && !t.K.DelayedAck.IsSet)
-        {
-            // RFC 9293 MUST-40, SHLD-18: an ACK may wait, less than half a second.
-            t.K.DelayedAck = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).DelayedAckMs));
-            _x.Arm(t, t.K.DelayedAck);
-        }
+        if ((c.Flags & TcbFlags.AckNow) != 0) _x.MarkReady(t);
+        if ((c.Flags & (TcbFlags.AckNow | TcbFlags.AckDelayed)) != TcbFlags.AckDelayed) return;
+        // RFC 9293 MUST-40, SHLD-18: an ACK may wait, less than half a second; and not for another that would go within a quarter of that.
+        var delay = Duration.FromMilliseconds(_x.SettingsOf(t).DelayedAckMs);
+        if (t.K.DelayedAck.IsSet && t.K.DelayedAck.IsDue(now + delay / 4)) AckAtOnce(t);
+        if (t.K.DelayedAck.IsSet) return;
+        t.K.DelayedAck = Deadline.At(now + delay);
+        _x.Arm(t, t.K.DelayedAck);
     }
 
     // RFC 7323 §5.3: R1 to R3 come before the sequence check.
@@ -232,7 +230,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         // RFC 9293 SHLD-2: data in a reset do not matter.
         if (!s.IsRst) return true;
         ref var c = ref t.C;
-        if (s.Seq != c.Rcv.Nxt && _x.SettingsOf(t).ExactResetsOnly)
+        if (s.Seq != c.Rcv.Nxt && _x.SettingsOf(t).ExactResetsOnly && !_text.IsBehindHeld(t, s.Seq))
         {
             _x.Counters.DroppedResetNotExact++;
             Challenge(t, now);
@@ -390,7 +388,9 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         if (s.IsAck && !ackAcceptable)
         {
             _x.Counters.DroppedUnacceptableAck++;
-            if (!s.IsRst) _replies.ResetFor(packet, s, now, SegmentMarks.Of(_x.SettingsOf(t)));
+            if (s.IsRst) return;
+            _replies.ResetFor(packet, s, now, SegmentMarks.Of(_x.SettingsOf(t)));
+            if (!s.Ack.IsAfter(c.Snd.Una) || s.Ack.IsAfter(c.Snd.Max)) TcpActiveOpen.OnWrongAck(_x, t, now);
             return;
         }
         if (s.IsRst)
@@ -424,6 +424,8 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             return;
         }
         NotePeer(t, now);
+        // What waits to be sent answers the SYN-ACK.
+        c.Acks.HasHeard = c.Snd.QueueEnd.IsAfter(c.Snd.Nxt);
         OnHandshakeDone(t, ref s, now);
         if (t.K.FastOpen == FastOpenFlags.None && !_x.SettingsOf(t).KeepsSynText) s.PayloadLength = 0;
         if (t.K.FastOpen != FastOpenFlags.None)

@@ -16,6 +16,15 @@ internal static class TcpKeepalive
         x.Arm(t, t.K.Keepalive);
     }
 
+    /// <summary>The settings of an open connection say something new: an idle time that is another counts from when the peer was last heard.</summary>
+    internal static void OnSettings(TcpContext x, TcbRef t, bool hadKeepalive, Instant now)
+    {
+        Start(x, t, now);
+        if (!hadKeepalive || t.K.ProbesSent > 0) return;
+        t.K.Keepalive = Deadline.At(Instant.Max(now, t.K.LastReceived.ToInstant(now) + Duration.FromSeconds(x.SettingsOf(t).KeepAliveTimeSeconds)));
+        x.Arm(t, t.K.Keepalive);
+    }
+
     /// <summary>The timer has come: waits on, probes, or gives the connection up.</summary>
     internal static void OnTimer(TcpContext x, TcbRef t, TcpReplies replies, Instant now)
     {

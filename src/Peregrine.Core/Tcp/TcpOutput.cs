@@ -185,12 +185,13 @@ internal sealed class TcpOutput(
         var most = Math.Min(Math.Min(usable, allowance), unsent);
         if (most >= mss)
         {
+            if (!fin && _x.Recovery.Memory.Gathers(c, t.K, unsent, isLast, usable, allowance, now)) return false;
             // RFC 9293 SHLD-28, MAY-16: whole segments as long as there is enough; the rest waits for company.
             length = Math.Min(most, SuperSegment(t));
             if (length < unsent || !fin)
             {
-                // Whole segments only, unless the rest is all there is and may go.
-                if (length % mss != 0 && !(length == unsent && (!isLast || MaySendSmall(t, unsent % mss)))) length -= length % mss;
+                // Whole segments only, unless the rest is all there is and may go; as Linux has it, or all that is left of the peer's window.
+                if (length % mss != 0 && !((length == unsent || (length == usable && t.K.History != SenderHistory.None)) && (!isLast || MaySendSmall(t, length % mss)))) length -= length % mss;
             }
         }
         else if (most < unsent)
@@ -230,7 +231,9 @@ internal sealed class TcpOutput(
         ref var c = ref t.C;
         // A signature is of one segment; so is a datagram.
         var isSingle = (c.Flags & TcbFlags.UrgentToSend) != 0 || _x.Ip.Errors.TunnelPort != 0 || _x.Authenticator?.Of(t) is not null;
-        return isSingle || TcpEcn.ForbidsSuperSegment(_x, t) ? c.Mss : TcpPacing.Bound(_x, t, (uint)(_writer.SegmentCountMax(c) * c.Mss));
+        if (isSingle || TcpEcn.ForbidsSuperSegment(_x, t)) return c.Mss;
+        var most = (uint)(_writer.SegmentCountMax(c) * c.Mss);
+        return TcpPacing.Bound(_x, t, t.K.History == SenderHistory.None ? most : Math.Min(most, Gathering.BytesMax(c, t.K)));
     }
 
     private bool SendRange(TcbRef t, SeqNumber seq, uint length, bool isRetransmission, Instant now, bool isMtuProbe = false)
@@ -287,6 +290,7 @@ internal sealed class TcpOutput(
         ref var c = ref t.C;
         if (fin) c.Flags |= TcbFlags.FinSent;
         if (dataLength > 0 && !isRetransmission) NoteAnswer(t, now);
+        _x.Recovery.Memory.NoteSent(t.K, now);
         _x.Details?.OnSent(_x.Tcbs.IndexOf(t), dataLength, c.Mss, isRetransmission, now);
         AckIsSent(ref c, ref t.K);
         if (isRetransmission)
@@ -374,7 +378,11 @@ internal sealed class TcpOutput(
         if (!k.OutOfOrder.HasIntervals) return;
         Span<SackBlock> blocks = stackalloc SackBlock[TcpOptions.SackBlockCountMax];
         var count = _x.OutOfOrder.WriteSackBlocks(ref k.OutOfOrder, blocks);
-        for (var i = 0; i < count; i++) plan.Options.TryAddSackBlock(blocks[i]);
+        for (var i = 0; i < count; i++)
+        {
+            var takesFin = (t.C.Flags & TcbFlags.FinWaiting) != 0 && blocks[i].Right == k.FinSeq && _x.SettingsOf(t).SackCoversFin;
+            plan.Options.TryAddSackBlock(takesFin ? new SackBlock(blocks[i].Left, k.FinSeq + 1) : blocks[i]);
+        }
     }
 
     private bool SendSyn(TcbRef t, Instant now)
@@ -395,12 +403,11 @@ internal sealed class TcpOutput(
         plan.Options.IsPacked = settings.PackedSynOptions;
         // RFC 9293 SHLD-5, MAY-3, MUST-65: the MSS option goes on every SYN and on nothing else.
         if (!settings.NoOptions) plan.Options.Mss = TcpHandshake.AnnouncedMss(c.Local, c.Path, settings, _x.Encapsulation.OverheadOf(c));
-        // Left out on the wire only: a SYN-ACK that has them is of a peer that heard an earlier SYN, and counts on them.
-        var offered = !answer && settings.SynOptionsRetryCount != 0 && c.Backoff >= settings.SynOptionsRetryCount ? TcbFlags.None : c.Flags;
+        var offered = TcpActiveOpen.Offered(t, settings, answer);
         if ((offered & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);
         if (_x.Authenticator is { } authenticator) authenticator.Of(t)?.Reserve(ref plan.Options);
         if ((offered & TcbFlags.Sack) != 0) plan.Options.SackPermitted = true;
-        if ((offered & TcbFlags.WindowScaling) != 0) plan.Options.WindowScale = new WindowScale(c.RcvScale);
+        if ((offered & TcbFlags.WindowScaling) != 0) plan.Options.WindowScale = new WindowScale(answer ? TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax) : c.RcvScale);
         var cookie = default(FastOpenCookie);
         var dataLength = 0;
         // RFC 7413 §4.2.1, §4.2.2: on the first try only.
@@ -461,6 +468,8 @@ internal sealed class TcpOutput(
             c.Flags &= ~TcbFlags.ProbeNow;
             t.K.More = MoreHints.None;
             if (!SendRange(t, c.Snd.Nxt, (uint)Math.Min(usable, c.Mss), isRetransmission: false, now)) return false;
+            TcpLossTimer.Reset(ref t.K);
+            TcpLossTimer.StartTimeout(_x, t, now);
         }
         if ((c.Flags & TcbFlags.ProbeNow) != 0)
         {

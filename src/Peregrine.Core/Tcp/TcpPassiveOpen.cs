@@ -119,7 +119,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         // The SYN is repeated by its own rule and is no part of what is in flight.
         c.Snd.Una = c.Snd.Nxt;
         c.Flags |= TcbFlags.SynPending;
-        _x.Recovery.OnEstablished(ref c, ref t.K, TcpHandshake.AlgorithmOf(_x.SettingsOf(t)), Duration.Zero, synRetransmitted: false, now);
+        _x.Recovery.OnEstablished(ref c, ref t.K, TcpHandshake.AlgorithmOf(_x.SettingsOf(t)), Duration.Zero, synRetransmissions: 0, now);
         _fastOpen.OnOpened(t, entry, record.Listener, s.PayloadLength > 0);
         if ((record.Flags & SynFlags.FastOpen) != 0) t.K.FastOpen |= FastOpenFlags.Granting;
         t.K.LastReceived = Deadline.At(now);
@@ -318,7 +318,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     {
         var t = MakeTcb(tcb, record, entry, now);
         TcpEcn.OnFinalAck(_x, t, s);
-        if ((record.Flags & SynFlags.Retransmitted) != 0) t.C.Backoff = 1;
+        if ((record.Flags & SynFlags.Retransmitted) != 0) t.C.Backoff = Math.Max(record.Retries, (byte)1);
         else t.K.RoundStart = Deadline.At(record.FirstSent);
         entry.Enqueue(_x.Tcbs.HandleOf(t));
         _x.Listeners.Raise(record.Listener);

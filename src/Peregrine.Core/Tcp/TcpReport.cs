@@ -136,7 +136,7 @@ internal static class TcpReport
         var hadKeepalive = (c.Flags & TcbFlags.Keepalive) != 0;
         if (settings.KeepAlive) c.Flags |= TcbFlags.Keepalive;
         else c.Flags &= ~TcbFlags.Keepalive;
-        if (settings.KeepAlive && !hadKeepalive && (c.Flags & TcbFlags.WasEstablished) != 0) TcpKeepalive.Start(x, t, now);
+        if (settings.KeepAlive && (c.Flags & TcbFlags.WasEstablished) != 0) TcpKeepalive.OnSettings(x, t, hadKeepalive, now);
         x.Recovery.OnSettingsChanged(ref c, ref t.K, TcpHandshake.AlgorithmOf(settings), now);
         // Buffers only grow by themselves, and an advertised window is never taken back; a smaller limit holds from the next data on.
         c.ReceiveBuffer = (uint)Math.Clamp((int)c.ReceiveBuffer, Math.Min(settings.ReceiveBufferBytes, settings.ReceiveBufferBytesMax), settings.ReceiveBufferBytesMax);

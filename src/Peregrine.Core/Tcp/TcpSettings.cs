@@ -76,6 +76,9 @@ public sealed record TcpSettings
     /// <summary>How often a SYN-ACK is repeated, 0 to 15. Default 5.</summary>
     public int SynAckRetryCount { get; init; } = 5;
 
+    /// <summary>SYNs or SYN-ACKs that may be sent again before the initial window is one segment (RFC 6928 §2: one; RFC 5681 §3.1: none), 0 to 15. Default 1.</summary>
+    public int ForgivenSynLosses { get; init; } = 1;
+
     /// <summary>TCP_KEEPINIT: an open that is not answered fails after this, in milliseconds, 1,000 to 86,400,000, or 0 for by retries only. Default 0.</summary>
     public int ConnectTimeoutMs { get; init; }
 
@@ -262,6 +265,21 @@ public sealed record TcpSettings
     /// <summary>While our FIN alone is unacknowledged, an ACK of something new carries it again. Default false.</summary>
     public bool AcksRepeatFin { get; init; }
 
+    /// <summary>A FIN beyond a gap counts in the SACK block of the data before it. Default true.</summary>
+    public bool SackCoversFin { get; init; } = true;
+
+    /// <summary>A reset counts also exactly behind the last of the data that are held beyond a gap. Default true.</summary>
+    public bool AcceptsResetsBehindHeld { get; init; } = true;
+
+    /// <summary>A peer that answers no window probe for the user time-out is sent a reset. Default false.</summary>
+    public bool ResetsUnanswered { get; init; }
+
+    /// <summary>In a simultaneous open our SYN goes again with the options that it had, whatever the peer's has; else with what both share. Default true.</summary>
+    public bool SynAckRepeatsSyn { get; init; } = true;
+
+    /// <summary>An ACK of what our SYN was not, which is answered by a reset, has the SYN go again at once. Default true.</summary>
+    public bool WrongAckRepeatsSyn { get; init; } = true;
+
     /// <summary>Every second segment is acknowledged at once, however small; else every second full-sized one (RFC 9293 SHLD-19). Default false.</summary>
     public bool AckEverySecondSegment { get; init; }
 
@@ -320,6 +338,7 @@ public sealed record TcpSettings
         Range(nameof(DelayedAckMs), DelayedAckMs, 0, 499);
         Range(nameof(QuickAckCount), QuickAckCount, 0, 63);
         Range(nameof(SynRetryCount), SynRetryCount, 0, 15);
+        Range(nameof(ForgivenSynLosses), ForgivenSynLosses, 0, 15);
         Range(nameof(SynAckRetryCount), SynAckRetryCount, 0, 15);
         Range(nameof(UserTimeoutMs), UserTimeoutMs, 1_000, 86_400_000);
         Range(nameof(KeepAliveTimeSeconds), KeepAliveTimeSeconds, 1, 32_767);

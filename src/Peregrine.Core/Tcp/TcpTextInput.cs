@@ -56,6 +56,17 @@ internal sealed class TcpTextInput(TcpContext context)
         SampleRtt(t, tsEcr, length, now);
     }
 
+    /// <summary>
+    /// RFC 5961 §3.2 as Linux extends it: a peer that gives up after losses resets behind all that it has sent: whether that is exactly behind the
+    /// last of what is held.
+    /// </summary>
+    internal bool IsBehindHeld(TcbRef t, SeqNumber seq)
+    {
+        if (!t.K.OutOfOrder.HasIntervals || (t.C.Flags & TcbFlags.Sack) == 0 || !_x.SettingsOf(t).AcceptsResetsBehindHeld) return false;
+        var held = _x.OutOfOrder.View(t.K.OutOfOrder);
+        return held.At(held.Count - 1).End == seq;
+    }
+
     /// <summary>RFC 9293 §3.10.7.3: text that came with the SYN of a simultaneous open is queued until the connection is established.</summary>
     internal void Hold(TcbRef t, in SegmentArrival s, in ReceivedPacket packet)
     {

@@ -32,6 +32,12 @@ internal sealed class TcpTimeWaitInput(TcpContext context, TcpReplies replies, T
         }
         _x.Counters.TimeWaitSegments++;
         if (record.Timestamps && s.Options.HasTimestamps && !s.IsRst && (int)(s.Options.TsVal - record.TsRecent) < 0) _x.Recovery.Counters.PAWSTimewait++;
+        // RFC 9293 §3.10.7.4, second; RFC 5961 §3.2: only exactly in place.
+        if (verdict == TimeWaitVerdict.IgnoreReset && !_x.Options.IgnoreTimeWaitResets && s.Seq == record.RcvNxt)
+        {
+            Remove(index);
+            return;
+        }
         if (verdict is not (TimeWaitVerdict.Ack or TimeWaitVerdict.AckAndRestart)) return;
         _replies.AckOf(record, _x.Authenticator?.OfTimeWait(index), now);
         if (verdict == TimeWaitVerdict.AckAndRestart) _x.TimeWaits.Restart(index, now);

@@ -155,7 +155,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         // A peer that answers no probe for the user time-out is gone: the window may stay closed only as long as it answers.
         if (((c.Flags & TcbFlags.Orphan) != 0 && c.Backoff >= OrphanProbeCountMax) || !HasHeardFromPeer(t, now))
         {
-            _replies.ResetOf(t, now);
+            if ((c.Flags & TcbFlags.Orphan) != 0 || _x.SettingsOf(t).ResetsUnanswered) _replies.ResetOf(t, now);
             _x.Finish(t, SocketError.TimedOut);
             return;
         }

@@ -18,6 +18,7 @@ internal sealed unsafe class KernelCalls : IScriptSystem, IDisposable
     private readonly Dictionary<long, int> _descriptors = [];
     private readonly BlockingCollection<Action> _queue = [];
     private readonly KernelTransfers _transfers;
+    private readonly ScriptFileTable _files = new();
     private int _last = -1;
 
     // Keeps the memory of the call that is being made: the kernel's pointers into it are no references.
@@ -84,6 +85,7 @@ internal sealed unsafe class KernelCalls : IScriptSystem, IDisposable
         "epoll_ctl" => KernelPolling.Control(Real(a, 0), Real(a, 2), a),
         "epoll_wait" => KernelPolling.Wait(Real(a, 0), a),
         "pipe" => Pipe(a),
+        "open" => Open(a),
         _ => _transfers.Prepare(name, a) ?? throw new NotApplicableException($"the call {name}() is not put to the kernel"),
     };
 
@@ -161,12 +163,23 @@ internal sealed unsafe class KernelCalls : IScriptSystem, IDisposable
         };
     }
 
+    // A file of the script's is its length in memory.
+    private Func<long> Open(IReadOnlyList<ScriptValue> a)
+    {
+        if (a[0] is not Text name || !_files.TryGetLength(name.Value, out var length)) return static () => -2;
+        return () =>
+        {
+            var fd = MemoryFile("script", 1);
+            return fd >= 0 && Truncate(fd, length) < 0 ? Outcome(-1) : Outcome(fd);
+        };
+    }
+
     public PosixResult Rename(CallEvent call, PosixResult result)
     {
-        if (call.Name is not ("socket" or "accept" or "accept4" or "epoll_create" or "epoll_create1") || result.Errno is not null) return result;
+        if (call.Name is not ("socket" or "accept" or "accept4" or "open" or "epoll_create" or "epoll_create1") || result.Errno is not null) return result;
         var wanted = call.Result is Number { Value: >= 0 } number ? number.Value : result.Value;
         _descriptors[wanted] = (int)result.Value;
-        if (!call.Name.StartsWith("epoll", StringComparison.Ordinal)) _last = (int)result.Value;
+        if (!call.Name.StartsWith("epoll", StringComparison.Ordinal) && call.Name != "open") _last = (int)result.Value;
         return new PosixResult(wanted);
     }
 
@@ -183,6 +196,7 @@ internal sealed unsafe class KernelCalls : IScriptSystem, IDisposable
 
     public void Shell(string command, bool isUsed, bool packetsFollow)
     {
+        _files.Run(command);
         if (StateCheck.Is(command)) StateCheck.Run(_world, command);
         // What comes first was set before the script's time began.
         else if (isUsed) _sysctls.Run(command);

@@ -1,4 +1,4 @@
-// Control messages that the kernel gave with recvmsg, compared with what a script expects of them.
+// Control messages: those that the kernel gave with recvmsg, compared with what a script expects of them, and those of sendmsg as bytes.
 using System.Runtime.InteropServices;
 using Peregrine.Scripting.Running;
 using static Peregrine.Scripting.Language.ScriptValue;
@@ -46,6 +46,22 @@ internal static class KernelMessages
             }
             control = control[Math.Min(control.Length, (length + 7) & ~7)..];
         }
+    }
+
+    /// <summary>A call's messages, each with a number of four bytes.</summary>
+    internal static byte[] Make(List messages)
+    {
+        var structs = messages.Items.OfType<Struct>().ToList();
+        var bytes = KernelArguments.Fixed(structs.Count * (HeaderLength + sizeof(long)));
+        for (var i = 0; i < structs.Count; i++)
+        {
+            var at = bytes.AsSpan(i * (HeaderLength + sizeof(long)));
+            MemoryMarshal.Write(at, (long)(HeaderLength + sizeof(int)));
+            MemoryMarshal.Write(at[8..], (int)ValueOf(structs[i].Get("cmsg_level") ?? new Number(0)));
+            MemoryMarshal.Write(at[12..], (int)ValueOf(structs[i].Get("cmsg_type") ?? new Number(0)));
+            MemoryMarshal.Write(at[HeaderLength..], (int)ValueOf(structs[i].Get("cmsg_data") ?? new Number(0)));
+        }
+        return bytes;
     }
 
     private static long ValueOf(Language.ScriptValue value) => value is Name name && s_names.TryGetValue(name.Value, out var number) ? number : KernelNumbers.ValueOf(value);

@@ -25,8 +25,8 @@ internal static class KernelNumbers
         ["TCP_THIN_LINEAR_TIMEOUTS"] = 16, ["TCP_THIN_DUPACK"] = 17, ["TCP_USER_TIMEOUT"] = 18, ["TCP_REPAIR"] = 19, ["TCP_FASTOPEN"] = 23, ["TCP_TIMESTAMP"] = 24,
         ["TCP_NOTSENT_LOWAT"] = 25, ["TCP_SAVE_SYN"] = 27, ["TCP_FASTOPEN_CONNECT"] = 30, ["TCP_FASTOPEN_KEY"] = 33, ["TCP_FASTOPEN_NO_COOKIE"] = 34,
         ["TCP_INQ"] = 36, ["TCP_TX_DELAY"] = 37, ["TCP_RTO_MAX_MS"] = 44, ["TCP_RTO_MIN_US"] = 45, ["TCP_DELACK_MAX_US"] = 46,
-        ["IP_TOS"] = 1, ["IP_TTL"] = 2, ["IP_MTU_DISCOVER"] = 10, ["IP_RECVERR"] = 11, ["IP_FREEBIND"] = 15, ["IP_BIND_ADDRESS_NO_PORT"] = 24,
-        ["IPV6_UNICAST_HOPS"] = 16, ["IPV6_MTU_DISCOVER"] = 23, ["IPV6_RECVERR"] = 25, ["IPV6_V6ONLY"] = 26, ["IPV6_TCLASS"] = 67,
+        ["IP_TOS"] = 1, ["IP_TTL"] = 2, ["IP_MTU_DISCOVER"] = 10, ["IP_MTU"] = 14, ["IP_RECVERR"] = 11, ["IP_FREEBIND"] = 15, ["IP_BIND_ADDRESS_NO_PORT"] = 24,
+        ["IPV6_UNICAST_HOPS"] = 16, ["IPV6_MTU_DISCOVER"] = 23, ["IPV6_MTU"] = 24, ["IPV6_RECVERR"] = 25, ["IPV6_V6ONLY"] = 26, ["IPV6_TCLASS"] = 67,
         ["INADDR_ANY"] = 0,
     };
 

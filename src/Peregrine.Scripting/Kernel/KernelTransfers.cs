@@ -36,9 +36,13 @@ internal sealed unsafe class KernelTransfers(ScriptSetup setup, Func<IReadOnlyLi
             case "recvmsg" when a[1] is Struct message:
                 return Receiving(fd, Gather(message.Get("msg_iov") ?? new List([]), null, Flags(a, 2), 1_024), message.Get("msg_control") as List);
             case "sendmsg" when a[1] is Struct message:
-                if (message.Get("msg_control") is not null) throw new NotApplicableException("sendmsg() with control messages is not put to the kernel");
                 var to = message.Get("msg_name") is { } name && Flags(a, 2) is var flags && (flags & 0x2000_0000) != 0 ? KernelArguments.Address(setup, name, setup.Remote) : null;
-                return Sending(fd, Gather(message.Get("msg_iov") ?? new List([]), to, Flags(a, 2)));
+                var control = message.Get("msg_control") is List said ? KernelMessages.Make(said) : KernelArguments.Fixed(0);
+                return Sending(fd, Gather(message.Get("msg_iov") ?? new List([]), to, Flags(a, 2)) with { Control = control });
+            case "sendfile":
+                var (file, most) = (real(a, 1), (nuint)KernelNumbers.ValueOf(a[3]));
+                var offset = a[2] is List { Items: [Number start] } ? KernelArguments.Fixed(BitConverter.GetBytes(start.Value)) : null;
+                return () => Outcome(SendFile(fd, file, KernelArguments.At(offset), most));
             case "splice":
                 var (target, count, how) = (real(a, 2), (nuint)KernelNumbers.ValueOf(a[4]), a.Count > 5 ? (uint)KernelNumbers.ValueOf(a[5]) : 0);
                 return () => Outcome(Splice(fd, null, target, null, count, how));

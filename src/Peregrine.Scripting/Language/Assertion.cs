@@ -4,7 +4,7 @@ using System.Globalization;
 
 namespace Peregrine.Scripting.Language;
 
-internal sealed class Assertion(string text, Func<string, long?> lookUp)
+internal sealed class Assertion(string text, Func<string, long?> lookUp, Action<string>? print = null)
 {
     private const int DepthMax = 32;
 
@@ -12,7 +12,10 @@ internal sealed class Assertion(string text, Func<string, long?> lookUp)
     private readonly Dictionary<string, long> _variables = [];
 
     /// <summary>Runs all statements; the text of the assertion that does not hold, or null.</summary>
-    internal static string? Run(string text, Func<string, long?> lookUp) => new Assertion(text, lookUp).Run();
+    /// <param name="text">The statements.</param>
+    /// <param name="lookUp">Knows the names.</param>
+    /// <param name="print">Is told of the fields of tcp_info that are printed.</param>
+    internal static string? Run(string text, Func<string, long?> lookUp, Action<string>? print = null) => new Assertion(text, lookUp, print).Run();
 
     // A backslash at a line's end joins it to the next, and # starts a comment.
     private static string Prepare(string text) => string.Join('\n', text.Replace("\\\n", " ", StringComparison.Ordinal).Split('\n').Select(static line =>
@@ -36,7 +39,9 @@ internal sealed class Assertion(string text, Func<string, long?> lookUp)
             }
             else if (_at.TryTakeWord("print") || _at.TryTakeWord("import") || _at.TryTakeWord("pass"))
             {
+                var from = _at.Position;
                 SkipToEnd();
+                if (print is not null) Tell(print, _at.Since(from));
             }
             else
             {
@@ -72,14 +77,20 @@ internal sealed class Assertion(string text, Func<string, long?> lookUp)
         }
     }
 
-    private string Explain(string statement)
+    private void Tell(Action<string> print, string statement)
     {
-        var seen = new List<string>();
+        var seen = Fields(statement).ToList();
+        if (seen.Count > 0) print(string.Join(", ", seen));
+    }
+
+    private string Explain(string statement) => $"'{statement}' does not hold; {string.Join(", ", Fields(statement).Distinct())}";
+
+    private IEnumerable<string> Fields(string statement)
+    {
         foreach (var word in statement.Split([' ', ',', '(', ')', '=', '<', '>', '&', '!', '\'', ';', '%', '+', '-', '*'], StringSplitOptions.RemoveEmptyEntries))
         {
-            if (word.StartsWith("tcpi_", StringComparison.Ordinal) && lookUp(word) is { } value) seen.Add($"{word} is {value}");
+            if (word.StartsWith("tcpi_", StringComparison.Ordinal) && lookUp(word) is { } value) yield return $"{word} is {value}";
         }
-        return $"'{statement}' does not hold; {string.Join(", ", seen.Distinct())}";
     }
 
     private long Or(int depth)

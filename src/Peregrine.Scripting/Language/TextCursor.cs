@@ -94,6 +94,9 @@ internal sealed class TextCursor(string text)
         return rest.Length > 40 ? rest[..40] + "…" : rest;
     }
 
+    /// <summary>What lies between a position and this one.</summary>
+    internal string Since(int position) => _text[position..Math.Min(Position, _text.Length)];
+
     internal string TakeWhile(Func<char, bool> good)
     {
         var start = Position;

@@ -68,6 +68,13 @@ internal static class OptionText
             case "md5":
                 AddHex(bytes, [TcpOptionKind.Md5], words);
                 break;
+            // RFC 5925 §2.2: two key numbers and the code.
+            case "tcp-ao" or "ao" or "AO":
+                AddHex(bytes, [TcpOptionKind.Authentication], words);
+                break;
+            case "ECN":
+                bytes.AddRange(AccurateEcnText.Encode(words));
+                break;
             case ['0', 'x' or 'X', .. var blob]:
                 AddHex(bytes, blob, option);
                 break;
@@ -151,6 +158,7 @@ internal static class OptionText
         TcpOptionKind.FastOpen => value.Length == 0 ? "FO" : "FO " + Convert.ToHexStringLower(value),
         TcpOptionKind.Experimental when value is [0xF9, 0x89, ..] => value.Length == 2 ? "FOEXP" : "FOEXP " + Convert.ToHexStringLower(value[2..]),
         TcpOptionKind.Md5 => "md5 " + Convert.ToHexStringLower(value),
+        TcpOptionKind.AccurateEcn0 or TcpOptionKind.AccurateEcn1 => AccurateEcnText.Decode(kind, value),
         _ => $"gen-{kind} {Convert.ToHexStringLower(value)}",
     };
 

@@ -32,7 +32,7 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
     internal static Profile Linux { get; } = new(
         TcpProfile.Linux.Name,
         (TcpProfile.Linux with { Connection = TcpProfile.Linux.Connection with { ReceiveBufferBytesMax = 15 * 1024 * 1024, SlowStartAfterIdle = false, DelaysFinAck = true, Ecn = TcpEcnMode.Off } })
-            .Apply(s_sizes),
+            .Apply(s_sizes with { IgnoreTimeWaitResets = false }),
         new PosixManners { DoublesBuffers = true },
         14_000)
     {

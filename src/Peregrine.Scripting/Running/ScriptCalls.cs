@@ -99,6 +99,9 @@ internal sealed class ScriptCalls : IScriptSystem
                 return Once(() => _x.Open(PosixKind.Epoll, false, _shell.Tcp));
             case "epoll_ctl":
                 return Once(() => _polling.Control(a));
+            // Who may do what is no matter of a stack's.
+            case "cap_set":
+                return static () => PosixResult.Success;
             case "epoll_wait":
                 return _polling.Wait(a);
             default:
@@ -174,7 +177,7 @@ internal sealed class ScriptCalls : IScriptSystem
     private Func<PosixResult> Read(string name, IReadOnlyList<ScriptValue> a)
     {
         var flags = name is "recv" or "recvfrom" ? Flags(a, 3) : name == "recvmsg" ? Flags(a, 2) : [];
-        if (flags.FirstOrDefault(static f => f is not ("MSG_PEEK" or "MSG_DONTWAIT" or "MSG_WAITALL" or "MSG_NOSIGNAL" or "0")) is { } unknown)
+        if (flags.FirstOrDefault(static f => f is not ("MSG_PEEK" or "MSG_DONTWAIT" or "MSG_WAITALL" or "MSG_NOSIGNAL" or "MSG_TRUNC" or "0")) is { } unknown)
             throw new NotApplicableException($"{name}() with {unknown}");
         var control = name == "recvmsg" && a[1] is Struct message ? message.Get("msg_control") : null;
         var length = name switch
@@ -194,7 +197,6 @@ internal sealed class ScriptCalls : IScriptSystem
         var flags = name is "send" or "sendto" ? Flags(a, 3) : name == "sendmsg" ? Flags(a, 2) : [];
         if (flags.FirstOrDefault(static f => f is not ("MSG_DONTWAIT" or "MSG_NOSIGNAL" or "MSG_EOR" or "MSG_FASTOPEN" or "MSG_MORE" or "MSG_ZEROCOPY" or "MSG_EOF" or "0")) is { } unknown)
             throw new NotApplicableException($"{name}() with {unknown}");
-        if (name == "sendmsg" && a[1] is Struct message && message.Get("msg_control") is not null) throw new NotApplicableException("sendmsg() with control messages");
         var length = name switch
         {
             "writev" => VectorLength(a[1]),

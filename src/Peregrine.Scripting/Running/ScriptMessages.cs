@@ -1,4 +1,5 @@
-// Control messages of recvmsg as scripts expect them: how much is left to read (TCP_CM_INQ), and notices of the error queue.
+// Control messages: of recvmsg as scripts expect them, how much is left to read (TCP_CM_INQ), and notices of the error queue; of sendmsg, what
+// is to be told of this call's bytes.
 using Peregrine.Posix;
 using Peregrine.Scripting.Language;
 using static Peregrine.Scripting.Language.ScriptValue;
@@ -36,11 +37,24 @@ internal sealed class ScriptMessages(ScriptWorld world)
         if (result.Errno is not null || result.Value <= 0 || _x.Get(ScriptCalls.Integer(a, 0)) is not { Kind: PosixKind.Tcp } s) return result;
         if (flags.Contains("MSG_ZEROCOPY") && s.Kept.GetValueOrDefault("SO_ZEROCOPY") != 0) s.Notices.OnZeroCopy(s.BytesWritten);
         var stamps = s.Kept.GetValueOrDefault("SO_TIMESTAMPING");
-        var wanted = (PosixStamps)stamps & PosixStamps.All;
+        var wanted = (StampsOf(a) ?? (PosixStamps)stamps) & PosixStamps.All;
         if (wanted == PosixStamps.None) return result;
         var key = (stamps & Constants.StampKeys) != 0 ? s.BytesWritten - s.StampOrigin - 1 : 0;
         s.Notices.OnWrite(s.BytesWritten, key, wanted);
         return result;
+    }
+
+    // sendmsg: which moments of its last byte are told is said by the call alone (SO_TIMESTAMPING as a control message), what is told of them by the socket.
+    private static PosixStamps? StampsOf(IReadOnlyList<ScriptValue> a)
+    {
+        if (a.Count < 2 || a[1] is not Struct call || call.Get("msg_control") is not List messages) return null;
+        PosixStamps? stamps = null;
+        foreach (var message in messages.Items.OfType<Struct>())
+        {
+            if (message.Get("cmsg_type") is not Name { Value: "SO_TIMESTAMPING" }) throw new NotApplicableException($"a control message of the type {message.Get("cmsg_type")}");
+            stamps = (PosixStamps)Constants.ValueOf(message.Get("cmsg_data") ?? new Number(0));
+        }
+        return stamps;
     }
 
     /// <summary>recvmsg with MSG_ERRQUEUE: the next notice, compared with what is expected.</summary>

@@ -187,7 +187,7 @@ internal sealed class ScriptRunner
 
     private void Check(CodeEvent code)
     {
-        var failure = Assertion.Run(code.Text, _system.LookUp);
+        var failure = Assertion.Run(code.Text, _system.LookUp, _trace is null ? null : text => _trace($"{Clock(_world.Microseconds)} % {text}"));
         if (failure is not null) throw new ScriptFailedException(failure);
     }
 

@@ -190,7 +190,7 @@ internal sealed class ScriptWire
         var seen = PacketReader.Read(packet, flow);
         var isMerged = false;
         // A script may see several segments as one, as a card that cuts them would be given them.
-        while (seen.Length < expected.Length && _world.Sent.TryPeek(out var next) && TryMerge(ref seen, next, flow, packet.AtMicroseconds))
+        while (seen.Length < expected.Length && !_world.Setup.ComparesEachSegment && _world.Sent.TryPeek(out var next) && TryMerge(ref seen, next, flow, packet.AtMicroseconds))
         {
             _world.Sent.Dequeue();
             isMerged = true;

@@ -184,5 +184,8 @@ internal sealed record ScriptSetup
 
     internal bool PacketsAreNotFatal { get; init; }
 
+    /// <summary>Segments are compared as they are, not with those that they were cut out of.</summary>
+    internal bool ComparesEachSegment { get; init; }
+
     internal bool IsV6Socket => IsMapped || !Local.IsIPv4;
 }

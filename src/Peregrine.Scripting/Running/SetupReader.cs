@@ -39,7 +39,8 @@ internal static class SetupReader
             case "ip_version" or "wire_client" or "verbose" or "debug" or "speed" or "connect_port" or "bind_port" or "gateway_ip" or "netmask_ip" or "init_scripts"
                 or "dry_run" or "define" or "code_command" or "code_format" or "code_sockopt" or "local_linklocal_ip" or "gateway_linklocal_ip" or "wire_client_dev"
                 or "tun_dev" or "persistent_tun_dev" or "no_cleanup"
-                or "so_filename" or "tolerance_percent" or "tcp_ts_ecr_scaled":
+                or "so_filename" or "so_flags" or "is_anyip" or "send_omit_free" or "mss" or "wire_server" or "wire_server_ip" or "wire_server_at" or "wire_server_port"
+                or "wire_server_dev" or "tolerance_percent" or "tcp_ts_ecr_scaled":
                 return setup;
             case "tolerance_usecs":
                 return setup with { ToleranceMicroseconds = Number(name, value) };
@@ -47,6 +48,8 @@ internal static class SetupReader
                 return setup with { Mtu = (int)Number(name, value) };
             case "tcp_ts_tick_usecs":
                 return setup with { StampTickMicroseconds = (int)Number(name, value) };
+            case "strict_segments":
+                return setup with { ComparesEachSegment = true };
             case "non_fatal":
                 return setup with { CallsAreNotFatal = value.Contains("syscall", StringComparison.Ordinal), PacketsAreNotFatal = value.Contains("packet", StringComparison.Ordinal) };
             case "local_ip" or "local_ipv4" or "local_ipv6":

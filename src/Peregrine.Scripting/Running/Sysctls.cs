@@ -117,7 +117,7 @@ internal static class Sysctls
                 return options with { Tcp = t with { SendBufferBytes = usual, SendBufferBytesMax = Math.Max(usual, most) } };
             case "tcp_notsent_lowat":
                 return options with { Tcp = t with { UnsentBytesMax = (int)Math.Min(ulong.Parse(value, CultureInfo.InvariantCulture), int.MaxValue) == int.MaxValue ? 0 : Number(value) } };
-            case "tcp_retries2" or "tcp_retries1" or "tcp_reordering" or "tcp_max_reordering" or "tcp_max_syn_backlog" or "tcp_adv_win_scale" or "tcp_comp_sack_nr"
+            case "tcp_retries1" or "tcp_reordering" or "tcp_max_reordering" or "tcp_max_syn_backlog" or "tcp_adv_win_scale" or "tcp_comp_sack_nr"
                 or "tcp_comp_sack_delay_ns" or "tcp_comp_sack_slack_ns" or "tcp_tso_rtt_log" or "tcp_rto_min_us" or "tcp_thin_linear_timeouts" or "tcp_abort_on_overflow"
                 or "tcp_dsack":
                 return options;
@@ -144,13 +144,32 @@ internal static class Sysctls
                 return options with { Tcp = t with { MtuProbeThresholdBytes = Number(value) } };
             case "tcp_probe_interval":
                 return options with { Tcp = t with { MtuProbeIntervalSeconds = Number(value) } };
-            case "tcp_max_tw_buckets":
-                return options with { TimeWaitCountMax = Math.Max(1, Number(value)) };
+            case var _ when ApplyEnds(options, name, value) is { } changed:
+                return changed;
             case var _ when LinuxSysctls.IsWithoutInfluence(name):
                 return options;
             default:
                 throw Unknown(name, value);
         }
+    }
+
+    // What is about how connections end.
+    private static StackOptions? ApplyEnds(StackOptions options, string name, string value) => name switch
+    {
+        "tcp_rfc1337" => options with { IgnoreTimeWaitResets = Number(value) != 0 },
+        // 2 is for the loopback alone.
+        "tcp_tw_reuse" => options with { TimeWaitReuseMs = Number(value) == 1 ? 1_000 : 0 },
+        "tcp_tw_reuse_delay" => options.TimeWaitReuseMs == 0 ? options : options with { TimeWaitReuseMs = Math.Max(1, Number(value)) },
+        "tcp_max_tw_buckets" => options with { TimeWaitCountMax = Math.Max(1, Number(value)) },
+        "tcp_retries2" => options with { Tcp = options.Tcp with { UserTimeoutMs = TimeOf(Math.Clamp(Number(value), 2, 15)) } },
+        _ => null,
+    };
+
+    // The time that so many doublings of the least time-out take, up to two minutes each (ip-sysctl: 15 are 924.6 seconds).
+    private static int TimeOf(int retries)
+    {
+        const int least = 200, doublings = 9, most = 120_000;
+        return retries <= doublings ? ((2 << retries) - 1) * least : (((2 << doublings) - 1) * least) + ((retries - doublings) * most);
     }
 
     internal static NotApplicableException Unknown(string name, string value) => new($"the setting {name}={value} has none like it here");

@@ -78,6 +78,15 @@ internal struct AckSample
     /// <summary>What was taken for lost was not: the window was given back.</summary>
     internal bool Undone { get; set; }
 
+    /// <summary>The same with all that is delivered as acknowledged, duplicates that were sent again for nothing among it: what Linux opens the window by.</summary>
+    internal readonly AckSample CountedAsDelivered(uint mss)
+    {
+        var copy = this;
+        copy.AckedBytes = DeliveredBytes + DuplicateBytes;
+        copy.DeliveredSegments = DeliveredSegments + (DuplicateBytes + mss - 1) / mss;
+        return copy;
+    }
+
     /// <summary>There is a sample of the delivery rate: divide by the longer of the two times.</summary>
     internal bool HasRate => SendElapsed.Nanoseconds > 0 || AckElapsed.Nanoseconds > 0;
 }

@@ -13,6 +13,9 @@ internal struct Delivery
     internal LossTally Losses;
     internal uint DuplicateBytes;
 
+    /// <summary>Duplicate ACKs that had been counted before this one moved on.</summary>
+    internal byte CountedDuplicates;
+
     /// <summary>The duplicate's range, where <see cref="DuplicateBytes"/> is not zero.</summary>
     internal SeqNumber DuplicateEnd;
 
@@ -77,6 +80,10 @@ internal struct Delivery
     internal SeqNumber RackEnd;
     internal bool HasRack;
 
+    /// <summary>RFC 8985 §6.2 step 2: the last looked at of those, whose round trip RACK.rtt is: of the cumulatively acknowledged, where there are any.</summary>
+    internal Instant RackLastSentAt;
+    private bool _hasCumulativeRack;
+
     internal void Add(in TransmissionRecord record, uint bytes, bool isCumulative = false)
     {
         Bytes += bytes;
@@ -87,12 +94,12 @@ internal struct Delivery
             var end = record.Seq + bytes;
             if (HasForward && end.IsBefore(Forward)) (Reordered, ReorderedDistance) = (true, Math.Max(ReorderedDistance, (uint)(Forward - record.Seq)));
             if (end.IsBeforeOrEqual(OriginalLimit)) OriginalDelivered = true;
-            TakeRack(record, bytes);
+            TakeRack(record, bytes, isCumulative);
         }
         else
         {
             RetransmittedBytes += bytes;
-            if (IsSurelyDelivered(record, isCumulative)) TakeRack(record, bytes);
+            if (IsSurelyDelivered(record, isCumulative)) TakeRack(record, bytes, isCumulative);
         }
         if (HasLatest && (record.SentAt < Latest.SentAt || (record.SentAt == Latest.SentAt && record.Seq.IsBefore(Latest.Seq)))) return;
         Latest = record;
@@ -112,8 +119,9 @@ internal struct Delivery
     private readonly bool IsSurelyDelivered(in TransmissionRecord record, bool isCumulative) =>
         (!isCumulative || !HasEcho || (int)(EchoMs - (uint)(record.SentAt.Nanoseconds / 1_000_000)) >= 0) && Now - record.SentAt >= RttMin;
 
-    private void TakeRack(in TransmissionRecord record, uint bytes)
+    private void TakeRack(in TransmissionRecord record, uint bytes, bool isCumulative)
     {
+        if (isCumulative || !_hasCumulativeRack) (RackLastSentAt, _hasCumulativeRack) = (record.SentAt, isCumulative);
         var end = record.Seq + bytes;
         if (HasRack && (record.SentAt < RackSentAt || (record.SentAt == RackSentAt && !end.IsAfter(RackEnd)))) return;
         (RackSentAt, RackEnd, HasRack) = (record.SentAt, end, true);

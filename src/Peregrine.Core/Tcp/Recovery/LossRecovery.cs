@@ -100,9 +100,9 @@ internal sealed class LossRecovery
     /// <param name="k">Its cold part.</param>
     /// <param name="algorithm">The congestion control that it gets.</param>
     /// <param name="rtt">The handshake's round trip where the caller measured it, else zero.</param>
-    /// <param name="synRetransmitted">Our SYN or SYN-ACK was sent more than once.</param>
+    /// <param name="synRetransmissions">How often our SYN or SYN-ACK was sent again.</param>
     /// <param name="now">Now.</param>
-    internal void OnEstablished(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm, Duration rtt, bool synRetransmitted, Instant now)
+    internal void OnEstablished(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm, Duration rtt, int synRetransmissions, Instant now)
     {
         ref var r = ref k.Recovery;
         r.Flags = (r.Flags & (RecoveryFlags.EcnAgreed | RecoveryFlags.AccurateEcn)) | RecoveryFlags.Established;
@@ -112,10 +112,10 @@ internal sealed class LossRecovery
         c.DupAcks = 0;
         c.Ssthresh = uint.MaxValue;
         c.Cwnd = InitialWindow(c);
-        if (synRetransmitted)
+        if (synRetransmissions > 0)
         {
-            // RFC 5681 §3.1: after a lost SYN the initial window is one segment. RFC 6298 §5.7: and RTO is 3 s when data begin.
-            c.Cwnd = c.Mss;
+            // RFC 5681 §3.1, RFC 6928 §2: after lost SYNs the initial window is one segment. RFC 6298 §5.7: and RTO is 3 s when data begin.
+            if (synRetransmissions > SettingsOf(k).ForgivenSynLosses) c.Cwnd = c.Mss;
             k.Rtt = default;
             r.Flags |= RecoveryFlags.SynTimedOut;
         }
@@ -130,10 +130,10 @@ internal sealed class LossRecovery
         var phase = k.Recovery.Phase;
         var isSack = (c.Flags & TcbFlags.Sack) != 0;
         uint limit = c.Cwnd, used;
-        if (isSack || phase == RecoveryPhase.Loss)
+        if (isSack || phase == RecoveryPhase.Loss || k.History != SenderHistory.None)
         {
             // RFC 6675 §5 steps 3.3 and (C): the pipe governs, which is limited transmit as well.
-            used = Pipe(c, k);
+            used = isSack ? Pipe(c, k) : CountedDuplicates.Pipe(c, k);
         }
         else
         {
@@ -228,8 +228,8 @@ internal sealed class LossRecovery
         if (acked > 0)
         {
             _board.Acknowledge(ref r, ack, ref d);
-            c.Snd.Una = ack;
-            c.DupAcks = 0;
+            (c.Snd.Una, d.CountedDuplicates) = (ack, c.DupAcks);
+            c.DupAcks = CountedDuplicates.Are(c, k) ? CountedDuplicates.Left(c, acked) : (byte)0;
             r.Flags &= ~RecoveryFlags.TimedOut;
         }
         if (options.SackBlockCount > 0 && (c.Flags & TcbFlags.Sack) != 0)
@@ -369,7 +369,7 @@ internal sealed class LossRecovery
         // RFC 5681 §3.1: an initial window of segments too large shrinks with them. Later it stays (RFC 1191 §6.5): this is no congestion.
         if (newMss < c.Mss && r.Delivered <= 1) c.Cwnd = (uint)Math.Max((ulong)c.Cwnd * newMss / c.Mss, newMss);
         c.Mss = Math.Min(c.Mss, newMss);
-        if (_board.MarkMtuLost(ref r, newMss)) r.Flags |= RecoveryFlags.MtuRepair;
+        if (_board.MarkMtuLost(ref r, newMss)) SenderMemory.OnMtuLost(c, ref r);
     }
 
     /// <summary>The retransmission time-out now, doublings included.</summary>

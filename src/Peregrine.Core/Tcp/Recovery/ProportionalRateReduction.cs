@@ -17,12 +17,12 @@ internal static class ProportionalRateReduction
     internal static void OnAck(ref Tcb c, in TcbCold k, ref RecoveryEpisode e, uint delivered, bool isSafe)
     {
         e.PrrDelivered += delivered;
-        var pipe = LossRecovery.Pipe(c, k);
+        var pipe = (c.Flags & TcbFlags.Sack) != 0 ? LossRecovery.Pipe(c, k) : CountedDuplicates.Pipe(c, k);
         long send;
         if (pipe > c.Ssthresh)
         {
             // CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out.
-            send = (long)((((ulong)e.PrrDelivered * c.Ssthresh) + e.RecoverFs - 1) / e.RecoverFs) - e.PrrOut;
+            send = k.History != SenderHistory.None ? (long)InSegments(c, e) : (long)((((ulong)e.PrrDelivered * c.Ssthresh) + e.RecoverFs - 1) / e.RecoverFs) - e.PrrOut;
         }
         else
         {
@@ -35,6 +35,15 @@ internal static class ProportionalRateReduction
         if (e.PrrOut == 0 && send < c.Mss) send = c.Mss;
         c.Cwnd = (uint)Math.Clamp(pipe + Math.Max(send, 0), c.Mss, uint.MaxValue);
     }
+
+    // The same in whole segments, as Linux counts.
+    private static long InSegments(in Tcb c, in RecoveryEpisode e)
+    {
+        var (delivered, sent, whole, window) = (Segments(e.PrrDelivered, c.Mss), Segments(e.PrrOut, c.Mss), c.Ssthresh / c.Mss, Math.Max(e.RecoverFs / c.Mss, 1));
+        return (((delivered * (long)whole) + window - 1) / window - sent) * c.Mss;
+    }
+
+    private static long Segments(uint bytes, uint mss) => (bytes + mss - 1) / mss;
 
     /// <summary>RFC 9937 §6.4: recovery ends at ssthresh.</summary>
     internal static void End(ref Tcb c, ref RecoveryState r)

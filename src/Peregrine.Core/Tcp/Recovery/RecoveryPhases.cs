@@ -93,19 +93,23 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         ref var r = ref k.Recovery;
         var isSack = (c.Flags & TcbFlags.Sack) != 0;
         var isBareDuplicate = isDuplicate && sample.SackedBytes == 0;
+        if (sample.ReorderedDistance > 0) _recovery.Memory.NoteReordering(c, k, sample.ReorderedDistance);
         _recovery.Validation.OnRepaired(r, d.RetransmittedBytes);
         // RFC 6675 §2: with SACK, a duplicate ACK is one that reports something new.
         if (isSack) isDuplicate = sample.SackedBytes > 0;
         sample.Undone = r.Episode != RecordPool.None && OnEpisodeAck(ref c, ref k, sample, d, isDuplicate, isBareDuplicate);
         if (r.Phase >= RecoveryPhase.Recovery)
         {
-            if (c.Snd.Una.IsBefore(r.RecoveryPoint))
+            if (c.Snd.Una.IsBefore(r.RecoveryPoint) || (c.Snd.Una == r.RecoveryPoint && (CountsDuplicates(c, k) || (r.Phase == RecoveryPhase.Loss && CountedDuplicates.Are(c, k)))))
             {
-                Continue(ref c, ref k, sample, isSack, isDuplicate);
+                Continue(ref c, ref k, sample, d, isSack, isDuplicate);
                 return;
             }
             sample.LeftRecovery = true;
+            var wasRepair = r.Phase == RecoveryPhase.Loss;
             Leave(ref c, ref k, sample, isSack);
+            // As Linux: the ACK that ends recovery opens the window like any after it.
+            if (!wasRepair && k.History != SenderHistory.None && !HasLoss(c, k)) Grow(ref c, ref k, sample);
             // What was lost since recovery began is a congestion event of its own; no further SACK need come for it.
             if (!HasLoss(c, k)) return;
             sample.EnteredRecovery = true;
@@ -113,7 +117,8 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             return;
         }
         if ((r.Flags & RecoveryFlags.RecoveryPointSet) != 0 && c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
-        if (isDuplicate && c.DupAcks < byte.MaxValue) c.DupAcks++;
+        if (isDuplicate && CountedDuplicates.Are(c, k)) CountedDuplicates.Add(ref c);
+        else if (isDuplicate && c.DupAcks < byte.MaxValue) c.DupAcks++;
         if (!IsProbeLoss(c, ref k, sample.LostBytes) && MayEnter(c, k, sample, isSack, isDuplicate))
         {
             sample.EnteredRecovery = true;
@@ -122,9 +127,14 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         }
         r.Phase = c.DupAcks > 0 || r.SackedBytes > 0 ? RecoveryPhase.Disorder : RecoveryPhase.Open;
         EcnResponse.OnAck(_recovery, ref c, ref k, sample.DeliveredBytes);
-        if (sample.AckedBytes > 0) Grow(ref c, ref k, sample);
+        // As Linux: on a path that reorders, what a SACK reports opens the window too.
+        if (sample.AckedBytes > 0 || (sample.SackedBytes > 0 && _recovery.Memory.HasReordered(k))) Grow(ref c, ref k, sample);
         sample.LeftRecovery = sample.Undone;
     }
+
+    // In fast recovery without SACK, by duplicates that are counted.
+    private static bool CountsDuplicates(in Tcb c, in TcbCold k) =>
+        CountedDuplicates.Are(c, k) && k.Recovery.Phase == RecoveryPhase.Recovery && (k.Recovery.Flags & RecoveryFlags.ProportionalReduction) != 0;
 
     private void TellLosses(ref Tcb c, ref TcbCold k, in Delivery d)
     {
@@ -158,10 +168,15 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     }
 
     // An ACK within recovery, or within the repair after a time-out.
-    private void Continue(ref Tcb c, ref TcbCold k, in AckSample sample, bool isSack, bool isDuplicate)
+    private void Continue(ref Tcb c, ref TcbCold k, in AckSample sample, in Delivery d, bool isSack, bool isDuplicate)
     {
         ref var r = ref k.Recovery;
-        if (r.Phase == RecoveryPhase.Loss) Grow(ref c, ref k, sample);
+        if (r.Phase == RecoveryPhase.Loss)
+        {
+            if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAckAfterTimeout(ref c, r, sample.AckedBytes, isDuplicate);
+            Grow(ref c, ref k, sample);
+        }
+        else if (CountsDuplicates(c, k)) CountedDuplicates.OnAck(ref c, ref k, ref _pool.Episode(r.Episode), sample.AckedBytes, d.CountedDuplicates, isDuplicate);
         else if (!isSack) FastRecovery.OnAckWithoutSack(ref c, ref r, sample.AckedBytes, isDuplicate);
         else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0)
             ProportionalRateReduction.OnAck(ref c, k, ref _pool.Episode(r.Episode), sample.DeliveredBytes, sample.AckedBytes > 0 && sample.LostBytes == 0);
@@ -230,6 +245,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     private void Enter(ref Tcb c, ref TcbCold k, in AckSample sample, bool isSack)
     {
         ref var r = ref k.Recovery;
+        var before = c.Cwnd;
         var settings = _recovery.SettingsOf(k);
         var hasEpisode = _recovery.TryOpenEpisode(ref r);
         if (hasEpisode && settings.MayUndo) Undo.Begin(c, k, ref r, ref _pool.Episode(r.Episode));
@@ -245,13 +261,15 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         }
         FastRecovery.Begin(ref c, ref r, _board[r.Head], isSack, _recovery.IsRack(c, k));
         r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending | RecoveryFlags.EcnResponded);
-        if (!isSack || !hasEpisode) return;
+        if ((!isSack && !CountedDuplicates.Are(c, k)) || !hasEpisode) return;
         ref var e = ref _pool.Episode(r.Episode);
         // RFC 6675 §5 step 4.3: no rescue before the first retransmission is acknowledged.
-        if (!_recovery.IsRack(c, k)) e.RescueRxt = c.Snd.Una + Math.Min(_board[r.Head].Length, c.Mss);
+        if (isSack && !_recovery.IsRack(c, k)) e.RescueRxt = c.Snd.Una + Math.Min(_board[r.Head].Length, c.Mss);
         if (!settings.ProportionalRateReduction || ownsWindow) return;
         ProportionalRateReduction.Begin(c, ref r, ref e, sample.AckedBytes, sample.SackedBytes);
-        ProportionalRateReduction.OnAck(ref c, k, ref e, sample.DeliveredBytes, isSafe: false);
+        // As RFC 6937 had it before RFC 9937, and Linux has it: of the window.
+        if (k.History != SenderHistory.None) e.RecoverFs = Math.Max(before, 1);
+        ProportionalRateReduction.OnAck(ref c, k, ref e, isSack ? sample.DeliveredBytes : c.Mss, isSafe: false);
     }
 
     private void Leave(ref Tcb c, ref TcbCold k, in AckSample sample, bool isSack)
@@ -260,6 +278,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         if (r.Phase == RecoveryPhase.Loss) Grow(ref c, ref k, sample);
         else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) ProportionalRateReduction.End(ref c, ref r);
         else FastRecovery.End(ref c, isSack);
+        if (!isSack) c.DupAcks = 0;
         _recovery.Validation.OnRecoveryEnd(ref c, ref k);
         Rack.OnRecoveryEnd(ref r);
         ForwardRto.End(ref r);
@@ -272,7 +291,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     private void Grow(ref Tcb c, ref TcbCold k, in AckSample sample)
     {
         ref var r = ref k.Recovery;
-        if (sample.AckedBytes == 0 || (r.Flags & RecoveryFlags.Established) == 0) return;
+        if ((sample.AckedBytes == 0 && k.History == SenderHistory.None) || (r.Flags & RecoveryFlags.Established) == 0) return;
         // RFC 7661 §1, RFC 9438 §5.8: a window that is not used says nothing about the path, so it does not grow.
         var isLimited = r.Phase == RecoveryPhase.Loss || _recovery.Memory.IsWindowLimited(c, k, sample.InFlightBefore);
         // RFC 7661 §4.2: no sample during the repair after a time-out.
@@ -280,7 +299,8 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         // RFC 3168 §6.1.2: no growth while marks are being answered.
         if (EcnResponse.IsAnswering(c, r)) return;
         var isFirst = c.Ssthresh == uint.MaxValue;
-        _recovery.Controls.Of(k).OnAck(ref c, ref k, sample, isLimited, _recovery.SettingsOf(k));
+        if (k.History == SenderHistory.None) _recovery.Controls.Of(k).OnAck(ref c, ref k, sample, isLimited, _recovery.SettingsOf(k));
+        else _recovery.Controls.Of(k).OnAck(ref c, ref k, sample.CountedAsDelivered(c.Mss), isLimited, _recovery.SettingsOf(k));
         if (!isFirst || c.Ssthresh == uint.MaxValue) return;
         Counters.TCPHystartDelayDetect++;
         Counters.TCPHystartDelayCwnd += c.Cwnd / c.Mss;

@@ -30,6 +30,9 @@ internal sealed record RecoverySettings
     /// <summary>RFC 6928 §2: unless two segments are more, the initial window is no larger.</summary>
     internal uint InitialWindowBytesMax { get; init; } = 14_600;
 
+    /// <summary>RFC 6928 §2: SYNs that may be sent again before the initial window is one segment.</summary>
+    internal int ForgivenSynLosses { get; init; }
+
     /// <summary>Most segments that one ACK opens the window by in slow start (RFC 3465 §2.2: L).</summary>
     internal uint SlowStartSegmentsPerAck { get; init; } = 2;
 
@@ -109,6 +112,7 @@ internal sealed record RecoverySettings
         RtoMax = Duration.FromMilliseconds(stack.RtoMsMax),
         InitialWindowSegments = (uint)stack.InitialWindowSegments,
         InitialWindowBytesMax = (uint)stack.InitialWindowBytesMax,
+        ForgivenSynLosses = connection.ForgivenSynLosses,
         SlowStartAfterIdle = connection.SlowStartAfterIdle,
         SlowStartSegmentsPerAck = (uint)connection.SlowStartSegmentsPerAck,
         SlowStartSegmentsMax = (uint)connection.SlowStartSegmentsMax,

@@ -43,8 +43,18 @@ internal sealed class RetransmissionChoice(Scoreboard board)
             if (r.TopSacked == None || !record.Seq.IsBefore(_board[r.TopSacked].Seq)) return TryRescue(c, ref r, out seq, out length);
         }
         (seq, length) = (record.Seq, Math.Min(record.Length, c.Mss));
+        if (k.History != SenderHistory.None && !FitsWindow(c, seq, ref length)) return false;
         if (joins) length = JoinedLength(index, length, c.Mss);
         else if (k.History != SenderHistory.None) length = JoinedWholes(index, length, c.Mss);
+        return true;
+    }
+
+    // As Linux: what a window that shrank leaves out stays, but for the first segment, whose answer tells of the window.
+    private static bool FitsWindow(in Tcb c, SeqNumber seq, ref uint length)
+    {
+        var room = (c.Snd.Una + c.Snd.Wnd) - seq;
+        if (room <= 0) return seq == c.Snd.Una;
+        length = Math.Min(length, (uint)room);
         return true;
     }
 

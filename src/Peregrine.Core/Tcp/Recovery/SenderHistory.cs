@@ -31,6 +31,9 @@ internal struct SenderHistory
 
     /// <summary>Segments of data sent, as far as pacing counts them.</summary>
     internal uint DataSegments;
+
+    /// <summary>When something was sent last (<see cref="TimeStamp32"/>).</summary>
+    internal uint LastSentAt;
     internal SenderHistoryFlags Flags;
 }
 
@@ -41,6 +44,12 @@ internal enum SenderHistoryFlags : uint
 
     /// <summary>The congestion window was what limited in this window of data.</summary>
     WindowLimited = 1,
+
+    /// <summary>What may go waits for an ACK or a write (<see cref="Recovery.Gathering"/>).</summary>
+    Gathering = 2,
+
+    /// <summary>Segments were overtaken by more than three.</summary>
+    Reordered = 4,
 }
 
 /// <summary>CUBIC's numbers where it counts packets and milliseconds.</summary>

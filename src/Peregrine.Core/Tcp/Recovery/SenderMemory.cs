@@ -47,6 +47,49 @@ internal sealed class SenderMemory(LossRecovery recovery, Scoreboard board, Inde
         return (k.Recovery.Flags & (RecoveryFlags.LimitedThisRound | RecoveryFlags.LimitedLastRound)) != 0 || (c.Cwnd < c.Ssthresh && c.Cwnd / 2 < inFlightBefore);
     }
 
+    /// <summary>Whether segments overtook each other by more than duplicate ACKs allow for.</summary>
+    internal bool HasReordered(in TcbCold k) => k.History != SenderHistory.None && (Of(k).Flags & SenderHistoryFlags.Reordered) != 0;
+
+    /// <summary>Segments were too large for the path and go again in parts: with a history as after a time-out, though the window stays.</summary>
+    internal static void OnMtuLost(in Tcb c, ref RecoveryState r)
+    {
+        if (r.History == SenderHistory.None || r.Phase == RecoveryPhase.Loss)
+        {
+            r.Flags |= RecoveryFlags.MtuRepair;
+            return;
+        }
+        (r.RecoveryPoint, r.Phase, r.RtxNext) = (c.Snd.Max, RecoveryPhase.Loss, r.Head);
+        r.Flags = (r.Flags | RecoveryFlags.RecoveryPointSet) & ~(RecoveryFlags.UndoPossible | RecoveryFlags.ProportionalReduction | RecoveryFlags.EcnResponded);
+    }
+
+    /// <summary>An ACK told that something was overtaken, by so much.</summary>
+    internal void NoteReordering(in Tcb c, in TcbCold k, uint distance)
+    {
+        if (k.History != SenderHistory.None && distance > 3u * c.Mss) Of(k).Flags |= SenderHistoryFlags.Reordered;
+    }
+
+    /// <summary>A segment has been sent.</summary>
+    internal void NoteSent(in TcbCold k, Instant now)
+    {
+        if (k.History != SenderHistory.None) Of(k).LastSentAt = TimeStamp32.Of(now);
+    }
+
+    /// <summary>A segment came, or the application wrote: what has waited to go with more is looked at again.</summary>
+    internal void EndGathering(in TcbCold k)
+    {
+        if (k.History != SenderHistory.None) Of(k).Flags &= ~SenderHistoryFlags.Gathering;
+    }
+
+    /// <summary>Whether what may go waits until more may.</summary>
+    internal bool Gathers(in Tcb c, in TcbCold k, uint run, bool isLastRun, uint window, uint allowance, Instant now)
+    {
+        if (k.History == SenderHistory.None || run <= c.Mss || k.Recovery.Head == RecordPool.None) return false;
+        // Nothing will be added to the end of a message.
+        if (recovery.Marks.IsMessageEnd(c, k, c.Snd.Nxt + run)) return false;
+        ref var h = ref Of(k);
+        return (h.Flags & SenderHistoryFlags.Gathering) != 0 || Gathering.Waits(c, k, ref h, run, isLastRun, window, allowance, board[k.Recovery.Head].SentAt, now);
+    }
+
     /// <summary>The transmission that was made last ends with a PSH, which it keeps when it is made again, and perhaps a message with it.</summary>
     internal void NotePush(in Tcb c, in TcbCold k)
     {

@@ -201,7 +201,7 @@ public sealed class BbrMechanismTests
         var recovery = new LossRecovery(region, 64, bbr: new BbrControl(new IndexedPool<BbrModel>(region, 2), new StackRandom(1)));
         var (c, k, now) = (new Tcb { Mss = (ushort)Mss, Flags = TcbFlags.Sack }, default(TcbCold), new Instant(1_000_000_000));
         recovery.Initialize(ref c, ref k, now);
-        recovery.OnEstablished(ref c, ref k, Core.Tcp.Congestion.CongestionAlgorithm.Bbr, Duration.FromMilliseconds(50), false, now);
+        recovery.OnEstablished(ref c, ref k, Core.Tcp.Congestion.CongestionAlgorithm.Bbr, Duration.FromMilliseconds(50), 0, now);
         for (var i = 0; i < 3; i++) Assert.True(recovery.OnTransmit(ref c, ref k, c.Snd.Max, Mss, false, now));
         now += Duration.FromMilliseconds(50);
         recovery.OnAck(ref c, ref k, c.Snd.Una + 2 * Mss, default, false, now, out var sample);

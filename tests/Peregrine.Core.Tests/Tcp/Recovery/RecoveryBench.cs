@@ -31,7 +31,7 @@ internal sealed class RecoveryBench : IDisposable
         C.Mss = (ushort)Mss;
         if (sack) C.Flags |= TcbFlags.Sack;
         Recovery.Initialize(ref C, ref K, Now);
-        Recovery.OnEstablished(ref C, ref K, algorithm, Duration.Zero, synRetransmitted, Now);
+        Recovery.OnEstablished(ref C, ref K, algorithm, Duration.Zero, synRetransmitted ? 1 : 0, Now);
         if (cwnd != 0) C.Cwnd = cwnd;
     }
 

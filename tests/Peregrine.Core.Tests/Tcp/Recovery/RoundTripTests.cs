@@ -104,7 +104,7 @@ public sealed class RoundTripTests
         foreach (var (mss, window) in ((int, uint)[])[(1460, 14_600), (9000, 18_000), (2000, 14_600), (536, 5360)])
         {
             b.C.Mss = (ushort)mss;
-            b.Recovery.OnEstablished(ref b.C, ref b.K, default, Duration.FromMilliseconds(30), false, b.Now);
+            b.Recovery.OnEstablished(ref b.C, ref b.K, default, Duration.FromMilliseconds(30), 0, b.Now);
             Assert.Equal(window, b.C.Cwnd);
         }
         Assert.Equal(Duration.FromMilliseconds(30), RoundTrip.Smoothed(b.K.Rtt));
