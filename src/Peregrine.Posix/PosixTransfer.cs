@@ -105,6 +105,17 @@ internal static class PosixTransfer
         if (s.Phase == PosixPhase.Deferred) return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
         if (!s.Connection.IsValid || s.Phase == PosixPhase.Fresh) return PosixResult.Fail("ENOTCONN");
         var status = x.Stack.Tcp.GetStatus(s.Connection);
+        // Linux: the urgent byte is no part of the stream, and a read ends before it.
+        if (status.UrgentBytes > 0 && !peek && !x.Manners.IsFreeBsd && s.Kept.GetValueOrDefault("SO_OOBINLINE") == 0)
+        {
+            if (status.UrgentBytes == 1 && status.ReadableBytes > 0)
+            {
+                Span<byte> urgent = stackalloc byte[1];
+                x.Stack.Tcp.Receive(s.Connection, urgent, now);
+                return Read(x, fd, into, peek, dontWait, waitAll, now);
+            }
+            into = into[..Math.Min(into.Length, status.UrgentBytes - 1)];
+        }
         var enough = status.ReadableBytes > 0 && (!waitAll || status.ReadableBytes >= into.Length || status.PeerClosed);
         if (enough) return new PosixResult(peek ? Peek(x, s, into) : x.Stack.Tcp.Receive(s.Connection, into, now));
         if (s.ReadShut || into.Length == 0) return new PosixResult(0);

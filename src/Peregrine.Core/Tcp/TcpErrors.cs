@@ -10,8 +10,10 @@ internal static class TcpErrors
 
     internal static byte ToSoft(IcmpErrorKind kind) => kind == IcmpErrorKind.NetUnreachable ? NetworkUnreachable : HostUnreachable;
 
-    internal static SocketError OfConnect(IcmpErrorKind kind) => kind switch
+    internal static SocketError OfConnect(IcmpErrorKind kind, TcpConnectErrors errors) => kind switch
     {
+        // Linux tells hosts that are kept from us as hosts out of reach.
+        IcmpErrorKind.AdminProhibited when errors == TcpConnectErrors.All => SocketError.HostUnreachable,
         IcmpErrorKind.NetUnreachable => SocketError.NetworkUnreachable,
         IcmpErrorKind.HostUnreachable or IcmpErrorKind.TimeExceeded or IcmpErrorKind.ReassemblyTimeExceeded => SocketError.HostUnreachable,
         _ => SocketError.ConnectionRefused,

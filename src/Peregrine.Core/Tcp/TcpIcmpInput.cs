@@ -34,12 +34,12 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
                 break;
             // RFC 9293 SHLD-26 for an attempt only: RFC 5927 §5.2 treats hard errors of synchronised connections as soft.
             case var what when t.C.State == TcpState.SynSent && Ends(what, _x.SettingsOf(t).ConnectErrors):
-                _x.Finish(t, TcpErrors.OfConnect(what));
+                _x.Finish(t, TcpErrors.OfConnect(what, _x.SettingsOf(t).ConnectErrors));
                 break;
             // One that a fast open made is an attempt too, until its handshake is done or the application has it.
             case var what when IsUnseen(t) && Ends(what, _x.SettingsOf(t).ConnectErrors):
                 FastOpenServer.OnEnded(_x, t, wasReset: false, now);
-                _x.Finish(t, TcpErrors.OfConnect(what));
+                _x.Finish(t, TcpErrors.OfConnect(what, _x.SettingsOf(t).ConnectErrors));
                 break;
             default:
                 // RFC 9293 SHLD-25, MUST-56, RFC 5925 §7.8: never a reason to abort; told if the connection fails for want of answers.

@@ -119,6 +119,9 @@ public readonly record struct TcpInfo
     /// <summary>Segments in flight.</summary>
     public uint SegmentsInFlight { get; init; }
 
+    /// <summary>How often the retransmission time-out is doubled now: until a round trip is measured, also when ACKs have come.</summary>
+    public int TimeoutDoublings { get; init; }
+
     /// <summary>Bytes in flight that the peer has acknowledged selectively.</summary>
     public uint SackedBytes { get; init; }
 

@@ -137,7 +137,7 @@ internal sealed class TcpMtuProbing(TcpContext context)
         // RFC 4821 §7.3.
         var size = (search.Low + search.High) / 2;
         length = (uint)Math.Max(0, size - Overhead(t));
-        if (search.High - search.Low < _x.SettingsOf(t).MtuProbeThresholdBytes || length <= c.Mss)
+        if (search.High - search.Low < _x.SettingsOf(t).MtuProbeThresholdBytes || (length <= c.Mss && t.K.History == SenderHistoryPool.None))
         {
             Retry(t, ref search, now);
             return MtuProbeChoice.None;
@@ -146,7 +146,8 @@ internal sealed class TcpMtuProbing(TcpContext context)
         var need = length + (4u * c.Mss);
         if (c.Snd.QueueEnd - c.Snd.Nxt < need || (c.Snd.Una + c.Snd.Wnd) - c.Snd.Nxt < need || _x.Recovery.FreeRecords == 0) return MtuProbeChoice.None;
         // The window opens by segments, and a probe is more than one.
-        return LossRecovery.Pipe(c, t.K) + length > c.Cwnd ? MtuProbeChoice.Wait : MtuProbeChoice.Send;
+        var flight = t.K.History == SenderHistoryPool.None ? length : 2u * c.Mss;
+        return LossRecovery.Pipe(c, t.K) + flight > c.Cwnd ? MtuProbeChoice.Wait : MtuProbeChoice.Send;
     }
 
     private static bool IsUndisturbed(TcbRef t) =>
@@ -210,7 +211,8 @@ internal sealed class TcpMtuProbing(TcpContext context)
         var high = Math.Min(t.C.Path.Mtu, t.K.PeerMss + TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length);
         var low = Math.Min(_x.SettingsOf(t).MtuProbeBaseMss + Overhead(t), high);
         _searches[_x.Tcbs.IndexOf(t)] = new MtuSearch { Low = low, High = high, Since = now };
-        TcpHandshake.RefreshMss(_x, t);
+        // As Linux: what was taken for the path's MTU until now holds until the search has found something.
+        if (t.K.History == SenderHistoryPool.None || _x.SettingsOf(t).MtuProbing != TcpMtuProbingMode.Always) TcpHandshake.RefreshMss(_x, t);
     }
 
     private void OnBlackHole(TcbRef t, Instant now)

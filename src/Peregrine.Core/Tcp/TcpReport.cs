@@ -64,6 +64,7 @@ internal static class TcpReport
             // RFC 9293 MUST-47: soft errors can be seen.
             SoftError = k.SoftError == 0 ? SocketError.Success : TcpErrors.FromSoft(k.SoftError),
             Backoff = c.Backoff,
+            TimeoutDoublings = c.State == TcpState.Closed ? 0 : c.State is TcpState.SynSent or TcpState.SynReceived || (c.Flags & TcbFlags.Persisting) != 0 ? c.Backoff : k.Recovery.Backoff,
             PacingBytesPerSecond = (k.Recovery.Flags & Recovery.RecoveryFlags.Paced) != 0 ? x.Recovery.PacingRate(c, k) : 0,
             CongestionControl = (c.Flags & TcbFlags.WasEstablished) != 0 ? x.Recovery.Controls.Of(k).Name : x.SettingsOf(t).CongestionControl,
             SenderState = SenderStateOf(c, k),

@@ -56,6 +56,7 @@ internal static class TcpSendRoom
         var step = WriteRuns.MaxOf(c);
         var unsent = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt);
         var sendable = SendableNow(x, t);
+        sendable -= sendable % c.Mss;
         var most = sendable + (((ulong)(uint)limit + (ulong)step - 1) / (ulong)step * (ulong)step);
         return unsent >= sendable + limit ? 0 : (uint)Math.Min((ulong)wanted, most - Math.Min(most, unsent));
     }

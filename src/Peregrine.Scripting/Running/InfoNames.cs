@@ -32,7 +32,7 @@ internal static class InfoNames
             "tcpi_rttvar" => Microseconds(info.RttVariation),
             "tcpi_min_rtt" => Microseconds(info.MinimumRtt),
             "tcpi_rto" => Microseconds(info.Rto),
-            "tcpi_backoff" => info.Backoff,
+            "tcpi_backoff" => info.TimeoutDoublings,
             "tcpi_snd_mss" => info.SendMss,
             "tcpi_rcv_mss" => info.ReceiveMss,
             "tcpi_snd_wscale" => info.SendScale,
@@ -41,7 +41,8 @@ internal static class InfoNames
             "tcpi_segs_in" => info.SegmentsReceived,
             "tcpi_segs_out" => info.SegmentsSent,
             "tcpi_bytes_acked" => (long)info.BytesAcknowledged,
-            "tcpi_bytes_received" => (long)info.BytesReceived,
+            // Linux counts the FIN.
+            "tcpi_bytes_received" => (long)info.BytesReceived + (!world.Setup.Manners.IsFreeBsd && info.State is TcpState.CloseWait or TcpState.LastAck or TcpState.Closing ? 1 : 0),
             "tcpi_notsent_bytes" => info.UnsentBytes,
             "tcpi_unacked" => info.SegmentsInFlight,
             "tcpi_options" => (info.Timestamps ? 1 : 0) | (info.Sack ? 2 : 0) | (info.SendScale > 0 || info.ReceiveScale > 0 ? 4 : 0) | (info.Ecn ? 8 : 0) | (info is { Ecn: true, Details.EcnSeen: true } ? 16 : 0)

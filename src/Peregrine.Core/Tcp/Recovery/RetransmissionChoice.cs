@@ -132,7 +132,7 @@ internal sealed class RetransmissionChoice(Scoreboard board)
     // RFC 6675 §5 (C): cwnd - pipe >= 1 SMSS. With nothing in flight one segment may always go.
     private static bool HasRoom(in Tcb c, in TcbCold k)
     {
-        var pipe = LossRecovery.Pipe(c, k);
+        var pipe = CountedDuplicates.Are(c, k) ? CountedDuplicates.Pipe(c, k) : LossRecovery.Pipe(c, k);
         return pipe == 0 || (c.Cwnd >= pipe && c.Cwnd - pipe >= c.Mss);
     }
 

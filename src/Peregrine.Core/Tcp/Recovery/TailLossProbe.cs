@@ -21,9 +21,12 @@ internal static class TailLossProbe
     }
 
     /// <summary>RFC 8985 §7.2: whether a probe may be scheduled: not in recovery, nothing SACKed, SACK in use.</summary>
-    internal static bool MaySchedule(in Tcb c, in RecoveryState r) =>
+    /// <param name="c">The connection.</param>
+    /// <param name="r">Its state.</param>
+    /// <param name="evenWithProbe">Linux's: the timer runs though a probe is out; when it comes, the time-out counts from when the first segment was sent.</param>
+    internal static bool MaySchedule(in Tcb c, in RecoveryState r, bool evenWithProbe = false) =>
         (c.Flags & TcbFlags.Sack) != 0 && r.Phase <= RecoveryPhase.Disorder && r.SackedBytes == 0 && r.Head != RecordPool.None
-        && (r.Flags & (RecoveryFlags.ProbeInFlight | RecoveryFlags.NoRttSinceProbe | RecoveryFlags.Established)) == RecoveryFlags.Established;
+        && (r.Flags & ((evenWithProbe ? 0 : RecoveryFlags.ProbeInFlight | RecoveryFlags.NoRttSinceProbe) | RecoveryFlags.Established)) == RecoveryFlags.Established;
 
     /// <summary>RFC 8985 §7.2 TLP_calc_PTO, without its bound by the retransmission timer, which is the caller's.</summary>
     internal static Duration Timeout(in Tcb c, in TcbCold k, RecoverySettings settings)
