@@ -81,7 +81,7 @@ internal static class TcpLossTimer
         // RFC 8985 §7.3: the time-out starts anew, and is the last resort when the probe fails.
         k.Retransmission = Deadline.At(now + x.Recovery.Rto(k));
         if (kind == RecoveryFlags.TimerIsReordering) OnReorderingTimeout(x, t, now);
-        else if (TcpContext.HasOutstanding(t.C) && !x.Recovery.OnProbeTimeout(t.C, ref k) && k.History != SenderHistoryPool.None) k.Retransmission = x.Recovery.TimeoutAt(k, now);
+        else if (TcpContext.HasOutstanding(t.C) && !x.Recovery.OnProbeTimeout(t.C, ref k) && k.History != SenderHistory.None) k.Retransmission = x.Recovery.TimeoutAt(k, now);
         x.MarkReady(t);
         return true;
     }

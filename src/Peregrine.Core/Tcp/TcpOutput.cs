@@ -251,7 +251,7 @@ internal sealed class TcpOutput(
         dataLength = Math.Min(dataLength, most);
         if (fin) plan.Flags |= TcpFlags.Fin;
         if (dataLength > 0 && IsPushed(t, seq, seq + dataLength, isRetransmission)) plan.Flags |= TcpFlags.Psh;
-        if ((c.Flags & TcbFlags.UrgentToSend) != 0) MarkUrgent(t, ref plan);
+        if ((c.Flags & TcbFlags.UrgentToSend) != 0) TcpUrgent.Mark(t, ref plan);
         var isCapable = !isRetransmission && dataLength > 0 && TcpEcn.IsCapable(_x, t);
         if (isCapable) TcpEcn.OnData(ref t.K, ref plan);
         if (!_writer.TrySend(t, plan, (uint)(seq - DataStart(c)), (int)dataLength, now))
@@ -333,19 +333,6 @@ internal sealed class TcpOutput(
 
     private static uint OptionRoom(in Tcb c, in SegmentPlan plan) =>
         (uint)(plan.Options.EncodedLength - plan.Options.SignatureLength - ((c.Flags & TcbFlags.Timestamps) != 0 ? TcpOptions.TimestampsLength : 0));
-
-    // RFC 9293 §3.8.5 with RFC 6093: the pointer names the byte after the urgent data.
-    private static void MarkUrgent(TcbRef t, ref SegmentPlan plan)
-    {
-        var distance = t.K.SndUp - plan.Seq;
-        if (distance <= 0)
-        {
-            if (t.C.Snd.Una.IsAfterOrEqual(t.K.SndUp)) t.C.Flags &= ~TcbFlags.UrgentToSend;
-            return;
-        }
-        plan.Flags |= TcpFlags.Urg;
-        plan.UrgentPointer = (ushort)Math.Min(distance, ushort.MaxValue);
-    }
 
     // Into its place: see TcpSegmentWriter.Describe.
     private void Plan(TcbRef t, SeqNumber seq, TcpFlags flags, Instant now, out SegmentPlan plan)

@@ -1,6 +1,7 @@
 // Urgent data that we send (RFC 9293 §3.8.5): where they end. Who sends some is rare, so that has no field of its own in a million connections: it lies where an early
 // FIN of the peer's is remembered, which is forgotten then and comes again, as it is not acknowledged.
 using Peregrine.Core.Tcp.FastOpen;
+using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp;
 
@@ -14,5 +15,18 @@ internal static class TcpUrgent
         // RFC 9293 MUST-30.
         t.K.SndUp = t.C.Snd.QueueEnd;
         t.C.Flags = (t.C.Flags | TcbFlags.UrgentToSend) & ~TcbFlags.FinWaiting;
+    }
+
+    /// <summary>A segment that is about to be sent: RFC 9293 §3.8.5 with RFC 6093: the pointer names the byte after the urgent data.</summary>
+    internal static void Mark(TcbRef t, ref SegmentPlan plan)
+    {
+        var distance = t.K.SndUp - plan.Seq;
+        if (distance <= 0)
+        {
+            if (t.C.Snd.Una.IsAfterOrEqual(t.K.SndUp)) t.C.Flags &= ~TcbFlags.UrgentToSend;
+            return;
+        }
+        plan.Flags |= TcpFlags.Urg;
+        plan.UrgentPointer = (ushort)Math.Min(distance, ushort.MaxValue);
     }
 }

@@ -263,7 +263,7 @@ internal sealed class LossRecovery
         var settings = SettingsOf(k);
         if (TryOpenEpisode(ref r) && isNew && settings.MayUndo) Undo.Begin(c, k, ref r, ref EpisodeOf(r));
         // RFC 5681 §3.1: ssthresh is held when the same segment times out again; as Linux has it, also within a recovery that has reduced it.
-        if (!isRepeated && !(r.Phase == RecoveryPhase.Recovery && k.History != SenderHistoryPool.None && r.RecoveryPoint.IsAfter(c.Snd.Una)))
+        if (!isRepeated && !(r.Phase == RecoveryPhase.Recovery && k.History != SenderHistory.None && r.RecoveryPoint.IsAfter(c.Snd.Una)))
         {
             Validation.OnCongestion(ref c, ref k);
             Controls.Of(k).OnTimeout(ref c, ref k, FlightAtLoss(c, k));
@@ -319,7 +319,7 @@ internal sealed class LossRecovery
     }
 
     /// <summary>RFC 8985 §7.2: whether a loss probe may be scheduled now.</summary>
-    internal bool MayScheduleProbe(in Tcb c, in TcbCold k) => TailLossProbe.MaySchedule(c, k.Recovery, k.History != SenderHistoryPool.None) && SettingsOf(k).TailLossProbe;
+    internal bool MayScheduleProbe(in Tcb c, in TcbCold k) => TailLossProbe.MaySchedule(c, k.Recovery, k.History != SenderHistory.None) && SettingsOf(k).TailLossProbe;
 
     /// <summary>RFC 8985 §7.3: the probe timer has come: whether a probe is to be sent.</summary>
     internal bool OnProbeTimeout(in Tcb c, ref TcbCold k)
