@@ -74,7 +74,9 @@ internal static class PosixOptions
                 var send = Math.Clamp(manners.DoublesBuffers ? value * 2 : value, manners.DoublesBuffers ? 4_608 : 2_048, 1 << 30);
                 return t with { SendBufferBytes = (int)send, SendBufferBytesMax = (int)send };
             case "SO_RCVBUF":
-                var receive = Math.Clamp(manners.DoublesBuffers ? value * 2 : value, 2_304, 1 << 30);
+                // Linux doubles it for its bookkeeping, and offers half of that.
+                var receive = Math.Clamp(value, manners.DoublesBuffers ? 2_048 : 2_304, 1 << 30);
+                if (manners.DoublesBuffers) s.Kept[name] = Math.Max(2 * value, 2_304);
                 return t with { ReceiveBufferBytes = (int)receive, ReceiveBufferBytesMax = Math.Max((int)receive, manners.DoublesBuffers ? (int)receive : t.ReceiveBufferBytesMax) };
             case "SO_KEEPALIVE":
                 return t with { KeepAlive = value != 0 };
@@ -169,6 +171,7 @@ internal static class PosixOptions
         return name switch
         {
             "SO_SNDBUF" => hasInfo ? info.SendBuffer : t.SendBufferBytes,
+            "SO_RCVBUF" when x.Manners.DoublesBuffers && s.Kept.TryGetValue(name, out var doubled) => doubled,
             "SO_RCVBUF" => hasInfo ? info.ReceiveBuffer : t.ReceiveBufferBytes,
             "SO_KEEPALIVE" => t.KeepAlive ? 1 : 0,
             "SO_TYPE" => s.Kind == PosixKind.Udp ? 2 : 1,

@@ -347,8 +347,6 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         TcpHandshake.TakeSyn(_x, t, syn, now);
         TcpEcn.Begin(_x, t, record);
         _x.Counters.PassiveOpens++;
-        // The SYN.
-        t.K.SegmentsIn = 1;
         return t;
     }
 
