@@ -88,6 +88,7 @@ internal static class TcpHandshake
         c.RcvMss = 536;
         c.Mss = EffectiveMss(x, t);
         x.Recovery.Initialize(ref c, ref k, now);
+        c.Acks.HasHeard = k.History == SenderHistory.None;
         if (settings.EventLog) x.Log?.Open(t, now);
     }
 

@@ -53,7 +53,7 @@ internal static class TcpLossTimer
         if (isStarted) k.Retransmission = Deadline.At(now + x.Recovery.Rto(k));
         var before = k.Recovery.Flags & Kinds;
         // A probe of new data is what was waited for, not what the next is counted from.
-        isProbed &= (k.Recovery.Flags & RecoveryFlags.ProbePending) == 0;
+        isProbed &= (k.Recovery.Flags & RecoveryFlags.ProbePending) == 0 || k.History == SenderHistory.None;
         if (isProbed && before != RecoveryFlags.TimerIsReordering && x.Recovery.MayScheduleProbe(t.C, k)) ScheduleProbe(x, t, before, now);
         else if (!isStarted) return;
         x.Arm(t, k.Retransmission);

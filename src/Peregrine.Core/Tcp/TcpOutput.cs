@@ -455,8 +455,8 @@ internal sealed class TcpOutput(
             c.Flags &= ~TcbFlags.ProbeNow;
             t.K.More = MoreHints.None;
             if (!SendRange(t, c.Snd.Nxt, (uint)Math.Min(usable, c.Mss), isRetransmission: false, now)) return false;
-            TcpLossTimer.Reset(ref t.K);
-            TcpLossTimer.StartTimeout(_x, t, now);
+            if (t.K.History != SenderHistory.None) TcpLossTimer.Reset(ref t.K);
+            if (t.K.History != SenderHistory.None) TcpLossTimer.StartTimeout(_x, t, now);
         }
         if ((c.Flags & TcbFlags.ProbeNow) != 0)
         {

@@ -31,8 +31,6 @@ public sealed record TcpProfile
             SynRetryCount = 12,
             SynAckRetryCount = 3,
             EcnSynRetryCount = 1,
-            ForgivenSynLosses = 0,
-            SackCoversFin = false,
             AcceptsResetsBehindHeld = false,
             ResetsUnanswered = true,
             SynAckRepeatsSyn = false,

@@ -76,8 +76,8 @@ public sealed record TcpSettings
     /// <summary>How often a SYN-ACK is repeated, 0 to 15. Default 5.</summary>
     public int SynAckRetryCount { get; init; } = 5;
 
-    /// <summary>SYNs or SYN-ACKs that may be sent again before the initial window is one segment (RFC 6928 §2: one; RFC 5681 §3.1: none), 0 to 15. Default 1.</summary>
-    public int ForgivenSynLosses { get; init; } = 1;
+    /// <summary>SYNs or SYN-ACKs that may be sent again before the initial window is one segment (RFC 6928 §2: one; RFC 5681 §3.1: none), 0 to 15. Default 0; Linux's own is 1.</summary>
+    public int ForgivenSynLosses { get; init; }
 
     /// <summary>TCP_KEEPINIT: an open that is not answered fails after this, in milliseconds, 1,000 to 86,400,000, or 0 for by retries only. Default 0.</summary>
     public int ConnectTimeoutMs { get; init; }
@@ -265,8 +265,8 @@ public sealed record TcpSettings
     /// <summary>While our FIN alone is unacknowledged, an ACK of something new carries it again. Default false.</summary>
     public bool AcksRepeatFin { get; init; }
 
-    /// <summary>A FIN beyond a gap counts in the SACK block of the data before it. Default true.</summary>
-    public bool SackCoversFin { get; init; } = true;
+    /// <summary>A FIN beyond a gap counts in the SACK block of the data before it. Default false; Linux's own is true.</summary>
+    public bool SackCoversFin { get; init; }
 
     /// <summary>A reset counts also exactly behind the last of the data that are held beyond a gap. Default true.</summary>
     public bool AcceptsResetsBehindHeld { get; init; } = true;

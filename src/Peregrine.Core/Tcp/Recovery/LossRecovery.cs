@@ -334,7 +334,7 @@ internal sealed class LossRecovery
     internal void LastSegment(in Tcb c, ref TcbCold k, out SeqNumber seq, out uint length)
     {
         ref var record = ref _board[k.Recovery.Tail];
-        length = ((record.Length - 1) % c.Mss) + 1;
+        length = k.History == SenderHistory.None ? Math.Min(record.Length, c.Mss) : ((record.Length - 1) % c.Mss) + 1;
         seq = record.End - length;
         // A second copy of what is in flight: it does not count twice.
         k.Recovery.Flags |= RecoveryFlags.RescueOffered;

@@ -35,7 +35,7 @@ internal sealed class Rack(Scoreboard board)
             var sentAt = TimeStamp32.Of(d.RackSentAt);
             // The first sample stands by itself: half of all stamps count as earlier than the zero that an episode begins with.
             if (e.RackRtt == 0) (e.RackSentAt, e.RackEnd) = (sentAt, d.RackEnd);
-            e.RackRtt = Math.Max(TimeStamp32.Of(d.Now) - TimeStamp32.Of(d.RackLastSentAt), 1);
+            e.RackRtt = Math.Max(TimeStamp32.Of(d.Now) - (r.History != SenderHistory.None ? TimeStamp32.Of(d.RackLastSentAt) : sentAt), 1);
             if (IsSentAfter(sentAt, d.RackEnd, e.RackSentAt, e.RackEnd)) (e.RackSentAt, e.RackEnd) = (sentAt, d.RackEnd);
         }
         if (d.Reordered) r.Flags |= RecoveryFlags.ReorderingSeen;
