@@ -31,7 +31,18 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
     // With what the public scripts' common settings set.
     internal static Profile Linux { get; } = new(
         TcpProfile.Linux.Name,
-        (TcpProfile.Linux with { Connection = TcpProfile.Linux.Connection with { ReceiveBufferBytesMax = 15 * 1024 * 1024, SlowStartAfterIdle = false, DelaysFinAck = true, ForgivenSynLosses = 1, SackCoversFin = true, Ecn = TcpEcnMode.Off } })
+        (TcpProfile.Linux with
+        {
+            Connection = TcpProfile.Linux.Connection with
+            {
+                ReceiveBufferBytesMax = 15 * 1024 * 1024,
+                SlowStartAfterIdle = false,
+                DelaysFinAck = true,
+                ForgivenSynLosses = 1,
+                SackCoversFin = true,
+                Ecn = TcpEcnMode.Off,
+            },
+        })
             .Apply(s_sizes with { IgnoreTimeWaitResets = false }),
         new PosixManners { DoublesBuffers = true },
         14_000)
