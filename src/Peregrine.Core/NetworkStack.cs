@@ -177,10 +177,10 @@ public sealed class NetworkStack : IDisposable
     public bool Poll(Instant now)
     {
         AssertThread();
-        var done = Tcp.Poll(now);
+        // What we sent to ourselves comes before what is sent now: a gathered frame refers to a connection's queue, which input may change.
         var looped = Ip.TakeLoopback(LoopbackIndex, _looped);
         if (looped > 0) OnBurst(LoopbackIndex, _looped.AsSpan(0, looped), now);
-        _morePolls = !done || looped > 0;
+        _morePolls = !Tcp.Poll(now) || PendingOutput(LoopbackIndex).Length > 0;
         return _morePolls;
     }
 

@@ -201,7 +201,7 @@ internal sealed class CoreEngine : SocketEngine
             _started.SetResult();
             while (!IsDone(Now)) Turn();
             Flush();
-            End();
+            End(isFaulted: false);
             _stopped.SetResult();
         }
         catch (Exception e)
@@ -211,7 +211,7 @@ internal sealed class CoreEngine : SocketEngine
             _started.TrySetException(e);
             try
             {
-                End();
+                End(isFaulted: true);
             }
             finally
             {
@@ -372,7 +372,7 @@ internal sealed class CoreEngine : SocketEngine
         while (Stack.Frames.Chunks.FreeCount < _frameCountFree && Now < until);
     }
 
-    private void End()
+    private void End(bool isFaulted)
     {
         _mailbox.Close();
         while (!_mailbox.IsDrained)
@@ -381,7 +381,8 @@ internal sealed class CoreEngine : SocketEngine
             else Thread.SpinWait(16);
         }
         Stop();
-        Transmit(out _);
+        // After a fault frames may be left whose bytes lie in the queues of connections that are closed by now.
+        if (!isFaulted) Transmit(out _);
         _queue.Reclaim();
         _queue.Dispose();
         Stack.Dispose();

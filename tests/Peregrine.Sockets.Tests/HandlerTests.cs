@@ -45,6 +45,25 @@ public sealed class HandlerTests
     }
 
     [Fact]
+    public async Task HandlerThatSetsAnotherHasTheRestToldToIt()
+    {
+        await using var network = TestNetwork.ByHand();
+        var (client, server) = network.Pair();
+        var next = new EchoHandler();
+        var first = new UpgradingHandler(next);
+        server.SetHandler(first);
+        const int Length = 40_000;
+        await client.SendAsync(new byte[Length]);
+        client.Shutdown(SocketShutdown.Send);
+        network.Core.Settle();
+        Assert.Equal(1, first.Calls);
+        Assert.InRange(next.Bytes, 1, Length - 1);
+        Assert.Equal(Length, first.Bytes + next.Bytes);
+        // The end of the stream is the next one's too, which closes then.
+        Assert.True(server.IsDisposed);
+    }
+
+    [Fact]
     public async Task WhatArrivedBeforeTheHandlerIsDelivered()
     {
         await using var network = TestNetwork.ByHand();
@@ -219,6 +238,20 @@ public sealed class HandlerTests
         internal int Bytes { get; private set; }
 
         public void OnReceived(TcpConnection connection, ReadOnlySpan<byte> bytes) => Bytes += bytes.Length;
+    }
+
+    private sealed class UpgradingHandler(ITcpHandler next) : ITcpHandler
+    {
+        internal int Bytes { get; private set; }
+
+        internal int Calls { get; private set; }
+
+        public void OnReceived(TcpConnection connection, ReadOnlySpan<byte> bytes)
+        {
+            Calls++;
+            Bytes += bytes.Length;
+            connection.SetHandler(next);
+        }
     }
 
     private sealed class Forwarding(ITcpHandler plain, ITcpHandler echo) : ITcpHandler

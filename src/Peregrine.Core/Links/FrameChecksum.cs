@@ -9,14 +9,14 @@ public static class FrameChecksum
 {
     /// <summary>
     /// Finishes a <see cref="FrameFlags.ChecksumUnfinished"/> frame and clears the flag. False, and nothing done, when the place lies
-    /// outside of the first chunk.
+    /// outside of the first chunk, or the bytes outside of chunks (<see cref="FrameFlags.Gathered"/>).
     /// </summary>
     /// <param name="pool">The pool that the frame is of.</param>
     /// <param name="frame">The frame; may have several chunks.</param>
     public static bool TryFinish(FramePool pool, ref Frame frame)
     {
         int start = frame.ChecksumStart, field = start + frame.ChecksumOffset;
-        if (field + 2 > frame.HeadLength) return false;
+        if (field + 2 > frame.HeadLength || (frame.Flags & FrameFlags.Gathered) != 0) return false;
         var head = pool.Head(frame);
         // The field holds the pseudo-header's sum and takes part in the sum as it stands.
         var sum = InternetChecksum.Sum(head[start..]);

@@ -20,6 +20,7 @@ internal static class FrameCopy
         copy = source;
         copy.Chunk = rented.Chunk;
         copy.Offset = Headroom;
+        copy.Flags &= ~FrameFlags.Gathered;
         copy.HeadLength = (ushort)Math.Min(source.Length, to.Chunks.ChunkSize - Headroom);
         from.CopyTo(source, 0, to.Head(copy));
         return copy.HeadLength == source.Length || TryCopyRest(from, source, to, ref copy);

@@ -2,7 +2,8 @@
 // by a cancellation, and continued where its rules say. Knows nothing of TCP or UDP; a derived class says what trying means.
 //
 // States: Idle -> Claimed (caller fills it in) -> Pending -> Busy (the core tries it, or a cancellation has won) -> Done -> Idle.
-// Only compare-and-swap leads out of Pending, so data are consumed only by an operation that can no longer be cancelled.
+// Only compare-and-swap leads out of Pending where anybody but the core may want to, so data are consumed only by an operation that can
+// no longer be cancelled.
 using System.Runtime.CompilerServices;
 using System.Threading.Tasks.Sources;
 

@@ -1,6 +1,5 @@
-// A connection as an application holds it: a thin object over the stack's TCB, 56 bytes while nothing pends. Operations on the
-// core's thread run directly; those from other threads are stored in a reusable operation, and a record in the mailbox asks the core to
-// try it. Not the TCB, and no buffer of its own.
+// A connection as an application holds it: a thin object over the stack's TCB, 56 bytes while nothing pends, with no buffer of its own. Operations on
+// the core's thread run directly; those from other threads are stored in a reusable operation, and a record in the mailbox asks the core to try it.
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
@@ -111,7 +110,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     internal bool IsReceiveEnded => (_marks & (ConnectionMarks.PeerClosed | ConnectionMarks.Closed | ConnectionMarks.ReceiveShut)) != 0;
     internal bool IsSendEnded => (_marks & (ConnectionMarks.SendShut | ConnectionMarks.Closed)) != 0;
     internal bool IsReceiveShut => (_marks & ConnectionMarks.ReceiveShut) != 0;
-    private bool IsTold(ITcpHandler handler) => !IsDisposed && Handler == handler;
+    private ITcpHandler? Told => IsDisposed ? null : Handler;
     internal SocketError Error => (SocketError)_error;
     internal void ForgetParts() => _parts = null;
     internal TcpConnectionParts Parts => _parts ?? TcpConnectionParts.Once(ref _parts, static () => new TcpConnectionParts());
@@ -443,29 +442,30 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
 
     private void TellHandler(TcpEvents events)
     {
-        var handler = Handler!;
+        var (handler, outer) = (Handler!, _engine.Delivering);
         _engine.Running = handler;
         try
         {
-            if ((events & TcpEvents.Readable) != 0) DeliverRuns(handler);
-            if ((events & TcpEvents.Writable) != 0 && IsTold(handler)) handler.OnWritable(this);
-            if ((events & TcpEvents.PeerClosed) != 0 && IsTold(handler)) handler.OnPeerClosed(this);
-            if ((events & TcpEvents.Closed) != 0 && IsTold(handler)) TellClosed(Error);
+            // A handler that sets another within its call, as an upgrade does, has what comes after what it was given told to that one.
+            if ((events & TcpEvents.Readable) != 0 && outer != Handle) DeliverRuns(outer);
+            if ((events & TcpEvents.Writable) != 0) Told?.OnWritable(this);
+            if ((events & TcpEvents.PeerClosed) != 0) Told?.OnPeerClosed(this);
+            if ((events & TcpEvents.Closed) != 0 && !IsDisposed) TellClosed(Error);
         }
         catch (Exception e)
         {
+            _engine.Delivering = outer;
             OnHandlerFailed(e, handler);
         }
     }
 
-    private void DeliverRuns(ITcpHandler handler)
+    private void DeliverRuns(TcpHandle outer)
     {
-        for (var left = 1; left > 0 && IsTold(handler);)
+        for (var left = 1; left > 0 && Told is { } handler;)
         {
             var bytes = _engine.Tcp.Peek(Handle);
             if (bytes.IsEmpty) return;
             // A handler that answers and closes has read what it was given: its close waits, or unread bytes would make it a reset.
-            var outer = _engine.Delivering;
             _engine.Delivering = Handle;
             handler.OnReceived(this, bytes);
             _engine.Delivering = outer;

@@ -52,7 +52,7 @@ internal sealed class MessageMarks(RecordPool pool, IndexedPool<SenderHistory> h
             return;
         }
         var runs = new WriteRuns(c, m, sendable);
-        if (!runs.IsAtEnd) runs.RunEnd &= ~RecordFlags.Pushed;
+        if (count > 0 && !runs.IsAtEnd) runs.RunEnd &= ~RecordFlags.Pushed;
         while (count > 0)
         {
             if (runs.IsAtEnd)
