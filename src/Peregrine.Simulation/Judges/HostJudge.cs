@@ -128,14 +128,25 @@ internal sealed class HostJudge
         if (++_idleTurns > IdleTurnsMax) throw Failure("comes to rest", "", $"{IdleTurnsMax} turns in a second in which nothing happened");
     }
 
+    // Of a frame to ourselves, which may be longer than a chunk, there are several.
+    private int ChunkCount(in Frame frame)
+    {
+        var count = 1;
+        for (var chunk = _stack.Frames.Chunks.Note(frame.Chunk).Next; chunk != ChunkPool.None; chunk = _stack.Frames.Chunks.Note(chunk).Next) count++;
+        return count;
+    }
+
     // A frame is free, on its way out, waits for a neighbour's address or for the rest of its datagram, or somebody else holds it.
     private void CheckFrames()
     {
         var ip = _stack.Ip;
         var placed = _host.HeldFrameCount + ip.Neighbours.WaitingCount + ip.Reassembly.FragmentCount;
-        for (var i = 0; i < ip.InterfaceCount; i++) placed += ip.PendingOutput(i).Length;
+        for (var i = 0; i < ip.InterfaceCount; i++)
+        {
+            foreach (ref readonly var frame in ip.PendingOutput(i)) placed += ChunkCount(frame);
+        }
         var rented = _host.FreeFramesAtStart - _stack.Frames.Chunks.FreeCount;
-        if (rented != placed) throw Failure("one place a frame", "", $"{rented} frames are rented and {placed} are held or wait somewhere");
+        if (rented != placed) throw Failure("one place a frame", "", $"{rented} chunks are rented and {placed} are held or wait somewhere");
     }
 
     private void CheckCounters()
