@@ -114,7 +114,7 @@ internal static class PosixTransfer
                 x.Stack.Tcp.Receive(s.Connection, urgent, now);
                 return Read(x, fd, into, peek, dontWait, waitAll, now);
             }
-            into = into[..Math.Min(into.Length, status.UrgentBytes - 1)];
+            if (status.UrgentBytes > 1) into = into[..Math.Min(into.Length, status.UrgentBytes - 1)];
         }
         var enough = status.ReadableBytes > 0 && (!waitAll || status.ReadableBytes >= into.Length || status.PeerClosed);
         if (enough) return new PosixResult(peek ? Peek(x, s, into) : x.Stack.Tcp.Receive(s.Connection, into, now));

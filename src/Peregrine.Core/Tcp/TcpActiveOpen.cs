@@ -90,12 +90,17 @@ internal sealed class TcpActiveOpen
         return (settings.Timestamps ? TcbFlags.Timestamps : 0) | (settings.SelectiveAcknowledgments ? TcbFlags.Sack : 0) | (settings.WindowScaling ? TcbFlags.WindowScaling : 0);
     }
 
+    /// <summary>The scale that goes with it: of a SYN that answers, the one that counts already where both have offered one.</summary>
+    internal static byte OfferedScale(TcbRef t, TcpSettings settings, bool isAnswer) =>
+        !isAnswer || (t.C.Flags & TcbFlags.WindowScaling) != 0 ? t.C.RcvScale : TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax);
+
     /// <summary>Our SYN was answered by an ACK of something else, of a connection before perhaps: once the peer has our reset, a SYN may be welcome.</summary>
     internal static void OnWrongAck(TcpContext x, TcbRef t, Instant now)
     {
         var settings = x.SettingsOf(t);
         if (!settings.WrongAckRepeatsSyn || t.C.Backoff != 0 || settings.SynRetryCount == 0) return;
-        t.K.Retransmission = Deadline.At(now + Duration.FromMilliseconds(settings.ReorderingMarginMs));
+        // Not put off by the next one: many of them would be a handshake without end.
+        t.K.Retransmission = Deadline.Min(t.K.Retransmission, Deadline.At(now + Duration.FromMilliseconds(settings.ReorderingMarginMs)));
         x.Arm(t, t.K.Retransmission);
     }
 

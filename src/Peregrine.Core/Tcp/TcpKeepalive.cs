@@ -19,8 +19,9 @@ internal static class TcpKeepalive
     /// <summary>The settings of an open connection say something new: an idle time that is another counts from when the peer was last heard.</summary>
     internal static void OnSettings(TcpContext x, TcbRef t, bool hadKeepalive, Instant now)
     {
-        Start(x, t, now);
-        if (!hadKeepalive || t.K.ProbesSent > 0) return;
+        if (!hadKeepalive) Start(x, t, now);
+        // One that is being probed is waited for no longer because of them.
+        if (!hadKeepalive || t.K.ProbesSent > 0 || (t.C.Flags & TcbFlags.Keepalive) == 0) return;
         t.K.Keepalive = Deadline.At(Instant.Max(now, t.K.LastReceived.ToInstant(now) + Duration.FromSeconds(x.SettingsOf(t).KeepAliveTimeSeconds)));
         x.Arm(t, t.K.Keepalive);
     }

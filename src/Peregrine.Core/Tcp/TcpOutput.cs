@@ -394,7 +394,7 @@ internal sealed class TcpOutput(
         if ((offered & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);
         if (_x.Authenticator is { } authenticator) authenticator.Of(t)?.Reserve(ref plan.Options);
         if ((offered & TcbFlags.Sack) != 0) plan.Options.SackPermitted = true;
-        if ((offered & TcbFlags.WindowScaling) != 0) plan.Options.WindowScale = new WindowScale(answer ? TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax) : c.RcvScale);
+        if ((offered & TcbFlags.WindowScaling) != 0) plan.Options.WindowScale = new WindowScale(TcpActiveOpen.OfferedScale(t, settings, answer));
         var cookie = default(FastOpenCookie);
         var dataLength = 0;
         // RFC 7413 §4.2.1, §4.2.2: on the first try only.

@@ -1,5 +1,6 @@
 // How a system's TCP behaves, as data: every switch and number of StackOptions and TcpSettings in which Linux's and FreeBSD's differ. What Linux does is
-// the default of each, so that its profile is an empty change. No code asks which profile it runs under; another profile is another record.
+// the default of each, so that its profile is an empty change; in four things the default is the RFC's or the simpler one and Linux's a setting: ForgivenSynLosses,
+// SackCoversFin, AcceptsResetsBehindHeld, IgnoreTimeWaitResets. No code asks which profile it runs under; another profile is another record.
 namespace Peregrine.Core.Tcp;
 
 /// <summary>The documented behaviour of a system's TCP, to be put into <see cref="StackOptions"/> by <see cref="Apply"/>.</summary>
@@ -31,7 +32,6 @@ public sealed record TcpProfile
             SynRetryCount = 12,
             SynAckRetryCount = 3,
             EcnSynRetryCount = 1,
-            AcceptsResetsBehindHeld = false,
             ResetsUnanswered = true,
             SynAckRepeatsSyn = false,
             WrongAckRepeatsSyn = false,

@@ -268,8 +268,11 @@ public sealed record TcpSettings
     /// <summary>A FIN beyond a gap counts in the SACK block of the data before it. Default false; Linux's own is true.</summary>
     public bool SackCoversFin { get; init; }
 
-    /// <summary>A reset counts also exactly behind the last of the data that are held beyond a gap. Default true.</summary>
-    public bool AcceptsResetsBehindHeld { get; init; } = true;
+    /// <summary>
+    /// A reset counts also exactly behind the last of the data that are held beyond a gap, as Linux has it. Whoever can guess a place in the window can put
+    /// data there, and then reset: RFC 5961 §3.2 has such resets challenged. Default false.
+    /// </summary>
+    public bool AcceptsResetsBehindHeld { get; init; }
 
     /// <summary>A peer that answers no window probe for the user time-out is sent a reset. Default false.</summary>
     public bool ResetsUnanswered { get; init; }

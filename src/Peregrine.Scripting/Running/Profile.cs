@@ -40,6 +40,7 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
                 DelaysFinAck = true,
                 ForgivenSynLosses = 1,
                 SackCoversFin = true,
+                AcceptsResetsBehindHeld = true,
                 Ecn = TcpEcnMode.Off,
             },
         })

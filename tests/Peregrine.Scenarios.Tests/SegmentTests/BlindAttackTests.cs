@@ -38,6 +38,21 @@ public sealed class BlindAttackTests
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void AResetBehindDataThatAreHeldCountsOnlyWhereItIsAskedFor(bool asked)
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(TcpSettings.Default with { AcceptsResetsBehindHeld = asked }, Peer.Offer(sack: true));
+        peer.Send(Ack, peer.Next + 1_000, length: 100);
+        peer.Take();
+        peer.Send(Rst, peer.Next + 1_100);
+        if (asked) Assert.Equal(SocketError.ConnectionReset, peer.ErrorOf(c));
+        else Assert.Equal(1, peer.Tcp.Counters.ChallengeAcksSent);
+        Assert.Equal(asked ? TcpState.Closed : TcpState.Established, peer.State(c));
+    }
+
+    [Theory]
     [InlineData(-1)]
     [InlineData(-70_000)]
     [InlineData(70_000)]

@@ -477,4 +477,21 @@ public sealed class SendTests
         Assert.True((peer.Take().Flags & Rst) != 0);
         Assert.Equal(SocketError.TimedOut, peer.ErrorOf(c));
     }
+
+    // RFC 9293 §3.8.4
+    [Fact]
+    public void SettingsThatChangeMeanwhileDoNotPutOffKeepaliveProbes()
+    {
+        using var peer = new Peer();
+        var settings = new TcpSettings { KeepAlive = true, KeepAliveTimeSeconds = 10, KeepAliveIntervalSeconds = 2, KeepAliveRetryCount = 3 };
+        var c = peer.Accept(settings);
+        peer.Advance(10_500);
+        Assert.Equal(peer.HostNext - 1, peer.Take().Seq);
+        for (var i = 0; i < 2; i++)
+        {
+            Assert.Equal(SocketError.Success, peer.Tcp.SetSettings(c, settings with { NoDelay = i == 0 }, peer.Now));
+            peer.Advance(2_000);
+            Assert.Equal(peer.HostNext - 1, peer.Take().Seq);
+        }
+    }
 }
