@@ -17,7 +17,7 @@ internal sealed class SackInput(Scoreboard board)
                 || (blocks.Length > 1 && !blocks[0].Left.IsBefore(blocks[1].Left) && !blocks[0].Right.IsAfter(blocks[1].Right))))
         {
             // What a peer may say of bytes that it cannot have had at once is bounded by what it may have had.
-            d.DuplicateBytes = Math.Min((uint)(blocks[0].Right - blocks[0].Left), c.Snd.WndMax);
+            d.DuplicateBytes = Math.Min((uint)(blocks[0].Right - blocks[0].Left), Math.Max(c.Snd.WndMax, ushort.MaxValue));
             d.DuplicateEnd = blocks[0].Right;
             counters.TCPDSACKRecv++;
             counters.TCPDSACKRecvSegs += (d.DuplicateBytes + d.Mss - 1) / Math.Max(d.Mss, 1);
