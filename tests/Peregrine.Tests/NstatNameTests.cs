@@ -42,6 +42,6 @@ public sealed class NstatNameTests
         var known = TcpExt.Split(' ').Select(static name => "TcpExt" + name).Concat(Others.Split(' ')).ToHashSet(StringComparer.Ordinal);
         var told = NstatNames.Known.Select(static k => NstatNames.Of(k.Group, k.Counter)!)
             .Concat(typeof(TcpExtCounters).GetFields().Select(static field => NstatNames.Of("TcpExt", field.Name)).OfType<string>());
-        Assert.Empty(told.Where(name => !known.Contains(name)));
+        Assert.DoesNotContain(told, name => !known.Contains(name));
     }
 }

@@ -63,31 +63,16 @@ public sealed unsafe class FramePool
     public int CopyTo(in Frame frame, int offset, Span<byte> destination)
     {
         var copied = 0;
-        var head = Head(frame);
-        if (offset < head.Length)
-        {
-            copied = Math.Min(head.Length - offset, destination.Length);
-            head.Slice(offset, copied).CopyTo(destination);
-            offset = 0;
-        }
-        else
-        {
-            offset -= head.Length;
-        }
+        CopyPart(Head(frame), ref offset, destination, ref copied);
         if (!frame.IsChained) return copied;
-        if ((frame.Flags & FrameFlags.Gathered) != 0) return copied + CopyPieces(frame, offset, destination[copied..]);
+        if ((frame.Flags & FrameFlags.Gathered) != 0)
+        {
+            foreach (ref readonly var piece in Pieces(frame)) CopyPart(new ReadOnlySpan<byte>(piece.Address, (int)piece.Length), ref offset, destination, ref copied);
+            return copied;
+        }
         for (var chunk = Chunks.Note(frame.Chunk).Next; chunk != ChunkPool.None && copied < destination.Length; chunk = Chunks.Note(chunk).Next)
         {
-            var bytes = ChunkSpan(chunk);
-            if (offset >= bytes.Length)
-            {
-                offset -= bytes.Length;
-                continue;
-            }
-            var n = Math.Min(bytes.Length - offset, destination.Length - copied);
-            bytes.Slice(offset, n).CopyTo(destination[copied..]);
-            copied += n;
-            offset = 0;
+            CopyPart(ChunkSpan(chunk), ref offset, destination, ref copied);
         }
         return copied;
     }
@@ -143,22 +128,16 @@ public sealed unsafe class FramePool
         return true;
     }
 
-    private int CopyPieces(in Frame frame, int offset, Span<byte> destination)
+    // What of these bytes lies beyond the offset, which is of the first byte that is still looked for.
+    private static void CopyPart(ReadOnlySpan<byte> bytes, ref int offset, Span<byte> destination, ref int copied)
     {
-        var copied = 0;
-        foreach (ref readonly var piece in Pieces(frame))
+        if (offset >= bytes.Length)
         {
-            var bytes = new ReadOnlySpan<byte>(piece.Address, (int)piece.Length);
-            if (offset >= bytes.Length)
-            {
-                offset -= bytes.Length;
-                continue;
-            }
-            var n = Math.Min(bytes.Length - offset, destination.Length - copied);
-            bytes.Slice(offset, n).CopyTo(destination[copied..]);
-            copied += n;
-            offset = 0;
+            offset -= bytes.Length;
+            return;
         }
-        return copied;
+        var n = Math.Min(bytes.Length - offset, destination.Length - copied);
+        bytes.Slice(offset, n).CopyTo(destination[copied..]);
+        (copied, offset) = (copied + n, 0);
     }
 }
