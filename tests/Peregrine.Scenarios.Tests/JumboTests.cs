@@ -29,14 +29,7 @@ public sealed class JumboTests
         using var a = new End(linkA, 1);
         using var b = new End(linkB, 2);
         var (client, server) = Open(a, b, v6);
-        var (up, down) = (new Flow(a, client, b, server), new Flow(b, server, a, client));
-        for (var i = 0; i < 200_000 && (up.Received < total || down.Received < total); i++)
-        {
-            up.Move(total);
-            down.Move(total);
-            Turn(a, b);
-        }
-        Assert.Equal((total, total), (up.Received, down.Received));
+        CarryBothWays(a, client, b, server, total);
         Assert.True(a.Stack.Tcp.TryGetInfo(client, a.Now, out var info));
         // RFC 9293 §3.7.1: the MTU without fixed headers and timestamps.
         Assert.Equal(mtu - (v6 ? 40 : 20) - 20 - 12, info.SendMss);
@@ -77,14 +70,7 @@ public sealed class JumboTests
         using var a = new End(linkA, 1, gathers: true);
         using var b = new End(linkB, 2, gathers: true);
         var (client, server) = Open(a, b, v6);
-        var (up, down) = (new Flow(a, client, b, server), new Flow(b, server, a, client));
-        for (var i = 0; i < 200_000 && (up.Received < total || down.Received < total); i++)
-        {
-            up.Move(total);
-            down.Move(total);
-            Turn(a, b);
-        }
-        Assert.Equal((total, total), (up.Received, down.Received));
+        CarryBothWays(a, client, b, server, total);
         Assert.True(a.GatheredCount > 20 && b.GatheredCount > 20, $"{a.GatheredCount} and {b.GatheredCount}");
         Assert.True(a.RefusedCount > 3 && b.RefusedCount > 3, $"{a.RefusedCount} and {b.RefusedCount}");
     }
@@ -141,6 +127,18 @@ public sealed class JumboTests
         var bytes = new byte[length];
         for (var i = 0; i < length; i++) bytes[i] = Transfer.Pattern(i);
         return bytes;
+    }
+
+    private static void CarryBothWays(End a, TcpHandle client, End b, TcpHandle server, int total)
+    {
+        var (up, down) = (new Flow(a, client, b, server), new Flow(b, server, a, client));
+        for (var i = 0; i < 200_000 && (up.Received < total || down.Received < total); i++)
+        {
+            up.Move(total);
+            down.Move(total);
+            Turn(a, b);
+        }
+        Assert.Equal((total, total), (up.Received, down.Received));
     }
 
     private static (TcpHandle Client, TcpHandle Server) Open(End a, End b, bool v6)

@@ -112,7 +112,7 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
         d.LastDataSent = now;
         d.BytesSent += bytes;
         if (isRetransmission) d.BytesRetransmitted += bytes;
-        d.DataSegmentsOut += (bytes + mss - 1) / mss;
+        d.DataSegmentsOut += Recovery.SegmentCount.Of(bytes, mss);
     }
 
     internal void OnAck(uint index, in Recovery.AckSample sample, in TcbCold k, uint mss, Instant now)
@@ -122,8 +122,8 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
         if (k.Recovery.Phase != Recovery.RecoveryPhase.Loss) EndTimeouts(ref d, now);
         if (sample.ReorderedDistance > 0) d.ReorderingEvents++;
         TakeRate(ref d, sample, k.Rtt);
-        d.DeliveredSegments += sample.DeliveredSegments + (d.BytesRetransmitted > 0 ? (sample.DuplicateBytes + mss - 1) / mss : 0);
-        d.Reordering = Math.Max(d.Reordering, Math.Min((sample.ReorderedDistance + mss - 1) / mss, ReorderingMax));
+        d.DeliveredSegments += sample.DeliveredSegments + (d.BytesRetransmitted > 0 ? Recovery.SegmentCount.Of(sample.DuplicateBytes, mss) : 0);
+        d.Reordering = Math.Max(d.Reordering, Math.Min(Recovery.SegmentCount.Of(sample.ReorderedDistance, mss), ReorderingMax));
         if (sample.DuplicateBytes > 0) d.DuplicatesReported++;
     }
 

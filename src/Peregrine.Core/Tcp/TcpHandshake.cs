@@ -56,8 +56,8 @@ internal static class TcpHandshake
     {
         ref var c = ref t.C;
         var mss = EffectiveMss(x, t);
-        var packets = (c.Cwnd + c.Mss - 1) / c.Mss;
         var keepsPackets = mss != c.Mss && t.K.History != SenderHistory.None;
+        var packets = keepsPackets ? SegmentCount.Of(c.Cwnd, c.Mss) : 0;
         if (mss < c.Mss) x.Recovery.OnMssReduced(ref c, ref t.K, mss);
         c.Mss = mss;
         // As Linux, whose window is a number of packets.

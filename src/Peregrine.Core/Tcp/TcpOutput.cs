@@ -306,7 +306,7 @@ internal sealed class TcpOutput(
             c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Nxt);
             _x.Counters.BytesSent += dataLength;
             // Most are one segment, for which a division would take longer than all the rest here.
-            var segments = dataLength > c.Mss ? (dataLength + c.Mss - 1) / c.Mss : Math.Min(dataLength, 1);
+            var segments = dataLength > c.Mss ? SegmentCount.Of(dataLength, c.Mss) : Math.Min(dataLength, 1);
             _x.Recovery.Counters.TCPOrigDataSent += segments;
             if (segments * c.Mss != dataLength)
             {

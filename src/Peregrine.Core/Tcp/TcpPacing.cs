@@ -76,7 +76,7 @@ internal static class TcpPacing
         const uint unpaced = 10;
         var behind = (int)(stamp - k.PacedUntil);
         var length = h.DataSegments >= unpaced ? (uint)Math.Min(UnitsOf(bytes, rate), int.MaxValue / 2) : 0;
-        if (h.DataSegments < unpaced) h.DataSegments += (bytes + mss - 1) / mss;
+        if (h.DataSegments < unpaced) h.DataSegments += SegmentCount.Of(bytes, mss);
         k.PacedUntil = behind > 0 ? stamp + length - Math.Min(length / 2, (uint)behind) : k.PacedUntil + length;
     }
 

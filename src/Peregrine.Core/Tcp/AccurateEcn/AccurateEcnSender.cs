@@ -1,5 +1,6 @@
 // The sender's half of Accurate ECN: how many packets and bytes were marked, read from three bits that may have come round since the last
 // ACK, and from options where they arrive (RFC 9768 §3.2.2, appendix A). What follows is congestion control's.
+using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp.AccurateEcn;
@@ -25,7 +26,7 @@ internal static class AccurateEcnSender
         var packets = (field - state.SentCe) & (FieldModulus - 1);
         var marked = 0u;
         var hasOption = TryTakeOption(ref state, s.Options, ref marked);
-        var acknowledged = (delivered + mss - 1) / mss;
+        var acknowledged = SegmentCount.Of(delivered, mss);
         // RFC 9768 §3.2.3.2.5: bytes were marked and no packet: somebody writes into the field.
         if (hasOption && marked > 0 && packets == 0 && acknowledged < FieldModulus) state.Flags |= AccurateEcnFlags.NotCapable;
         var safe = Safest(packets, acknowledged);

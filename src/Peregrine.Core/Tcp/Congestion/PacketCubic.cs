@@ -33,7 +33,7 @@ internal sealed class PacketCubic(IndexedPool<SenderHistory> histories) : Conges
         return true;
     }
 
-    private static uint Packets(in Tcb c) => Math.Max(1, (c.Cwnd + c.Mss - 1) / c.Mss);
+    private static uint Packets(in Tcb c) => Math.Max(1, SegmentCount.Of(c.Cwnd, c.Mss));
 
     private static uint Milliseconds(Instant now) => (uint)(now.Nanoseconds / 1_000_000);
 
@@ -45,7 +45,7 @@ internal sealed class PacketCubic(IndexedPool<SenderHistory> histories) : Conges
         var acked = sample.DeliveredSegments;
         if (c.Cwnd < c.Ssthresh)
         {
-            var room = (Math.Min(c.Ssthresh, settings.CwndMax) - c.Cwnd + c.Mss - 1) / c.Mss;
+            var room = SegmentCount.Of(Math.Min(c.Ssthresh, settings.CwndMax) - c.Cwnd, c.Mss);
             var growth = Math.Min(acked, room);
             Grow(ref c, growth * c.Mss, settings);
             acked -= growth;

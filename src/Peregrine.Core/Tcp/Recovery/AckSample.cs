@@ -83,7 +83,7 @@ internal struct AckSample
     {
         var copy = this;
         copy.AckedBytes = DeliveredBytes + DuplicateBytes;
-        copy.DeliveredSegments = DeliveredSegments + (DuplicateBytes + mss - 1) / mss;
+        copy.DeliveredSegments = DeliveredSegments + SegmentCount.Of(DuplicateBytes, mss);
         return copy;
     }
 

@@ -20,21 +20,21 @@ internal static class CountedDuplicates
     /// <summary>One duplicate more, as long as there are segments that it can stand for.</summary>
     internal static void Add(ref Tcb c)
     {
-        var segments = (LossRecovery.FlightSize(c) + c.Mss - 1) / c.Mss;
+        var segments = SegmentCount.Of(LossRecovery.FlightSize(c), c.Mss);
         if (c.DupAcks < byte.MaxValue && c.DupAcks + 1u < segments) c.DupAcks++;
     }
 
     /// <summary>Duplicates that are left after an ACK of so many bytes: the first of its segments was the hole, the others are those that were counted.</summary>
     internal static byte Left(in Tcb c, uint acked)
     {
-        var segments = (acked + c.Mss - 1) / c.Mss;
+        var segments = SegmentCount.Of(acked, c.Mss);
         return segments > c.DupAcks ? (byte)0 : (byte)(c.DupAcks - (segments - 1));
     }
 
     /// <summary>What an ACK of so many bytes delivers that was not counted before.</summary>
     internal static uint Delivered(in Tcb c, uint acked, uint countedBefore)
     {
-        var segments = (acked + c.Mss - 1) / c.Mss;
+        var segments = SegmentCount.Of(acked, c.Mss);
         return Math.Max(segments - Math.Min(segments, countedBefore), 1) * c.Mss;
     }
 

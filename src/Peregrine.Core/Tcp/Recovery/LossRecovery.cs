@@ -15,7 +15,7 @@ internal sealed class LossRecovery
     internal const int StepsPerAckMax = 1024;
 
     /// <summary>RFC 7765 §4 rrthresh: segments with which fast retransmit can work.</summary>
-    private const int RestartThreshold = 4;
+    private const uint RestartThreshold = 4;
 
     private readonly RecordPool _pool;
     private readonly Scoreboard _board;
@@ -303,9 +303,7 @@ internal sealed class LossRecovery
     {
         var rto = Rto(k);
         if (!SettingsOf(k).RtoRestart || k.Recovery.Head == RecordPool.None || c.Snd.QueueEnd.IsAfter(c.Snd.Nxt)) return rto;
-        var segments = 0;
-        for (var index = k.Recovery.Head; index != RecordPool.None && segments < RestartThreshold; index = _board[index].Next)
-            segments += (int)((_board[index].Length + c.Mss - 1) / c.Mss);
+        var segments = _board.SegmentsFrom(k.Recovery.Head, c.Mss, enough: RestartThreshold);
         var left = rto - (now - _board[k.Recovery.Head].SentAt);
         return segments < RestartThreshold && left > Duration.Zero ? left : rto;
     }

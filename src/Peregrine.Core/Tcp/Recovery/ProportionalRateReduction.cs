@@ -39,11 +39,9 @@ internal static class ProportionalRateReduction
     // The same in whole segments, as Linux counts.
     private static long InSegments(in Tcb c, in RecoveryEpisode e)
     {
-        var (delivered, sent, whole, window) = (Segments(e.PrrDelivered, c.Mss), Segments(e.PrrOut, c.Mss), c.Ssthresh / c.Mss, Math.Max(e.RecoverFs / c.Mss, 1));
+        var (delivered, sent, whole, window) = ((long)SegmentCount.Of(e.PrrDelivered, c.Mss), (long)SegmentCount.Of(e.PrrOut, c.Mss), c.Ssthresh / c.Mss, Math.Max(e.RecoverFs / c.Mss, 1));
         return (((delivered * (long)whole) + window - 1) / window - sent) * c.Mss;
     }
-
-    private static long Segments(uint bytes, uint mss) => (bytes + mss - 1) / mss;
 
     /// <summary>RFC 9937 §6.4: recovery ends at ssthresh.</summary>
     internal static void End(ref Tcb c, ref RecoveryState r)

@@ -20,7 +20,7 @@ internal sealed class SackInput(Scoreboard board)
             d.DuplicateBytes = Math.Min((uint)(blocks[0].Right - blocks[0].Left), Math.Max(c.Snd.WndMax, ushort.MaxValue));
             d.DuplicateEnd = blocks[0].Right;
             counters.TCPDSACKRecv++;
-            counters.TCPDSACKRecvSegs += (d.DuplicateBytes + d.Mss - 1) / Math.Max(d.Mss, 1);
+            counters.TCPDSACKRecvSegs += SegmentCount.Of(d.DuplicateBytes, Math.Max(d.Mss, 1));
             if (blocks[0].Right.IsAfter(c.Snd.Una)) counters.TCPDSACKOfoRecv++;
             first = 1;
         }

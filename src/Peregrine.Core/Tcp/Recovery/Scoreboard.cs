@@ -41,11 +41,11 @@ internal sealed class Scoreboard(RecordPool pool)
         return true;
     }
 
-    /// <summary>Segments of all records from that one on, counted one by one.</summary>
-    internal uint SegmentsFrom(uint index, uint mss)
+    /// <summary>Segments of all records from that one on, counted one by one until there are <paramref name="enough"/>.</summary>
+    internal uint SegmentsFrom(uint index, uint mss, uint enough = uint.MaxValue)
     {
         var segments = 0u;
-        for (; index != RecordPool.None; index = _pool[index].Next) segments += (_pool[index].Length + mss - 1) / mss;
+        for (; index != RecordPool.None && segments < enough; index = _pool[index].Next) segments += SegmentCount.Of(_pool[index].Length, mss);
         return segments;
     }
 
