@@ -2,6 +2,7 @@
 // of its protocols. A record, validated as a whole; every setting has its unit and range.
 using Peregrine.Core.Ip;
 using Peregrine.Core.Tcp;
+using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Udp;
 
 namespace Peregrine.Core;
@@ -39,7 +40,7 @@ public sealed record StackOptions
     /// <summary>Connections that may use BBR at a time, 0 to 16,777,216: others that ask for it get CUBIC. Default 1,024.</summary>
     public int BbrConnectionCountMax { get; init; } = 1_024;
 
-    /// <summary>Connections that may have a sender's history at a time (<see cref="TcpSettings.SenderHistory"/>), about 130 bytes each, 0 to 16,777,216. Default 0.</summary>
+    /// <summary>Connections that may have a sender's history at a time (<see cref="TcpSettings.PacketSender"/>), about 130 bytes each, 0 to 16,777,216. Default 0.</summary>
     public int SenderHistoryCountMax { get; init; }
 
     /// <summary>Connections that may use Accurate ECN at a time, 0 to 16,777,216: others use classic ECN or none. Default 1,024.</summary>
@@ -191,6 +192,11 @@ public sealed record StackOptions
         Range(nameof(InitialWindowSegments), InitialWindowSegments, 1, 10);
         Range(nameof(InitialWindowBytesMax), InitialWindowBytesMax, 2_920, 1 << 20);
         Tcp.Validate();
+        if (SenderHistoryCountMax == 0 && (SenderMechanismsOf.Settings(Tcp) & SenderMechanisms.OfHistory) is not 0 and var needed)
+        {
+            throw new ArgumentOutOfRangeException(nameof(SenderHistoryCountMax), SenderHistoryCountMax,
+                $"SenderHistoryCountMax is 0; it must be from 1 to {1 << 24} with PacketSender and any of {needed}.");
+        }
         Ip.Validate();
     }
 

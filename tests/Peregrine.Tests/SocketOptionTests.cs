@@ -21,9 +21,13 @@ public sealed class SocketOptionTests
 
     private static Row[] Rows { get; } =
     [
-        .. File.ReadAllLines(Path.Combine(Root, "docs", "options.md")).Where(static line => line.StartsWith("| `", StringComparison.Ordinal))
+        .. Lines.TakeWhile(static line => line != SendersHeading).Where(static line => line.StartsWith("| `", StringComparison.Ordinal))
             .Select(static line => line.Split('|', StringSplitOptions.TrimEntries)).Select(static cells => new Row(cells[1], cells[2].Trim('`'), cells[3].Trim('`'), cells[5], cells[6])),
     ];
+
+    private const string SendersHeading = "## Senders to the packet";
+
+    private static string[] Lines => File.ReadAllLines(Path.Combine(Root, "docs", "options.md"));
 
     private static string Root
     {
@@ -99,6 +103,29 @@ public sealed class SocketOptionTests
         if (row.From == "false") return ["maybe"];
         var (from, to) = (long.Parse(row.From, CultureInfo.InvariantCulture), long.Parse(row.To, CultureInfo.InvariantCulture));
         return [Text(from - 1), Text(to + 1)];
+    }
+
+    [Fact]
+    public void EachMechanismOfSendersIsASwitchAndNeedsAHistoryWhereTheTableSaysSo()
+    {
+        var rows = Lines.SkipWhile(static line => line != SendersHeading).Where(static line => line.StartsWith("| `", StringComparison.Ordinal))
+            .Select(static line => line.Split('|', StringSplitOptions.TrimEntries)).Select(static cells => (Name: cells[1].Trim('`'), NeedsHistory: cells[2] == "yes")).ToArray();
+        Assert.Equal(15, rows.Length);
+        foreach (var (name, needsHistory) in rows)
+        {
+            var section = new ConfigurationBuilder().AddInMemoryCollection(
+                rows.Select(row => KeyValuePair.Create($"P:Stack:Tcp:{row.Name}", (string?)(row.Name == name).ToString())).Append(new("P:Stack:Tcp:PacketSender", "true"))).Build().GetSection("P");
+            var said = "";
+            try
+            {
+                Assert.Equal(true, Property(typeof(TcpSettings), name).GetValue(PeregrineConfiguration.Bind(section).Stack.Tcp));
+            }
+            catch (ArgumentException e)
+            {
+                said = e.Message;
+            }
+            Assert.Equal(needsHistory, said.Contains($"SenderHistoryCountMax is 0; it must be from 1 to 16777216 with PacketSender and any of {name}", StringComparison.Ordinal));
+        }
     }
 
     private static TcpSettings Bind(Row row, string value)

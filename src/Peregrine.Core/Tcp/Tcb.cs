@@ -319,6 +319,11 @@ internal struct TcbCold
     /// <summary>The sender's <see cref="Recovery.SenderHistory"/>, or none.</summary>
     internal readonly uint History => Recovery.History;
 
+    internal readonly bool HasHistory => Recovery.HasHistory;
+
+    /// <inheritdoc cref="RecoveryState.Does"/>
+    internal readonly bool Does(SenderMechanisms mechanism) => Recovery.Does(mechanism);
+
     /// <summary>What the application has said of data to come.</summary>
     internal MoreHints More
     {

@@ -20,7 +20,7 @@ internal sealed class TcpAckInput(TcpContext context)
         // RFC 7323 §2.2: the window of a SYN is never scaled. RFC 9293 MUST-1: unsigned.
         var window = s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale;
         if (!KeepsWindow(t, s, window)) UpdateWindow(ref c, s.Seq, s.Ack, window, s.Ack.IsAfter(una));
-        if (c.Snd.WndMax != widest && t.K.History != Recovery.SenderHistory.None) TcpHandshake.RefreshMss(_x, t);
+        if (c.Snd.WndMax != widest && t.K.Does(Recovery.SenderMechanisms.HalfWindowMss)) TcpHandshake.RefreshMss(_x, t);
         if (s.Ack.IsBefore(una)) return;
         var outstanding = TcpContext.HasOutstanding(c);
         // RFC 5681 §2: a duplicate ACK has no data, no SYN or FIN, the same ACK and the same window, and something is outstanding.
@@ -85,7 +85,7 @@ internal sealed class TcpAckInput(TcpContext context)
 
     // Linux's: the same numbers with a smaller window are no news, and a duplicate ACK like any; unless the window closes.
     private static bool KeepsWindow(TcbRef t, in SegmentArrival s, uint window) =>
-        window < t.C.Snd.Wnd && window != 0 && t.K.History != Recovery.SenderHistory.None && s.Seq == t.C.Snd.Wl1 && s.Ack == t.C.Snd.Una;
+        window < t.C.Snd.Wnd && window != 0 && t.K.Does(Recovery.SenderMechanisms.WindowToEdge) && s.Seq == t.C.Snd.Wl1 && s.Ack == t.C.Snd.Una;
 
     // RFC 9293 §3.10.7.4: SND.WND follows the newest segment, by SND.WL1 and SND.WL2. One that acknowledges more than all before it was sent
     // after them, though its own data be older (sent again while later ones wait behind a gap). Were its window left out, SND.UNA would move on
@@ -111,7 +111,7 @@ internal sealed class TcpAckInput(TcpContext context)
         {
             _x.SendQueue.Acknowledge(ref c.SendQueue, advanced);
             k.BytesAcked += advanced;
-            TcpWindow.TuneSend(ref c, ref k, _x.SettingsOf(t), BlockPressure.IsLow(_x.Blocks));
+            TcpWindow.TuneSend(ref c, ref k, _x.SettingsOf(t), _x.Recovery.Memory.Does(k, Recovery.SenderMechanisms.WriteRuns), BlockPressure.IsLow(_x.Blocks));
             RaiseWritable(t);
         }
         c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Una);
@@ -143,7 +143,7 @@ internal sealed class TcpAckInput(TcpContext context)
         ref var c = ref t.C;
         if ((c.Flags & TcbFlags.WantWritable) == 0) return;
         if (_x.SettingsOf(t).UnsentBytesMax is > 0 and var most && c.Snd.QueueEnd - c.Snd.Nxt >= most / 2) return;
-        if (!TcpSendRoom.IsRoomy(t)) return;
+        if (!TcpSendRoom.IsRoomy(_x, t)) return;
         c.Flags &= ~TcbFlags.WantWritable;
         _x.Raise(t, TcpEvents.Writable);
     }

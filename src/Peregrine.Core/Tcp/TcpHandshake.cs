@@ -39,7 +39,7 @@ internal static class TcpHandshake
         var mss = Math.Min(t.K.PeerMss, (x.MtuProbing?.Limit(t, mtu) ?? mtu) - IpHeaderLength(c.Local) - TcpHeader.Length - x.Encapsulation.OverheadOf(c));
         if (settings.MaximumSegmentSize != 0) mss = Math.Min(mss, settings.MaximumSegmentSize);
         mss -= OptionLength(x, t);
-        if (t.K.History != SenderHistory.None && c.Snd.WndMax != 0) mss = Math.Min(mss, HalfWindow(c.Snd.WndMax));
+        if (t.K.Does(SenderMechanisms.HalfWindowMss) && c.Snd.WndMax != 0) mss = Math.Min(mss, HalfWindow(c.Snd.WndMax));
         // A hostile MSS of 1 would make a segment of every byte: 48 is what the smallest IPv4 datagram of 68 bytes leaves with options.
         return (ushort)Math.Max(mss, 48);
     }
@@ -56,7 +56,7 @@ internal static class TcpHandshake
     {
         ref var c = ref t.C;
         var mss = EffectiveMss(x, t);
-        var keepsPackets = mss != c.Mss && t.K.History != SenderHistory.None;
+        var keepsPackets = mss != c.Mss && t.K.Does(SenderMechanisms.PacketWindow);
         var packets = keepsPackets ? SegmentCount.Of(c.Cwnd, c.Mss) : 0;
         if (mss < c.Mss) x.Recovery.OnMssReduced(ref c, ref t.K, mss);
         c.Mss = mss;
@@ -88,14 +88,14 @@ internal static class TcpHandshake
         c.RcvMss = 536;
         c.Mss = EffectiveMss(x, t);
         x.Recovery.Initialize(ref c, ref k, now);
-        c.Acks.HasHeard = k.History == SenderHistory.None;
+        c.Acks.HasHeard = !settings.HastensAcks;
         if (settings.EventLog) x.Log?.Open(t, now);
     }
 
     internal static CongestionAlgorithm AlgorithmOf(TcpSettings settings)
     {
         CongestionControl.TryParse(settings.CongestionControl, out var algorithm);
-        return algorithm == CongestionAlgorithm.Cubic && settings.SenderHistory ? CongestionAlgorithm.PacketCubic : algorithm;
+        return algorithm == CongestionAlgorithm.Cubic && settings.PacketSender && settings.PacketCubic ? CongestionAlgorithm.PacketCubic : algorithm;
     }
 
     /// <summary>A SYN-ACK that echoes what no SYN of ours said is of another connection.</summary>
@@ -164,8 +164,8 @@ internal static class TcpHandshake
         c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Una);
         // RFC 9293 §3.10.7.4: SND.WND, WL1 and WL2 from this segment; only a segment without SYN is scaled.
         c.Snd.Wnd = s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale;
-        c.Snd.WndMax = k.History != SenderHistory.None && !s.IsSyn ? c.Snd.Wnd : Math.Max(c.Snd.WndMax, c.Snd.Wnd);
-        if (k.History != SenderHistory.None) c.Mss = EffectiveMss(x, t);
+        c.Snd.WndMax = k.Does(SenderMechanisms.HalfWindowMss) && !s.IsSyn ? c.Snd.Wnd : Math.Max(c.Snd.WndMax, c.Snd.Wnd);
+        if (k.Does(SenderMechanisms.HalfWindowMss)) c.Mss = EffectiveMss(x, t);
         c.Snd.Wl1 = s.Seq;
         c.Snd.Wl2 = s.Ack;
         k.Retransmission = Deadline.None;

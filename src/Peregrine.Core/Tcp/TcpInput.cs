@@ -99,8 +99,9 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         if ((c.Flags & TcbFlags.AckNow) != 0) _x.MarkReady(t);
         if ((c.Flags & (TcbFlags.AckNow | TcbFlags.AckDelayed)) != TcbFlags.AckDelayed) return;
         // RFC 9293 MUST-40, SHLD-18: an ACK may wait, less than half a second; and not for another that would go within a quarter of that.
-        var delay = Duration.FromMilliseconds(_x.SettingsOf(t).DelayedAckMs);
-        if (t.K.DelayedAck.IsSet && t.K.History != SenderHistory.None && t.K.DelayedAck.IsDue(now + delay / 4)) AckAtOnce(t);
+        var settings = _x.SettingsOf(t);
+        var delay = Duration.FromMilliseconds(settings.DelayedAckMs);
+        if (t.K.DelayedAck.IsSet && settings.HastensAcks && t.K.DelayedAck.IsDue(now + delay / 4)) AckAtOnce(t);
         if (t.K.DelayedAck.IsSet) return;
         t.K.DelayedAck = Deadline.At(now + delay);
         _x.Arm(t, t.K.DelayedAck);
@@ -425,7 +426,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         }
         NotePeer(t, now);
         // What waits to be sent answers the SYN-ACK.
-        if (t.K.History != SenderHistory.None) c.Acks.HasHeard = c.Snd.QueueEnd.IsAfter(c.Snd.Nxt);
+        if (_x.SettingsOf(t).HastensAcks) c.Acks.HasHeard = c.Snd.QueueEnd.IsAfter(c.Snd.Nxt);
         OnHandshakeDone(t, ref s, now);
         if (t.K.FastOpen == FastOpenFlags.None && !_x.SettingsOf(t).KeepsSynText) s.PayloadLength = 0;
         if (t.K.FastOpen != FastOpenFlags.None)

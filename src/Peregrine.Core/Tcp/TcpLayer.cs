@@ -237,7 +237,7 @@ public sealed class TcpLayer
     /// <returns>Bytes taken; fewer than given when the buffer is full (Writable comes later); -1 when the connection cannot send.</returns>
     public int Send(TcpHandle connection, ReadOnlySpan<byte> data, Instant now) => Enqueue(connection, data, more: false, endsMessage: false);
 
-    /// <summary>Queues bytes that, when all are taken, end a message (MSG_EOR): the next begin a segment; needs <see cref="TcpSettings.SenderHistory"/>; returns as <see cref="Send"/>.</summary>
+    /// <summary>Queues bytes that, when all are taken, end a message (MSG_EOR): the next begin a segment; needs <see cref="TcpSettings.WriteRuns"/>; returns as <see cref="Send"/>.</summary>
     public int SendMessageEnd(TcpHandle connection, ReadOnlySpan<byte> data, Instant now) => Enqueue(connection, data, more: false, endsMessage: true);
 
     /// <summary>Queues bytes to be sent, of which the last, unless a whole segment, wait for more (MSG_MORE) or an acknowledgment.</summary>

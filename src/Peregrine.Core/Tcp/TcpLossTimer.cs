@@ -53,7 +53,7 @@ internal static class TcpLossTimer
         if (isStarted) k.Retransmission = Deadline.At(now + x.Recovery.Rto(k));
         var before = k.Recovery.Flags & Kinds;
         // A probe of new data is what was waited for, not what the next is counted from.
-        isProbed &= (k.Recovery.Flags & RecoveryFlags.ProbePending) == 0 || k.History == SenderHistory.None;
+        isProbed &= (k.Recovery.Flags & RecoveryFlags.ProbePending) == 0 || !k.Does(SenderMechanisms.ProbeTimerStays);
         if (isProbed && before != RecoveryFlags.TimerIsReordering && x.Recovery.MayScheduleProbe(t.C, k)) ScheduleProbe(x, t, before, now);
         else if (!isStarted) return;
         x.Arm(t, k.Retransmission);
@@ -81,7 +81,7 @@ internal static class TcpLossTimer
         // RFC 8985 §7.3: the time-out starts anew, and is the last resort when the probe fails.
         k.Retransmission = Deadline.At(now + x.Recovery.Rto(k));
         if (kind == RecoveryFlags.TimerIsReordering) OnReorderingTimeout(x, t, now);
-        else if (TcpContext.HasOutstanding(t.C) && !x.Recovery.OnProbeTimeout(t.C, ref k) && k.History != SenderHistory.None) k.Retransmission = x.Recovery.TimeoutAt(k, now);
+        else if (TcpContext.HasOutstanding(t.C) && !x.Recovery.OnProbeTimeout(t.C, ref k) && k.Does(SenderMechanisms.ProbeTimerStays)) k.Retransmission = x.Recovery.TimeoutAt(k, now);
         x.MarkReady(t);
         return true;
     }

@@ -137,7 +137,8 @@ internal sealed class TcpMtuProbing(TcpContext context)
         // RFC 4821 §7.3.
         var size = (search.Low + search.High) / 2;
         length = (uint)Math.Max(0, size - Overhead(t));
-        if (search.High - search.Low < _x.SettingsOf(t).MtuProbeThresholdBytes || (length <= c.Mss && t.K.History == SenderHistory.None))
+        var settings = _x.SettingsOf(t);
+        if (search.High - search.Low < settings.MtuProbeThresholdBytes || (length <= c.Mss && !settings.SearchKeepsMss))
         {
             Retry(t, ref search, now);
             return MtuProbeChoice.None;
@@ -146,7 +147,7 @@ internal sealed class TcpMtuProbing(TcpContext context)
         var need = length + (4u * c.Mss);
         if (c.Snd.QueueEnd - c.Snd.Nxt < need || (c.Snd.Una + c.Snd.Wnd) - c.Snd.Nxt < need || _x.Recovery.FreeRecords == 0) return MtuProbeChoice.None;
         // The window opens by segments, and a probe is more than one.
-        var flight = t.K.History == SenderHistory.None ? length : 2u * c.Mss;
+        var flight = t.K.Does(SenderMechanisms.PacketWindow) ? 2u * c.Mss : length;
         return LossRecovery.Pipe(c, t.K) + flight > c.Cwnd ? MtuProbeChoice.Wait : MtuProbeChoice.Send;
     }
 
@@ -212,7 +213,7 @@ internal sealed class TcpMtuProbing(TcpContext context)
         var low = Math.Min(_x.SettingsOf(t).MtuProbeBaseMss + Overhead(t), high);
         _searches[_x.Tcbs.IndexOf(t)] = new MtuSearch { Low = low, High = high, Since = now };
         // As Linux: what was taken for the path's MTU until now holds until the search has found something.
-        if (t.K.History == SenderHistory.None || _x.SettingsOf(t).MtuProbing != TcpMtuProbingMode.Always) TcpHandshake.RefreshMss(_x, t);
+        if (!_x.SettingsOf(t).SearchKeepsMss || _x.SettingsOf(t).MtuProbing != TcpMtuProbingMode.Always) TcpHandshake.RefreshMss(_x, t);
     }
 
     private void OnBlackHole(TcbRef t, Instant now)

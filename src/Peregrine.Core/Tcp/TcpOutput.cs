@@ -191,7 +191,7 @@ internal sealed class TcpOutput(
             if (length < unsent || !fin)
             {
                 // Whole segments only, unless the rest is all there is and may go; as Linux has it, or all that is left of the peer's window.
-                if (length % mss != 0 && !((length == unsent || (length == usable && t.K.History != SenderHistory.None)) && (!isLast || MaySendSmall(t, length % mss)))) length -= length % mss;
+                if (length % mss != 0 && !((length == unsent || (length == usable && t.K.Does(SenderMechanisms.WindowToEdge))) && (!isLast || MaySendSmall(t, length % mss)))) length -= length % mss;
             }
         }
         else if (most < unsent)
@@ -233,7 +233,7 @@ internal sealed class TcpOutput(
         var isSingle = (c.Flags & TcbFlags.UrgentToSend) != 0 || _x.Ip.Errors.TunnelPort != 0 || _x.Authenticator?.Of(t) is not null;
         if (isSingle || TcpEcn.ForbidsSuperSegment(_x, t)) return c.Mss;
         var most = (uint)(_writer.SegmentCountMax(c) * c.Mss);
-        return TcpPacing.Bound(_x, t, t.K.History == SenderHistory.None ? most : Math.Min(most, Gathering.BytesMax(c, t.K)));
+        return TcpPacing.Bound(_x, t, _x.Recovery.Memory.Does(t.K, SenderMechanisms.GathersSegments) ? Math.Min(most, Gathering.BytesMax(c, t.K)) : most);
     }
 
     private bool SendRange(TcbRef t, SeqNumber seq, uint length, bool isRetransmission, Instant now, bool isMtuProbe = false)
@@ -271,7 +271,7 @@ internal sealed class TcpOutput(
     // RFC 9293 MUST-60, MUST-61, SHLD-27: the last of what is queued is pushed, and nothing is held back for want of a PSH.
     private bool IsPushed(TcbRef t, SeqNumber seq, SeqNumber end, bool isRetransmission)
     {
-        if (t.K.History == SenderHistory.None || (!isRetransmission && end == t.C.Snd.QueueEnd)) return end == t.C.Snd.QueueEnd && (t.K.More & MoreHints.Unpushed) == 0;
+        if (!_x.Recovery.Memory.Does(t.K, SenderMechanisms.WriteRuns) || (!isRetransmission && end == t.C.Snd.QueueEnd)) return end == t.C.Snd.QueueEnd && (t.K.More & MoreHints.Unpushed) == 0;
         return isRetransmission ? _x.Recovery.Memory.WasPushed(ref t.K, seq, end) : _x.Recovery.Marks.IsPushed(t.K, end);
     }
 
@@ -455,8 +455,11 @@ internal sealed class TcpOutput(
             c.Flags &= ~TcbFlags.ProbeNow;
             t.K.More = MoreHints.None;
             if (!SendRange(t, c.Snd.Nxt, (uint)Math.Min(usable, c.Mss), isRetransmission: false, now)) return false;
-            if (t.K.History != SenderHistory.None) TcpLossTimer.Reset(ref t.K);
-            if (t.K.History != SenderHistory.None) TcpLossTimer.StartTimeout(_x, t, now);
+            if (t.K.Does(SenderMechanisms.ProbeTimerStays))
+            {
+                TcpLossTimer.Reset(ref t.K);
+                TcpLossTimer.StartTimeout(_x, t, now);
+            }
         }
         if ((c.Flags & TcbFlags.ProbeNow) != 0)
         {

@@ -43,7 +43,7 @@ internal static class TcpPacing
         if (wait <= 0) return true;
         // Longer than a quantum takes nobody waits: the stamp is 10 minutes old and has come round, or the rate has grown.
         var rate = x.Recovery.PacingRate(t.C, k);
-        var most = k.History == SenderHistory.None ? Quantum(rate, t.C.Mss) : QuantumMax;
+        var most = x.Recovery.Memory.Does(k, SenderMechanisms.PacingHeadStart) ? QuantumMax : Quantum(rate, t.C.Mss);
         if ((ulong)wait > UnitsOf(most, rate)) return true;
         k.Recovery.Flags |= RecoveryFlags.PacingWait;
         x.Arm(t, DueAt(k, now));
@@ -57,7 +57,7 @@ internal static class TcpPacing
         ref var k = ref t.K;
         var rate = x.Recovery.PacingRate(t.C, k);
         var stamp = TimeStamp32.Of(now);
-        if (k.History != SenderHistory.None)
+        if (x.Recovery.Memory.Does(k, SenderMechanisms.PacingHeadStart))
         {
             OnSent(ref k, ref x.Recovery.Memory.Of(k), stamp, bytes, t.C.Mss, rate);
             return;

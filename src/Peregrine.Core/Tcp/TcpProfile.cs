@@ -1,13 +1,34 @@
 // How a system's TCP behaves, as data: every switch and number of StackOptions and TcpSettings in which Linux's and FreeBSD's differ. What Linux does is
-// the default of each, so that its profile is an empty change; in four things the default is the RFC's or the simpler one and Linux's a setting: ForgivenSynLosses,
-// SackCoversFin, AcceptsResetsBehindHeld, IgnoreTimeWaitResets. No code asks which profile it runs under; another profile is another record.
+// the default of each, so that its profile is an empty change; in five things the default is the RFC's or the simpler one and Linux's a setting: PacketSender,
+// ForgivenSynLosses, SackCoversFin, AcceptsResetsBehindHeld, IgnoreTimeWaitResets. No code asks which profile it runs under; another profile is another record.
 namespace Peregrine.Core.Tcp;
 
 /// <summary>The documented behaviour of a system's TCP, to be put into <see cref="StackOptions"/> by <see cref="Apply"/>.</summary>
 public sealed record TcpProfile
 {
     /// <summary>Linux 6.x with its default settings, which are our defaults: option order, timers, ACKs, windows, resets and what ICMP errors do as there.</summary>
-    public static TcpProfile Linux { get; } = new() { Name = "linux" };
+    public static TcpProfile Linux { get; } = new()
+    {
+        Name = "linux",
+        Connection = TcpSettings.Default with
+        {
+            PacketCubic = true,
+            RoundTripPerAck = true,
+            WindowUsePerWindow = true,
+            WriteRuns = true,
+            GathersSegments = true,
+            PacingHeadStart = true,
+            HalfWindowMss = true,
+            PacketWindow = true,
+            CountedDuplicates = true,
+            JoinsWholeRetransmissions = true,
+            WindowToEdge = true,
+            ProbeTimerStays = true,
+            RepairsAsTimeout = true,
+            HastensDelayedAcks = true,
+            MtuSearchKeepsMss = true,
+        },
+    };
 
     /// <summary>FreeBSD 14 with its default settings and stack: option order, time-outs with slack, every second segment acknowledged, windows to the byte.</summary>
     public static TcpProfile FreeBsd { get; } = new()
@@ -35,7 +56,22 @@ public sealed record TcpProfile
             ResetsUnanswered = true,
             SynAckRepeatsSyn = false,
             WrongAckRepeatsSyn = false,
-            SenderHistory = false,
+            PacketSender = false,
+            PacketCubic = false,
+            RoundTripPerAck = false,
+            WindowUsePerWindow = false,
+            WriteRuns = false,
+            GathersSegments = false,
+            PacingHeadStart = false,
+            HalfWindowMss = false,
+            PacketWindow = false,
+            CountedDuplicates = false,
+            JoinsWholeRetransmissions = false,
+            WindowToEdge = false,
+            ProbeTimerStays = false,
+            RepairsAsTimeout = false,
+            HastensDelayedAcks = false,
+            MtuSearchKeepsMss = false,
             GradualEcnReduction = false,
             ConnectTimeoutMs = 75_000,
             KeepAlive = true,

@@ -18,7 +18,7 @@ internal static class TcpReport
         return new TcpStatus(
             true, c.State, (int)c.ReceiveQueue.Length, (int)writable, (int)queued, urgent, (c.Flags & TcbFlags.FinReceived) != 0, (SocketError)t.K.Error)
         {
-            IsRoomy = canSend && TcpSendRoom.IsRoomy(t),
+            IsRoomy = canSend && TcpSendRoom.IsRoomy(x, t),
             IsBelowUnsentLimit = x.SettingsOf(t).UnsentBytesMax is not (> 0 and var most) || c.Snd.QueueEnd - c.Snd.Nxt < most / 2,
         };
     }

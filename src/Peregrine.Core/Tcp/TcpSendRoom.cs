@@ -14,29 +14,29 @@ internal static class TcpSendRoom
     {
         var most = t.K.SendBuffer;
         // Runs of writes are not cut: the last may pass the limit.
-        if (t.K.History != SenderHistory.None)
-            most = t.C.SendQueue.Length + x.Recovery.Marks.Room(t.C, t.K, (uint)wanted, SendableNow(x, t), Held(t));
+        if (x.Recovery.Memory.Does(t.K, SenderMechanisms.WriteRuns))
+            most = t.C.SendQueue.Length + x.Recovery.Marks.Room(t.C, t.K, (uint)wanted, SendableNow(x, t), Held(x, t));
         return (int)(x.SettingsOf(t).UnsentBytesMax is > 0 and var lowat ? Math.Min(most, t.C.SendQueue.Length + RoomBelow(x, t, lowat, wanted)) : most);
     }
 
     /// <summary>
-    /// Bytes of the send buffer that are taken. With a history they are counted as Linux counts: each buffer of a transmission, of two segments at least, or of
+    /// Bytes of the send buffer that are taken. With <see cref="TcpSettings.WriteRuns"/> they are counted as Linux counts: each buffer of a transmission, of two segments at least, or of
     /// a run of writes takes somewhat more than its bytes.
     /// </summary>
-    internal static uint Held(TcbRef t)
+    internal static uint Held(TcpContext x, TcbRef t)
     {
         ref var c = ref t.C;
         var queued = c.SendQueue.Length;
-        if (t.K.History == SenderHistory.None || queued == 0) return queued;
+        if (queued == 0 || !x.Recovery.Memory.Does(t.K, SenderMechanisms.WriteRuns)) return queued;
         var flight = Math.Min((uint)Math.Max(0, c.Snd.Nxt - c.Snd.Una), queued);
         var (transmission, run) = (2u * c.Mss, WriteRuns.MaxOf(c));
         return queued + MessageMarks.RunOverhead * ((flight + transmission - 1) / transmission + (queued - flight + run - 1) / run);
     }
 
     /// <summary>Whether a writer that waits for room is to go on: a third of the buffer is free.</summary>
-    internal static bool IsRoomy(TcbRef t)
+    internal static bool IsRoomy(TcpContext x, TcbRef t)
     {
-        var held = Held(t);
+        var held = Held(x, t);
         return t.K.SendBuffer > held && t.K.SendBuffer - held >= held / 2;
     }
 
@@ -44,7 +44,7 @@ internal static class TcpSendRoom
     internal static void OnQueued(TcpContext x, TcbRef t, uint count, bool endsMessage)
     {
         x.Recovery.Memory.EndGathering(t.K);
-        if (t.K.History == SenderHistory.None) t.C.Snd.QueueEnd += count;
+        if (!x.Recovery.Memory.Does(t.K, SenderMechanisms.WriteRuns)) t.C.Snd.QueueEnd += count;
         else x.Recovery.Marks.OnQueued(ref t.C, t.K, count, (t.K.More & MoreHints.Unpushed) == 0, endsMessage, SendableNow(x, t));
     }
 

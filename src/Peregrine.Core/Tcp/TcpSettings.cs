@@ -196,11 +196,97 @@ public sealed record TcpSettings
     public bool WindowValidation { get; init; }
 
     /// <summary>
-    /// Senders behave as Linux's to the packet, as long as <see cref="StackOptions.SenderHistoryCountMax"/> leaves room for what that takes: the
-    /// largest deviation of a window of data makes the time-out, CUBIC counts packets and milliseconds and its slow start ends by Linux's HyStart, the
-    /// window counts as used by the most that was in flight, and each write's end is pushed. Default true.
+    /// Senders behave to the packet: the settings from <see cref="PacketCubic"/> to <see cref="MtuSearchKeepsMss"/> are in force, each by itself; they are
+    /// Linux's, and without this one the RFCs' plainer ways take their places. The first six need a history of the sender, so
+    /// <see cref="StackOptions.SenderHistoryCountMax"/>: a connection for which it leaves no room goes without those. What a connection does is settled
+    /// when it begins. Default false; Linux's own is true.
     /// </summary>
-    public bool SenderHistory { get; init; } = true;
+    public bool PacketSender { get; init; }
+
+    /// <summary>With <see cref="PacketSender"/> and a history: CUBIC counts packets and milliseconds, and its slow start ends by Linux's HyStart. Default true.</summary>
+    public bool PacketCubic { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/> and a history: every ACK gives a round trip, also one that only reports by SACK, and the largest deviation of a window of
+    /// data makes the time-out (mdev_max); else one ACK a round trip, averaged by RFC 6298 §2. Default true.
+    /// </summary>
+    public bool RoundTripPerAck { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/> and a history: the congestion window counts as used (RFC 7661 §1) by the most that was in flight in a window of data; else by
+    /// the round trip. Default true.
+    /// </summary>
+    public bool WindowUsePerWindow { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/> and a history: writes run together in buffers. The end of each is pushed whenever it is sent (PSH), MSG_EOR ends a segment, a
+    /// write is not cut by the send buffer's limit, and buffers count with their overhead; else the end of the queue is pushed, and bytes count. Default true.
+    /// </summary>
+    public bool WriteRuns { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/> and a history: a transmission has a millisecond's worth of segments and half the window at most, and what is less than a
+    /// third of the window waits for an ACK that is near (tcp_tso_win_divisor, tcp_tso_rtt_log). Default true.
+    /// </summary>
+    public bool GathersSegments { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/> and a history: the first ten segments are not paced, and what follows a pause has half its time already; else two
+    /// milliseconds' worth may follow each other. Default true.
+    /// </summary>
+    public bool PacingHeadStart { get; init; } = true;
+
+    /// <summary>With <see cref="PacketSender"/>: the MSS is bounded by half of the largest window that the peer has offered. Default true.</summary>
+    public bool HalfWindowMss { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/>: the congestion window is a number of packets, which another MSS leaves as it is; proportional rate reduction goes by whole
+    /// segments, from the window (RFC 6937) and not from what is in flight; F-RTO's third ACK, and a time-out within recovery, lower nothing; and on a path that reorders what
+    /// SACKs report opens it too. Default true.
+    /// </summary>
+    public bool PacketWindow { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/>: without SACK each duplicate ACK stands for a segment that has arrived, so that proportional rate reduction works as with it;
+    /// else the window is inflated (RFC 6582). Default true.
+    /// </summary>
+    public bool CountedDuplicates { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/>: what goes again takes what goes again behind it along, as far as whole transmissions fit into a segment (tcp_retrans_collapse);
+    /// <see cref="JoinsRetransmissions"/> comes before it. Default true.
+    /// </summary>
+    public bool JoinsWholeRetransmissions { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/>: the peer's window is filled to its edge, also by a part of a segment; nothing goes again beyond the edge of one that
+    /// shrank; and an ACK that shrinks it without other news is one duplicate more. Default true.
+    /// </summary>
+    public bool WindowToEdge { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/>: the timer of loss probes runs also while one is out, after which the time-out counts from when the first segment
+    /// was sent; and a probe is the last segment as it was sent, however short. Default true.
+    /// </summary>
+    public bool ProbeTimerStays { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/>: what is lost without congestion, being too large for the path or data of a SYN that were not taken, goes again as after a
+    /// time-out, though the window stays. Default true.
+    /// </summary>
+    public bool RepairsAsTimeout { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/>: an ACK that waits goes with a segment that comes in the last quarter of its delay, and only who has received data since it last
+    /// sent some counts as answering (<see cref="InteractiveAcks"/>). Default true.
+    /// </summary>
+    public bool HastensDelayedAcks { get; init; } = true;
+
+    /// <summary>
+    /// With <see cref="PacketSender"/>: <see cref="TcpMtuProbingMode.Always"/> leaves the MSS at what was taken for the path's until its search has found something.
+    /// Default true.
+    /// </summary>
+    public bool MtuSearchKeepsMss { get; init; } = true;
 
     /// <summary>RTO restart (RFC 7765): with few segments in flight the timer runs from when they were sent. Default false.</summary>
     public bool RtoRestart { get; init; }
@@ -383,69 +469,15 @@ public sealed record TcpSettings
             throw new ArgumentOutOfRangeException(nameof(CongestionControl), CongestionControl, "CongestionControl must be one of: cubic, reno, dctcp, bbr.");
     }
 
+    internal bool HastensAcks => PacketSender && HastensDelayedAcks;
+
+    internal bool SearchKeepsMss => PacketSender && MtuSearchKeepsMss;
+
     internal Duration FinWait2Timeout => Duration.FromMilliseconds(FinWait2TimeoutMs);
 
     private static void Range(string name, int value, int min, int max)
     {
         if (value < min || value > max)
             throw new ArgumentOutOfRangeException(name, value, $"{name} is {value}; it must be from {min} to {max}.");
-    }
-}
-
-/// <summary>Settings records by number, each held once and counted.</summary>
-internal sealed class TcpSettingsTable
-{
-    private readonly Dictionary<TcpSettings, ushort> _numbers = [];
-    private TcpSettings?[] _records = new TcpSettings?[4];
-    private int _count;
-    private readonly List<long> _counts = [];
-    private readonly Stack<ushort> _free = new();
-    private readonly Recovery.LossRecovery? _recovery;
-    private readonly StackOptions? _options;
-
-    /// <summary>Number 0 is the stack's own record and stays.</summary>
-    /// <param name="defaults">The stack's record.</param>
-    /// <param name="recovery">Told what each new number means, where there is one.</param>
-    /// <param name="options">The stack's options, which recovery goes by as well.</param>
-    internal TcpSettingsTable(TcpSettings defaults, Recovery.LossRecovery? recovery = null, StackOptions? options = null)
-    {
-        (_recovery, _options) = (recovery, options);
-        TryAcquire(defaults, out _);
-    }
-
-    internal TcpSettings this[int number] => _records[number]!;
-
-    /// <summary>The record's number, counted once more; false when 65,536 different records are in use.</summary>
-    internal bool TryAcquire(TcpSettings settings, out ushort number)
-    {
-        if (_numbers.TryGetValue(settings, out number))
-        {
-            _counts[number]++;
-            return true;
-        }
-        settings.Validate();
-        if (!_free.TryPop(out number))
-        {
-            if (_count > ushort.MaxValue) return false;
-            if (_count == _records.Length) Array.Resize(ref _records, 2 * _count);
-            number = (ushort)_count++;
-            _counts.Add(0);
-        }
-        _records[number] = settings;
-        if (_options is not null) _recovery?.Use(number, Recovery.RecoverySettings.Of(_options, settings));
-        _counts[number] = 1;
-        _numbers.Add(settings, number);
-        return true;
-    }
-
-    /// <summary>Counts one more user of a record that is in use.</summary>
-    internal void Share(ushort number) => _counts[number]++;
-
-    internal void Release(ushort number)
-    {
-        if (--_counts[number] > 0) return;
-        _numbers.Remove(_records[number]!);
-        _records[number] = null;
-        _free.Push(number);
     }
 }

@@ -96,12 +96,12 @@ internal static class TcpWindow
     }
 
     /// <summary>Send tuning: two congestion windows fit, so that the window is full while the application is woken.</summary>
-    internal static void TuneSend(ref Tcb c, ref TcbCold k, TcpSettings settings, bool memoryIsLow)
+    internal static void TuneSend(ref Tcb c, ref TcbCold k, TcpSettings settings, bool countsOverhead, bool memoryIsLow)
     {
         if (memoryIsLow) return;
         var room = 2UL * c.Cwnd;
         // As Linux: two windows of ten segments at least, each in a buffer of a power of two and its overhead.
-        if (k.History != Recovery.SenderHistory.None)
+        if (countsOverhead)
             room = 2UL * Math.Max(c.Cwnd / c.Mss, 10) * (System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Max(c.Mss, k.PeerMss) + 640) + 256);
         var wanted = (uint)Math.Min(room, (ulong)settings.SendBufferBytesMax);
         if (wanted > k.SendBuffer) k.SendBuffer = wanted;

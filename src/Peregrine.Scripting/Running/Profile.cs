@@ -37,6 +37,7 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
             {
                 ReceiveBufferBytesMax = 15 * 1024 * 1024,
                 SlowStartAfterIdle = false,
+                PacketSender = true,
                 DelaysFinAck = true,
                 ForgivenSynLosses = 1,
                 SackCoversFin = true,

@@ -20,7 +20,7 @@ internal sealed class CongestionControls(BbrControl? bbr, IndexedPool<SenderHist
 
     /// <summary>What a connection gets that asks for this: CUBIC counts packets only where there is a history.</summary>
     internal static CongestionAlgorithm For(in TcbCold k, CongestionAlgorithm algorithm) =>
-        algorithm == CongestionAlgorithm.PacketCubic && k.History == SenderHistory.None ? CongestionAlgorithm.Cubic : algorithm;
+        algorithm == CongestionAlgorithm.PacketCubic && !k.HasHistory ? CongestionAlgorithm.Cubic : algorithm;
 
     /// <summary>Gives a connection its control. False: the one that was asked for has no room, and CUBIC stands in.</summary>
     internal bool TryBegin(ref Tcb c, ref TcbCold k, CongestionAlgorithm algorithm, Instant now)

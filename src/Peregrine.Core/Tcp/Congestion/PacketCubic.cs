@@ -27,7 +27,7 @@ internal sealed class PacketCubic(IndexedPool<SenderHistory> histories) : Conges
 
     internal override bool TryBegin(ref Tcb c, ref TcbCold k, Instant now)
     {
-        if (k.History == SenderHistory.None) return false;
+        if (!k.HasHistory) return false;
         Of(k) = default;
         PacketHyStart.BeginRound(c, ref Of(k), now);
         return true;

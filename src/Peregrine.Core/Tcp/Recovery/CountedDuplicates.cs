@@ -1,4 +1,4 @@
-// Recovery without SACK for senders with a history, as Linux has it: each duplicate ACK stands for a segment that has arrived, so that
+// Recovery without SACK as Linux has it (TcpSettings.CountedDuplicates): each duplicate ACK stands for a segment that has arrived, so that
 // proportional rate reduction (RFC 9937) and the pipe work as they do with SACK. RFC 6582's recovery point holds: recovery ends above it.
 using Peregrine.Wire;
 
@@ -7,7 +7,7 @@ namespace Peregrine.Core.Tcp.Recovery;
 internal static class CountedDuplicates
 {
     /// <summary>Whether duplicates are counted so on this connection.</summary>
-    internal static bool Are(in Tcb c, in TcbCold k) => k.History != SenderHistory.None && (c.Flags & TcbFlags.Sack) == 0;
+    internal static bool Are(in Tcb c, in TcbCold k) => k.Does(SenderMechanisms.CountedDuplicates) && (c.Flags & TcbFlags.Sack) == 0;
 
     /// <summary>What is in flight: without the segments that have arrived, and without the first while it waits to go again.</summary>
     internal static uint Pipe(in Tcb c, in TcbCold k)

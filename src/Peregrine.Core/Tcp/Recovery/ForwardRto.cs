@@ -30,7 +30,7 @@ internal static class ForwardRto
             if (!isDuplicate && sacked == 0) return false;
             // RFC 5682 §2.1 step 3a, §3.1 step 3a: the loss was real: three segments, and slow start from there.
             r.Flags &= ~Steps;
-            if (r.History == SenderHistory.None) c.Cwnd = 3u * c.Mss;
+            if (!r.Does(SenderMechanisms.PacketWindow)) c.Cwnd = 3u * c.Mss;
             return false;
         }
         // RFC 5682 §2.1 step 2a: a duplicate, or nothing new to send.

@@ -23,7 +23,7 @@ internal sealed class LoneAck(RecordPool pool)
         ref var r = ref k.Recovery;
         var index = r.Head;
         if (!IsOn || index == RecordPool.None || index != r.Tail || r.Episode != RecordPool.None || r.Phase != RecoveryPhase.Open) return false;
-        if (CongestionControl.OwnsWindow(r.Algorithm) || r.ValidatesWindow || k.History != SenderHistory.None) return false;
+        if (CongestionControl.OwnsWindow(r.Algorithm) || r.ValidatesWindow || k.HasHistory) return false;
         ref var record = ref pool[index];
         // RFC 7661 §1, RFC 9438 §5.8: with this the window would not grow, whichever the congestion control.
         if ((record.Flags & Unusual) != 0 || (r.Flags & (Limited | RecoveryFlags.Established)) != RecoveryFlags.Established) return false;

@@ -64,7 +64,7 @@ internal sealed class LossRecovery
     /// <summary>Where the application's writes end.</summary>
     internal MessageMarks Marks { get; }
 
-    /// <summary>What is done otherwise by connections with a history.</summary>
+    /// <summary>What senders remember, and what is done with that.</summary>
     internal SenderMemory Memory { get; }
 
     /// <summary>The short way of <see cref="OnAck"/>.</summary>
@@ -130,7 +130,7 @@ internal sealed class LossRecovery
         var phase = k.Recovery.Phase;
         var isSack = (c.Flags & TcbFlags.Sack) != 0;
         uint limit = c.Cwnd, used;
-        if (isSack || phase == RecoveryPhase.Loss || k.History != SenderHistory.None)
+        if (isSack || phase == RecoveryPhase.Loss || k.Does(SenderMechanisms.CountedDuplicates))
         {
             // RFC 6675 §5 steps 3.3 and (C): the pipe governs, which is limited transmit as well.
             used = isSack ? Pipe(c, k) : CountedDuplicates.Pipe(c, k);
@@ -180,7 +180,7 @@ internal sealed class LossRecovery
         if (end.IsAfter(c.Snd.Nxt)) c.Snd.Nxt = end;
         var isFull = Pipe(c, k) + c.Mss > c.Cwnd;
         if (isFull) r.Flags |= RecoveryFlags.LimitedThisRound;
-        if (k.History != SenderHistory.None) WindowUse.OnSent(c, ref Memory.Of(k), isFull);
+        if (Memory.Does(k, SenderMechanisms.WindowUsePerWindow)) WindowUse.OnSent(c, ref Memory.Of(k), isFull);
         return true;
     }
 
@@ -239,7 +239,7 @@ internal sealed class LossRecovery
         }
         var isRoundStart = AckAccount.EndRound(ref k, d);
         var partialSeen = (r.Flags & RecoveryFlags.PartialAckSeen) != 0;
-        if (AckAccount.TryRoundTrip(c, k, options, d, acked > 0, k.History != SenderHistory.None, now, out var roundTrip)) Memory.TakeRoundTrip(c, ref k, roundTrip);
+        if (AckAccount.TryRoundTrip(c, k, options, d, acked > 0, Memory.Does(k, SenderMechanisms.RoundTripPerAck), now, out var roundTrip)) Memory.TakeRoundTrip(c, ref k, roundTrip);
         var wait = Phases.FindLosses(ref c, ref k, ref d, now);
         AckAccount.MakeSample(ref r, d, acked, inFlight, isRoundStart, now, out sample);
         Phases.Advance(ref c, ref k, ref sample, d, isDuplicateCandidate && acked == 0);
@@ -263,7 +263,7 @@ internal sealed class LossRecovery
         var settings = SettingsOf(k);
         if (TryOpenEpisode(ref r) && isNew && settings.MayUndo) Undo.Begin(c, k, ref r, ref EpisodeOf(r));
         // RFC 5681 §3.1: ssthresh is held when the same segment times out again; as Linux has it, also within a recovery that has reduced it.
-        if (!isRepeated && !(r.Phase == RecoveryPhase.Recovery && k.History != SenderHistory.None && r.RecoveryPoint.IsAfter(c.Snd.Una)))
+        if (!isRepeated && !(r.Phase == RecoveryPhase.Recovery && k.Does(SenderMechanisms.PacketWindow) && r.RecoveryPoint.IsAfter(c.Snd.Una)))
         {
             Validation.OnCongestion(ref c, ref k);
             Controls.Of(k).OnTimeout(ref c, ref k, FlightAtLoss(c, k));
@@ -317,7 +317,7 @@ internal sealed class LossRecovery
     }
 
     /// <summary>RFC 8985 §7.2: whether a loss probe may be scheduled now.</summary>
-    internal bool MayScheduleProbe(in Tcb c, in TcbCold k) => TailLossProbe.MaySchedule(c, k.Recovery, k.History != SenderHistory.None) && SettingsOf(k).TailLossProbe;
+    internal bool MayScheduleProbe(in Tcb c, in TcbCold k) => TailLossProbe.MaySchedule(c, k.Recovery, k.Does(SenderMechanisms.ProbeTimerStays)) && SettingsOf(k).TailLossProbe;
 
     /// <summary>RFC 8985 §7.3: the probe timer has come: whether a probe is to be sent.</summary>
     internal bool OnProbeTimeout(in Tcb c, ref TcbCold k)
@@ -332,7 +332,7 @@ internal sealed class LossRecovery
     internal void LastSegment(in Tcb c, ref TcbCold k, out SeqNumber seq, out uint length)
     {
         ref var record = ref _board[k.Recovery.Tail];
-        length = k.History == SenderHistory.None ? Math.Min(record.Length, c.Mss) : ((record.Length - 1) % c.Mss) + 1;
+        length = k.Does(SenderMechanisms.ProbeTimerStays) ? ((record.Length - 1) % c.Mss) + 1 : Math.Min(record.Length, c.Mss);
         seq = record.End - length;
         // A second copy of what is in flight: it does not count twice.
         k.Recovery.Flags |= RecoveryFlags.RescueOffered;
@@ -367,7 +367,7 @@ internal sealed class LossRecovery
         // RFC 5681 §3.1: an initial window of segments too large shrinks with them. Later it stays (RFC 1191 §6.5): this is no congestion.
         if (newMss < c.Mss && r.Delivered <= 1) c.Cwnd = (uint)Math.Max((ulong)c.Cwnd * newMss / c.Mss, newMss);
         c.Mss = Math.Min(c.Mss, newMss);
-        if (_board.MarkMtuLost(ref r, newMss)) SenderMemory.OnMtuLost(c, ref r);
+        if (_board.MarkMtuLost(ref r, newMss)) Memory.OnMtuLost(c, ref k);
     }
 
     /// <summary>The retransmission time-out now, doublings included.</summary>
@@ -398,7 +398,7 @@ internal sealed class LossRecovery
             Controls.Of(k).End(ref k);
             Begin(ref c, ref k, algorithm, now);
         }
-        else if (k.Recovery.ValidatesWindow != SettingsOf(k).WindowValidation && k.History == SenderHistory.None) Validation.Reset(ref k);
+        else if (k.Recovery.ValidatesWindow != SettingsOf(k).WindowValidation && !k.HasHistory) Validation.Reset(ref k);
         ChoosePacing(ref k);
     }
 

@@ -102,7 +102,7 @@ internal sealed class MessageMarks(RecordPool pool, IndexedPool<SenderHistory> h
     internal bool TryNext(in Tcb c, in TcbCold k, out uint length)
     {
         length = 0;
-        if (k.History == SenderHistory.None) return false;
+        if (!k.HasHistory) return false;
         ref var m = ref histories[k.History].Marks;
         if (m.First == RecordPool.None) return false;
         length = (uint)Math.Max(0, _pool[m.First].Seq - c.Snd.Nxt);
@@ -112,7 +112,7 @@ internal sealed class MessageMarks(RecordPool pool, IndexedPool<SenderHistory> h
     /// <summary>Whether a write or message ends there, by a mark.</summary>
     internal bool IsPushed(in TcbCold k, SeqNumber end)
     {
-        if (k.History == SenderHistory.None) return false;
+        if (!k.HasHistory) return false;
         ref var m = ref histories[k.History].Marks;
         return m.First != RecordPool.None && _pool[m.First].Seq == end && _pool[m.First].Has(RecordFlags.Pushed);
     }
@@ -120,7 +120,7 @@ internal sealed class MessageMarks(RecordPool pool, IndexedPool<SenderHistory> h
     /// <summary>Whether a message ends there.</summary>
     internal bool IsMessageEnd(in Tcb c, in TcbCold k, SeqNumber end)
     {
-        if (k.History == SenderHistory.None) return false;
+        if (!k.HasHistory) return false;
         ref var m = ref histories[k.History].Marks;
         if (end == c.Snd.QueueEnd) return (m.RunEnd & RecordFlags.MessageEnd) != 0;
         return m.First != RecordPool.None && _pool[m.First].Seq == end && _pool[m.First].Has(RecordFlags.MessageEnd);
@@ -129,7 +129,7 @@ internal sealed class MessageMarks(RecordPool pool, IndexedPool<SenderHistory> h
     /// <summary>New data have gone up to Snd.Nxt: what is marked in there is the transmission's record's now.</summary>
     internal void OnSent(in Tcb c, in TcbCold k)
     {
-        if (k.History == SenderHistory.None) return;
+        if (!k.HasHistory) return;
         ref var m = ref histories[k.History].Marks;
         while (m.First != RecordPool.None && _pool[m.First].Seq.IsBeforeOrEqual(c.Snd.Nxt)) RemoveFirst(ref m);
     }

@@ -22,7 +22,7 @@ internal static class ProportionalRateReduction
         if (pipe > c.Ssthresh)
         {
             // CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out.
-            send = k.History != SenderHistory.None ? (long)InSegments(c, e) : (long)((((ulong)e.PrrDelivered * c.Ssthresh) + e.RecoverFs - 1) / e.RecoverFs) - e.PrrOut;
+            send = k.Does(SenderMechanisms.PacketWindow) ? (long)InSegments(c, e) : (long)((((ulong)e.PrrDelivered * c.Ssthresh) + e.RecoverFs - 1) / e.RecoverFs) - e.PrrOut;
         }
         else
         {

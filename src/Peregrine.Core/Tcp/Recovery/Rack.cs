@@ -28,14 +28,14 @@ internal sealed class Rack(Scoreboard board)
     }
 
     /// <summary>RFC 8985 §6.2 steps 2 to 4: what was delivered latest, whether anything came out of order, and what D-SACKs say.</summary>
-    internal static void Note(ref RecoveryState r, ref RecoveryEpisode e, in Delivery d)
+    internal static void Note(ref RecoveryState r, ref RecoveryEpisode e, in Delivery d, bool takesLatest)
     {
         if (d.HasRack)
         {
             var sentAt = TimeStamp32.Of(d.RackSentAt);
             // The first sample stands by itself: half of all stamps count as earlier than the zero that an episode begins with.
             if (e.RackRtt == 0) (e.RackSentAt, e.RackEnd) = (sentAt, d.RackEnd);
-            e.RackRtt = Math.Max(TimeStamp32.Of(d.Now) - (r.History != SenderHistory.None ? TimeStamp32.Of(d.RackLastSentAt) : sentAt), 1);
+            e.RackRtt = Math.Max(TimeStamp32.Of(d.Now) - (takesLatest ? TimeStamp32.Of(d.RackLastSentAt) : sentAt), 1);
             if (IsSentAfter(sentAt, d.RackEnd, e.RackSentAt, e.RackEnd)) (e.RackSentAt, e.RackEnd) = (sentAt, d.RackEnd);
         }
         if (d.Reordered) r.Flags |= RecoveryFlags.ReorderingSeen;

@@ -31,7 +31,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         }
         ref var e = ref _pool.Episode(r.Episode);
         Rack.Expire(ref e, now);
-        Rack.Note(ref r, ref e, d);
+        Rack.Note(ref r, ref e, d, _recovery.Memory.Does(k, SenderMechanisms.RoundTripPerAck));
         var wait = _rack.DetectLoss(c, ref k, e, now, ref d);
         Counters.TCPLostRetransmit += d.LostRetransmissions;
         TellLosses(ref c, ref k, d);
@@ -109,7 +109,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             var wasRepair = r.Phase == RecoveryPhase.Loss;
             Leave(ref c, ref k, sample, isSack);
             // As Linux: the ACK that ends recovery opens the window like any after it.
-            if (!wasRepair && k.History != SenderHistory.None && !HasLoss(c, k)) Grow(ref c, ref k, sample);
+            if (!wasRepair && k.Does(SenderMechanisms.PacketWindow) && !HasLoss(c, k)) Grow(ref c, ref k, sample);
             // What was lost since recovery began is a congestion event of its own; no further SACK need come for it.
             if (!HasLoss(c, k)) return;
             sample.EnteredRecovery = true;
@@ -268,7 +268,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         if (!settings.ProportionalRateReduction || ownsWindow) return;
         ProportionalRateReduction.Begin(c, ref r, ref e, sample.AckedBytes, sample.SackedBytes);
         // As RFC 6937 had it before RFC 9937, and Linux has it: of the window.
-        if (k.History != SenderHistory.None) e.RecoverFs = Math.Max(before, 1);
+        if (k.Does(SenderMechanisms.PacketWindow)) e.RecoverFs = Math.Max(before, 1);
         ProportionalRateReduction.OnAck(ref c, k, ref e, isSack ? sample.DeliveredBytes : c.Mss, isSafe: false);
     }
 
@@ -291,7 +291,8 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     private void Grow(ref Tcb c, ref TcbCold k, in AckSample sample)
     {
         ref var r = ref k.Recovery;
-        if ((sample.AckedBytes == 0 && k.History == SenderHistory.None) || (r.Flags & RecoveryFlags.Established) == 0) return;
+        var isByPackets = k.Does(SenderMechanisms.PacketWindow);
+        if ((sample.AckedBytes == 0 && !isByPackets) || (r.Flags & RecoveryFlags.Established) == 0) return;
         // RFC 7661 §1, RFC 9438 §5.8: a window that is not used says nothing about the path, so it does not grow.
         var isLimited = r.Phase == RecoveryPhase.Loss || _recovery.Memory.IsWindowLimited(c, k, sample.InFlightBefore);
         // RFC 7661 §4.2: no sample during the repair after a time-out.
@@ -299,7 +300,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         // RFC 3168 §6.1.2: no growth while marks are being answered.
         if (EcnResponse.IsAnswering(c, r)) return;
         var isFirst = c.Ssthresh == uint.MaxValue;
-        if (k.History == SenderHistory.None) _recovery.Controls.Of(k).OnAck(ref c, ref k, sample, isLimited, _recovery.SettingsOf(k));
+        if (!isByPackets) _recovery.Controls.Of(k).OnAck(ref c, ref k, sample, isLimited, _recovery.SettingsOf(k));
         else _recovery.Controls.Of(k).OnAck(ref c, ref k, sample.CountedAsDelivered(c.Mss), isLimited, _recovery.SettingsOf(k));
         if (!isFirst || c.Ssthresh == uint.MaxValue) return;
         Counters.TCPHystartDelayDetect++;

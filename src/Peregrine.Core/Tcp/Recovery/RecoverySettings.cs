@@ -45,8 +45,11 @@ internal sealed record RecoverySettings
     /// <summary>RFC 9406: HyStart++ ends CUBIC's first slow start.</summary>
     internal bool HyStart { get; init; } = true;
 
-    /// <summary>Senders keep a <see cref="SenderHistory"/>, as long as there is room.</summary>
-    internal bool KeepsHistory { get; init; }
+    /// <summary>What senders do; some of it needs a <see cref="SenderHistory"/>, and is done as long as there is room.</summary>
+    internal SenderMechanisms Mechanisms { get; init; }
+
+    /// <summary>What is lost without congestion goes again as after a time-out, though the window stays.</summary>
+    internal bool RepairsAsTimeout { get; init; }
 
     /// <summary>RFC 7765: the timer restarts with what is left of the time-out.</summary>
     internal bool RtoRestart { get; init; }
@@ -118,7 +121,8 @@ internal sealed record RecoverySettings
         SlowStartSegmentsMax = (uint)connection.SlowStartSegmentsMax,
         ReducesFromWindow = connection.ReducesFromWindow,
         HyStart = connection.HyStart,
-        KeepsHistory = connection.SenderHistory,
+        Mechanisms = SenderMechanismsOf.Settings(connection),
+        RepairsAsTimeout = connection.PacketSender && connection.RepairsAsTimeout,
         RtoRestart = connection.RtoRestart,
         WindowValidation = connection.WindowValidation,
         Rack = connection.Rack,

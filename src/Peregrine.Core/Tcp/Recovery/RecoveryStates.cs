@@ -223,27 +223,41 @@ internal struct RecoveryState
         set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 0x7F) | (value ? 0x80 : 0));
     }
 
-    private bool HasHistory
+    /// <summary>The sender has a <see cref="SenderHistory"/>.</summary>
+    internal bool HasHistory
     {
         readonly get => (_phaseAndAlgorithm & 0x20) != 0;
-        set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 0xDF) | (value ? 0x20 : 0));
+        private set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 0xDF) | (value ? 0x20 : 0));
     }
 
-    // One or the other: a sender with a history judges by that how its window is used.
+    // An index of 25 bits, of one or the other: a sender with a history judges by that how its window is used. Above it the mechanisms.
     private uint _validationOrHistory;
+
+    private const int MechanismShift = 25;
+    private const uint IndexMask = (1u << MechanismShift) - 1;
+
+    /// <summary>Of <see cref="SenderMechanisms.OfTcb"/>, those that this sender has.</summary>
+    internal SenderMechanisms Mechanisms
+    {
+        readonly get => (SenderMechanisms)(_validationOrHistory >> MechanismShift);
+        set => _validationOrHistory = (_validationOrHistory & IndexMask) | ((uint)value << MechanismShift);
+    }
+
+    /// <summary>Whether this sender does that, which needs no history.</summary>
+    internal readonly bool Does(SenderMechanisms mechanism) => (_validationOrHistory & ((uint)mechanism << MechanismShift)) != 0;
 
     /// <summary>The <see cref="ValidationState"/>, while there is something to validate; a record of the same pool.</summary>
     internal uint Validation
     {
-        readonly get => HasHistory ? RecordPool.None : _validationOrHistory;
-        set => _validationOrHistory = value;
+        readonly get => HasHistory ? RecordPool.None : _validationOrHistory & IndexMask;
+        set => _validationOrHistory = (_validationOrHistory & ~IndexMask) | value;
     }
 
     /// <summary>The <see cref="SenderHistory"/>, from the connection's beginning to its end, or none.</summary>
     internal uint History
     {
-        readonly get => HasHistory ? _validationOrHistory : SenderHistory.None;
-        set => (HasHistory, _validationOrHistory) = (value != SenderHistory.None, value);
+        readonly get => HasHistory ? _validationOrHistory & IndexMask : SenderHistory.None;
+        set => (HasHistory, _validationOrHistory) = (value != SenderHistory.None, (_validationOrHistory & ~IndexMask) | value);
     }
 
     /// <summary>Until so many bytes are delivered, rate samples are limited by the application.</summary>

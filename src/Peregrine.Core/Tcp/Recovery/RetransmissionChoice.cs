@@ -26,7 +26,7 @@ internal sealed class RetransmissionChoice(Scoreboard board)
         {
             // RFC 6675 §5 step 4.3, RFC 6582 §3.2: whatever the window says.
             (seq, length) = (_board[r.Head].Seq, Math.Min(_board[r.Head].Length, c.Mss));
-            if (k.History != SenderHistory.None) length = JoinedWholes(r.Head, length, c.Mss);
+            if (k.Does(SenderMechanisms.JoinsWholeRetransmissions)) length = JoinedWholes(r.Head, length, c.Mss);
             return true;
         }
         var isRepair = (r.Flags & RecoveryFlags.MtuRepair) != 0;
@@ -43,9 +43,9 @@ internal sealed class RetransmissionChoice(Scoreboard board)
             if (r.TopSacked == None || !record.Seq.IsBefore(_board[r.TopSacked].Seq)) return TryRescue(c, ref r, out seq, out length);
         }
         (seq, length) = (record.Seq, Math.Min(record.Length, c.Mss));
-        if (k.History != SenderHistory.None && !FitsWindow(c, seq, ref length)) return false;
+        if (k.Does(SenderMechanisms.WindowToEdge) && !FitsWindow(c, seq, ref length)) return false;
         if (joins) length = JoinedLength(index, length, c.Mss);
-        else if (k.History != SenderHistory.None) length = JoinedWholes(index, length, c.Mss);
+        else if (k.Does(SenderMechanisms.JoinsWholeRetransmissions)) length = JoinedWholes(index, length, c.Mss);
         return true;
     }
 

@@ -35,10 +35,13 @@ internal struct SenderHistory
     /// <summary>When something was sent last (<see cref="TimeStamp32"/>).</summary>
     internal uint LastSentAt;
     internal SenderHistoryFlags Flags;
+
+    /// <summary>Of <see cref="SenderMechanisms.OfHistory"/>, those that this sender has.</summary>
+    internal SenderMechanisms Mechanisms;
 }
 
 [Flags]
-internal enum SenderHistoryFlags : uint
+internal enum SenderHistoryFlags : ushort
 {
     None = 0,
 

@@ -34,7 +34,7 @@ internal static class TailLossProbe
         if (k.Rtt.Srtt == 0) return settings.RtoInitial;
         var timeout = Duration.FromMicroseconds(2 * (long)(k.Rtt.Srtt >> 3));
         // The receiver may hold the ACK of a single segment back; of more it may not, but timers need a little time themselves.
-        return timeout + (LossRecovery.FlightSize(c) <= c.Mss && (k.History == SenderHistory.None || k.Recovery.Head == k.Recovery.Tail) ? settings.ProbeAckDelayMax : settings.ProbeMargin);
+        return timeout + (LossRecovery.FlightSize(c) <= c.Mss && (!k.Does(SenderMechanisms.ProbeTimerStays) || k.Recovery.Head == k.Recovery.Tail) ? settings.ProbeAckDelayMax : settings.ProbeMargin);
     }
 
     /// <summary>RFC 8985 §7.3: whether the probe may go that the timer asks for; it is then remembered until it is acknowledged.</summary>

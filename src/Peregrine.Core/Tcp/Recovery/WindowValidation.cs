@@ -22,7 +22,7 @@ internal sealed class WindowValidation(LossRecovery recovery, RecordPool pool)
     {
         ref var r = ref k.Recovery;
         End(ref r);
-        r.ValidatesWindow = _recovery.SettingsOf(k).WindowValidation && k.History == SenderHistory.None && !CongestionControl.OwnsWindow(r.Algorithm);
+        r.ValidatesWindow = _recovery.SettingsOf(k).WindowValidation && !k.HasHistory && !CongestionControl.OwnsWindow(r.Algorithm);
         if (!r.IsNonValidated) return;
         r.IsNonValidated = false;
         _recovery.ChoosePacing(ref k);
