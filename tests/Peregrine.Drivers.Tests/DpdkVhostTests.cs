@@ -27,7 +27,7 @@ public sealed class DpdkVhostTests
         Assert.True(SpinWait.SpinUntil(() => !vhost.Link.IsUp, 60_000), "the carrier stays although the other end is gone");
     }
 
-    private static void Cross(DpdkFixture from, DpdkFixture to, int seed)
+    internal static void Cross(DpdkFixture from, DpdkFixture to, int seed)
     {
         var sent = Enumerable.Range(0, 20).Select(i => PoolFixture.Pattern(60 + ((i * 73 + seed) % 1400), seed + i)).ToList();
         Assert.Equal(sent.Count, from.Queue.Transmit(sent.Select(bytes => PoolFixture.Make(from.Pool, bytes)).ToArray()));

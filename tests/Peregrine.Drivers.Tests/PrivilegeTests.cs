@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Peregrine.Drivers.Linux;
 
 namespace Peregrine.Drivers.Tests;
@@ -6,8 +5,6 @@ namespace Peregrine.Drivers.Tests;
 /// <summary>Giving privileges up cannot be undone: so it happens in a process of its own, which is this program again with one test.</summary>
 public sealed class PrivilegeTests
 {
-    private const string ChildMark = "PEREGRINE_PRIVILEGE_CHILD";
-
     [Fact]
     public void UnknownUserAndRootAreRefusedBeforeAnythingChanges()
     {
@@ -17,28 +14,12 @@ public sealed class PrivilegeTests
     }
 
     [Fact]
-    public async Task AllThreadsLoseAllPrivileges()
-    {
-        Assert.SkipUnless(Environment.IsPrivilegedProcess, "not run: only root can become another user");
-        var start = new ProcessStartInfo(Environment.ProcessPath!)
-        {
-            RedirectStandardOutput = true, RedirectStandardError = true, Environment = { [ChildMark] = "1", ["TMPDIR"] = "/tmp" },
-        };
-        if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet") start.ArgumentList.Add(typeof(PrivilegeTests).Assembly.Location);
-        foreach (var argument in (string[])["-noLogo", "-noColor", "-noAutoReporters", "-method", $"*{nameof(PrivilegeTests)}.{nameof(InAChildOfItsOwn)}"]) start.ArgumentList.Add(argument);
-        using var child = Process.Start(start)!;
-        var output = child.StandardOutput.ReadToEndAsync();
-        var errors = child.StandardError.ReadToEndAsync();
-        await child.WaitForExitAsync(TestContext.Current.CancellationToken);
-        var text = await output + await errors;
-        Assert.True(child.ExitCode == 0, text);
-        Assert.Contains("Total: 1, Errors: 0, Failed: 0, Skipped: 0", text, StringComparison.Ordinal);
-    }
+    public Task AllThreadsLoseAllPrivileges() => ChildTest.RunAsync(typeof(PrivilegeTests), nameof(InAChildOfItsOwn));
 
     [Fact]
     public void InAChildOfItsOwn()
     {
-        Assert.SkipUnless(Environment.GetEnvironmentVariable(ChildMark) == "1", "run by the test above, in a process of its own");
+        ChildTest.SkipUnlessChild();
         // Threads that were there before, and sleep: a system call of the calling thread alone would miss them.
         using var end = new ManualResetEventSlim();
         var threads = Enumerable.Range(0, 8).Select(_ => new Thread(() => end.Wait())).ToArray();

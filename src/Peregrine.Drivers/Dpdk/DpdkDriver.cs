@@ -10,24 +10,28 @@ namespace Peregrine.Drivers.Dpdk;
 /// <param name="QueueWord">The argument by which it is told how many queues to make, or null.</param>
 /// <param name="SharesKernelAddress">Whether its address is also that of the kernel's interface at the other end.</param>
 /// <param name="ReceiveBuffersMin">Buffers that it takes whatever the ring's size.</param>
+/// <param name="MakesInterface">Whether the kernel's interface is the driver's own work, so that one that was deleted is made again and not waited for.</param>
+/// <param name="NeedsRights">Whether making the device takes rights, and not only access to a socket or a file.</param>
+/// <param name="ListensWith">Where the driver connects to its other end only when it is made, and not again: the argument by which it listens instead; else null.</param>
 /// <param name="Defaults">Arguments that belong together: added where the user gave none of those names.</param>
 internal sealed record DpdkDriver(
-    string Prefix, bool MakesSystemCalls = true, bool TakesAnyMemory = false, string? QueueWord = null, bool SharesKernelAddress = false, int ReceiveBuffersMin = 0, params string[] Defaults)
+    string Prefix, bool MakesSystemCalls = true, bool TakesAnyMemory = false, string? QueueWord = null, bool SharesKernelAddress = false, int ReceiveBuffersMin = 0,
+    bool MakesInterface = false, bool NeedsRights = true, string? ListensWith = null, params string[] Defaults)
 {
     private static readonly DpdkDriver[] s_known =
     [
-        new("net_null", MakesSystemCalls: false, TakesAnyMemory: true),
-        new("net_ring", MakesSystemCalls: false, TakesAnyMemory: true),
+        new("net_null", MakesSystemCalls: false, TakesAnyMemory: true, NeedsRights: false),
+        new("net_ring", MakesSystemCalls: false, TakesAnyMemory: true, NeedsRights: false),
         // Its ring's frames must fit a chunk of 2 KiB behind DPDK's headroom, which the default of 2,048 does not. They must also fill a block: the
         // kernel begins each block anew, the driver counts on; 1,920 is 15 times a power of two, so the block is 15 pages.
         new("net_af_packet", TakesAnyMemory: true, QueueWord: "qpairs", Defaults: ["framesz=1920", $"blocksz={15 * Posix.PageSize}"]),
-        new("net_pcap", TakesAnyMemory: true),
-        new("net_tap", TakesAnyMemory: true, SharesKernelAddress: true),
-        new("net_memif", TakesAnyMemory: true),
-        new("net_vhost", TakesAnyMemory: true, QueueWord: "queues"),
+        new("net_pcap", TakesAnyMemory: true, NeedsRights: false),
+        new("net_tap", TakesAnyMemory: true, SharesKernelAddress: true, MakesInterface: true),
+        new("net_memif", TakesAnyMemory: true, NeedsRights: false, ListensWith: "role=server"),
+        new("net_vhost", TakesAnyMemory: true, QueueWord: "queues", NeedsRights: false),
         // Its fill queue takes 4,096 at once, and fails to start without them.
         new("net_af_xdp", QueueWord: "queue_count", ReceiveBuffersMin: 8192),
-        new("net_virtio_user", QueueWord: "queues"),
+        new("net_virtio_user", QueueWord: "queues", NeedsRights: false, ListensWith: "server=1"),
     ];
 
     // Poll-mode drivers of cards: doorbells by stores, never a system call. None of them could be tried; frames are copied unless asked otherwise.

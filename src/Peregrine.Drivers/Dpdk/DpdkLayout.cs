@@ -29,7 +29,7 @@ internal static class DpdkAbi
     public const int PoolSize = 64, PoolElementSize = 72, PoolOperationsIndex = 88;
 
     // struct rte_eth_dev_info.
-    public const int DeviceInfoSize = 376, InfoDevice = 0, InfoDriverName = 8, InfoDeviceFlags = 24, InfoMtuMin = 20, InfoMtuMax = 22;
+    public const int DeviceInfoSize = 376, InfoDevice = 0, InfoDriverName = 8, InfoInterface = 16, InfoDeviceFlags = 24, InfoMtuMin = 20, InfoMtuMax = 22;
     public const int InfoReceiveQueuesMax = 44, InfoSendQueuesMax = 46, InfoReceiveOffloads = 72, InfoSendOffloads = 80;
     public const int InfoTableSize = 104, InfoKeySize = 106, InfoHashKinds = 112, InfoSegmentsMax = 278;
 

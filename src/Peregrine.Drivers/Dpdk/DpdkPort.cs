@@ -20,6 +20,7 @@ internal sealed unsafe class DpdkPort : IDisposable
     private byte* _hashKey;
     private int _state;
     private bool _isDestroyed;
+    private bool _isMade;
     private bool _closed;
 
     private DpdkPort(DpdkEal eal, string device, bool isCard, NetworkNamespace? space) =>
@@ -48,6 +49,9 @@ internal sealed unsafe class DpdkPort : IDisposable
 
     public int NumaNode { get; private set; }
 
+    /// <summary>The number of the kernel's interface beneath a device of software, or 0.</summary>
+    public int InterfaceIndex { get; private set; }
+
     /// <summary>Whether bursts may be called: between start and stop, and the device is there.</summary>
     public bool IsLive => Volatile.Read(ref _state) == Live;
 
@@ -67,12 +71,13 @@ internal sealed unsafe class DpdkPort : IDisposable
     }
 
     /// <summary>Makes the device and configures its port.</summary>
-    public static DpdkPort Open(string device, DpdkOptions options)
+    /// <param name="device">DPDK's name for it.</param>
+    /// <param name="options">How.</param>
+    /// <param name="space">Where control calls are made, the caller's to dispose of; null is wherever the calling thread is.</param>
+    public static DpdkPort Open(string device, DpdkOptions options, NetworkNamespace? space)
     {
         options.Check();
-        var eal = DpdkEal.Get(options.EalArguments);
-        var space = options.NetworkNamespace is null ? null : NetworkNamespace.Open(options.NetworkNamespace);
-        var port = new DpdkPort(eal, device, IsCardAddress(device), space);
+        var port = new DpdkPort(DpdkEal.Get(options.EalArguments), device, IsCardAddress(device), space);
         try
         {
             port.Run(() => port.Make(options));
@@ -161,14 +166,18 @@ internal sealed unsafe class DpdkPort : IDisposable
     {
         if (_closed) return;
         _closed = true;
-        Run(() =>
+        Interlocked.Exchange(ref _state, NotLive);
+        try
         {
-            Interlocked.Exchange(ref _state, NotLive);
-            if (_deviceHandle != 0) Remove();
-        });
+            if (_isMade) Run(Remove);
+        }
+        catch (UnauthorizedAccessException)
+        {
+            // The namespace may not be entered any more (--user). What the driver then cannot find, it lets be.
+            lock (DpdkEal.Control) Remove();
+        }
         NativeMemory.Free(_hashKey);
         _hashKey = null;
-        _space?.Dispose();
     }
 
     private void Remove()
@@ -185,7 +194,7 @@ internal sealed unsafe class DpdkPort : IDisposable
         if (_isCard)
         {
             _dpdk.Close(Id);
-            _dpdk.RemoveDevice((void*)_deviceHandle);
+            if (_deviceHandle != 0) _dpdk.RemoveDevice((void*)_deviceHandle);
             return;
         }
         // A device of software is closed by its removal; closing it before would let its name be taken while its memory is there.
@@ -202,7 +211,7 @@ internal sealed unsafe class DpdkPort : IDisposable
             Check(_isCard ? ProbeCard(options) : AddDevice(name, options), $"cannot be made (arguments '{string.Join(',', options.DeviceArguments)}'). " + Advice());
             if (_dpdk.PortByName(name, &id) != 0) throw new IOException($"dpdk: '{_device}' has no port of that name.{Eal.Log.Tail()}");
         }
-        Id = id;
+        (Id, _isMade) = (id, true);
         Ask();
         Configure(options);
         byte* address = stackalloc byte[8];
@@ -234,6 +243,7 @@ internal sealed unsafe class DpdkPort : IDisposable
         _deviceHandle = *(nint*)(info + DpdkAbi.InfoDevice);
         DriverName = Marshal.PtrToStringUTF8(*(nint*)(info + DpdkAbi.InfoDriverName)) ?? "";
         Driver = DpdkDriver.For(DriverName);
+        InterfaceIndex = *(int*)(info + DpdkAbi.InfoInterface);
         ReceiveOffloads = *(ulong*)(info + DpdkAbi.InfoReceiveOffloads);
         SendOffloads = *(ulong*)(info + DpdkAbi.InfoSendOffloads);
         TableSize = *(ushort*)(info + DpdkAbi.InfoTableSize);

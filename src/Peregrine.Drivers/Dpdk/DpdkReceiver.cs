@@ -26,6 +26,7 @@ internal sealed unsafe class DpdkReceiver
     private readonly nint[] _back = GC.AllocateArray<nint>(DpdkQueue.BurstMax + SegmentCountMax, pinned: true);
     private readonly Mbuf** _burstStart, _othersStart, _backStart;
     private int _otherCount, _backCount;
+    private LinkQueueCounters _counters;
 
     public DpdkReceiver(DpdkPort port, int index, FramePool frames, MbufPool pool, bool own)
     {
@@ -38,10 +39,13 @@ internal sealed unsafe class DpdkReceiver
         _backStart = Start(_back);
     }
 
-    public LinkQueueCounters Counters;
-
-    /// <summary>Buffers that are not in the pool. Meaningful when the port is closed.</summary>
-    public int Outstanding => _pool.Count - (int)_pool.Available;
+    public void AddTo(ref LinkQueueCounters counters)
+    {
+        counters.ReceivedFrames += _counters.ReceivedFrames;
+        counters.ReceivedBytes += _counters.ReceivedBytes;
+        counters.ReceiveDroppedMalformed += _counters.ReceiveDroppedMalformed;
+        counters.ReceiveDroppedNoMemory += _counters.ReceiveDroppedNoMemory;
+    }
 
     public int Receive(Span<Frame> frames)
     {
@@ -53,7 +57,7 @@ internal sealed unsafe class DpdkReceiver
             if (TryTake(_burstStart[i], ref frames[received])) received++;
         }
         GiveBack();
-        Counters.ReceivedFrames += received;
+        _counters.ReceivedFrames += received;
         return received;
     }
 
@@ -114,7 +118,7 @@ internal sealed unsafe class DpdkReceiver
             frame.VlanTag = m->VlanTag;
         }
         if ((_frames.Address(frame)[0] & 1) != 0) frame.Flags |= FrameFlags.Broadcast;
-        Counters.ReceivedBytes += frame.Length;
+        _counters.ReceivedBytes += frame.Length;
     }
 
     /// <summary>A frame of several buffers, each of which has a chunk of ours: they are chained as they are.</summary>
@@ -209,13 +213,13 @@ internal sealed unsafe class DpdkReceiver
 
     private bool DropMalformed()
     {
-        Counters.ReceiveDroppedMalformed++;
+        _counters.ReceiveDroppedMalformed++;
         return false;
     }
 
     private bool DropForMemory()
     {
-        Counters.ReceiveDroppedNoMemory++;
+        _counters.ReceiveDroppedNoMemory++;
         return false;
     }
 
