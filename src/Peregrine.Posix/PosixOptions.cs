@@ -8,6 +8,9 @@ namespace Peregrine.Posix;
 
 internal static class PosixOptions
 {
+    // net.core.rmem_default and wmem_default.
+    private const int DatagramBufferBytes = 212_992;
+
     // Kept and reported; nothing in this stack depends on them.
     private static readonly HashSet<string> s_kept =
     [
@@ -21,9 +24,34 @@ internal static class PosixOptions
     ];
 
     /// <summary>Sets an option; null when it is not known.</summary>
-    internal static PosixResult? Set(PosixSockets x, long fd, string name, long value, Instant now)
+    /// <param name="x">The sockets.</param>
+    /// <param name="fd">Which one.</param>
+    /// <param name="name">The option.</param>
+    /// <param name="value">Its value.</param>
+    /// <param name="length">How many bytes of it there are.</param>
+    /// <param name="now">The time.</param>
+    internal static PosixResult? Set(PosixSockets x, long fd, string name, long? value, long length, Instant now)
     {
         if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        if (s.Kind is not (PosixKind.Tcp or PosixKind.Udp)) return PosixResult.Fail("ENOTSOCK");
+        if (x.Manners.IsFreeBsd) return length < sizeof(int) ? PosixResult.Fail("EINVAL") : value is { } said ? Set(x, s, name, said, now) : PosixResult.Fail("EFAULT");
+        var isClosed = s.Connection.IsValid && x.Stack.Tcp.GetStatus(s.Connection).State == TcpState.Closed;
+        if (PosixLinuxOptions.Refuse(s, name, ref value, length, isClosed) is { } refusal) return PosixResult.Fail(refusal);
+        // What only a process with rights may have here everyone has.
+        name = name switch { "SO_SNDBUFFORCE" => "SO_SNDBUF", "SO_RCVBUFFORCE" => "SO_RCVBUF", "SO_TIMESTAMPING_NEW" => "SO_TIMESTAMPING", _ => name };
+        if (name is "SO_SNDBUF" or "SO_RCVBUF") s.Kept["SO_BUF_LOCK"] = s.Kept.GetValueOrDefault("SO_BUF_LOCK") | (name == "SO_SNDBUF" ? 1u : 2u);
+        var kept = PosixLinuxOptions.Kept(s, name, value ?? 0);
+        var isKept = PosixLinuxOptions.IsKept(name);
+        var isOfStack = s.Kind == PosixKind.Tcp || name.StartsWith("SO_", StringComparison.Ordinal);
+        var result = isOfStack ? Set(x, s, name, PosixLinuxOptions.Within(name, kept), now) : null;
+        if (result is { Errno: not null } || (!isKept && isOfStack)) return result;
+        // What decides nothing here is kept; so is what the stack has coarser, for whoever reads it back.
+        s.Kept[name] = kept;
+        return PosixResult.Success;
+    }
+
+    private static PosixResult? Set(PosixSockets x, PosixSocket s, string name, long value, Instant now)
+    {
         if (s_kept.Contains(name))
         {
             s.Kept[name] = value;
@@ -71,10 +99,12 @@ internal static class PosixOptions
         switch (name)
         {
             case "SO_SNDBUF":
+                if (value < 0) value = 1 << 29;
                 var send = Math.Clamp(manners.DoublesBuffers ? value * 2 : value, manners.DoublesBuffers ? 4_608 : 2_048, 1 << 30);
                 return t with { SendBufferBytes = (int)send, SendBufferBytesMax = (int)send };
             case "SO_RCVBUF":
                 // Linux doubles it for its bookkeeping, and offers half of that.
+                if (value < 0) value = 1 << 29;
                 var receive = Math.Clamp(value, manners.DoublesBuffers ? 2_048 : 2_304, 1 << 30);
                 if (manners.DoublesBuffers) s.Kept[name] = Math.Max(2 * value, 2_304);
                 return t with { ReceiveBufferBytes = (int)receive, ReceiveBufferBytesMax = Math.Max((int)receive, manners.DoublesBuffers ? (int)receive : t.ReceiveBufferBytesMax) };
@@ -104,10 +134,14 @@ internal static class PosixOptions
             case "TCP_DEFER_ACCEPT":
                 return t with { DeferAcceptSeconds = number };
             case "TCP_WINDOW_CLAMP":
+                if (value == 0) return t;
                 var clamp = Math.Clamp(number, 2_048, 1 << 30);
                 return t with { ReceiveBufferBytes = Math.Min(t.ReceiveBufferBytes, clamp), ReceiveBufferBytesMax = clamp };
             case "SO_RCVLOWAT":
-                return t with { ReceiveLowBytes = Math.Max(1, number) };
+                // Linux: at most half the buffer, and below zero as much as can be.
+                var half = manners.IsFreeBsd || s.Kind != PosixKind.Tcp ? int.MaxValue : (int)((s.Kept.TryGetValue("SO_RCVBUF", out var doubled) ? doubled : t.ReceiveBufferBytesMax) / 2);
+                if (manners.DoublesBuffers) s.Kept[name] = Math.Clamp(number < 0 ? int.MaxValue : number, 1, half);
+                return t with { ReceiveLowBytes = Math.Clamp(number < 0 ? int.MaxValue : number, 1, Math.Min(half, 1 << 30)) };
             case "IPV6_FLOWLABEL":
                 return t with { FlowLabel = number };
             case "TCP_CORK" or "TCP_NOPUSH":
@@ -165,11 +199,18 @@ internal static class PosixOptions
     /// <summary>Reads an option; null when it is not known.</summary>
     internal static long? Get(PosixSockets x, PosixSocket s, string name, Instant now)
     {
-        if (s_kept.Contains(name)) return s.Kept.GetValueOrDefault(name);
+        if (x.Manners.IsFreeBsd) return s_kept.Contains(name) ? s.Kept.GetValueOrDefault(name) : Live(x, s, name, now);
+        if (s.Kept.TryGetValue(name, out var kept)) return kept;
+        return Live(x, s, name, now) ?? (PosixLinuxOptions.TryGetUsual(name, out var usual) ? usual : s_kept.Contains(name) ? 0 : null);
+    }
+
+    private static long? Live(PosixSockets x, PosixSocket s, string name, Instant now)
+    {
         var t = s.Settings;
         var hasInfo = x.Stack.Tcp.TryGetInfo(s.Connection, now, out var info);
         return name switch
         {
+            "SO_SNDBUF" or "SO_RCVBUF" when s.Kind == PosixKind.Udp && s.Settings == x.Stack.Options.Tcp => DatagramBufferBytes,
             "SO_SNDBUF" => hasInfo ? info.SendBuffer : t.SendBufferBytes,
             "SO_RCVBUF" when x.Manners.DoublesBuffers && s.Kept.TryGetValue(name, out var doubled) => doubled,
             "SO_RCVBUF" => hasInfo ? info.ReceiveBuffer : t.ReceiveBufferBytes,
@@ -181,7 +222,7 @@ internal static class PosixOptions
             "TCP_KEEPINTVL" => t.KeepAliveIntervalSeconds,
             "TCP_KEEPCNT" => t.KeepAliveRetryCount,
             "TCP_MAXSEG" when x.Manners.IsFreeBsd => FreeBsdMss(s, hasInfo, info),
-            "TCP_MAXSEG" => hasInfo ? info.SendMss : t.MaximumSegmentSize != 0 ? t.MaximumSegmentSize : 536,
+            "TCP_MAXSEG" => hasInfo && (t.MaximumSegmentSize == 0 || info.State != TcpState.Closed) ? info.SendMss : t.MaximumSegmentSize != 0 ? t.MaximumSegmentSize : 536,
             "TCP_SYNCNT" => t.SynRetryCount,
             "TCP_USER_TIMEOUT" => t.UserTimeoutMs == TcpSettings.Default.UserTimeoutMs ? 0 : t.UserTimeoutMs,
             "TCP_LINGER2" => t.FinWait2TimeoutMs / 1000,
@@ -192,7 +233,9 @@ internal static class PosixOptions
             "SO_MAX_PACING_RATE" => t.PacingBytesPerSecondMax == 0 ? -1 : t.PacingBytesPerSecondMax,
             "SO_RCVLOWAT" => t.ReceiveLowBytes,
             "TCP_DEFER_ACCEPT" => t.DeferAcceptSeconds,
-            "TCP_WINDOW_CLAMP" => t.ReceiveBufferBytesMax,
+            "TCP_WINDOW_CLAMP" => hasInfo || x.Manners.IsFreeBsd ? t.ReceiveBufferBytesMax : 0,
+            // A socket that is bound to an address of IPv6 hears nothing else.
+            "IPV6_V6ONLY" when s.IsBound => s.Local.Address.IsIPv4 || s.Local.Address == IpAddress.IPv6Any ? 0 : 1,
             "SO_SNDLOWAT" => 1,
             "IP_MTU" or "IPV6_MTU" when hasInfo => info.PathMtu,
             "SO_DOMAIN" => s.IsV6 ? 10 : 2,
@@ -202,6 +245,7 @@ internal static class PosixOptions
             "TCP_DELACK" => t.DelayedAckMs == 0 ? 0 : 1,
             "TCP_MAXUNACKTIME" => t.UserTimeoutMs == TcpSettings.Default.UserTimeoutMs ? 0 : t.UserTimeoutMs / 1000,
             "SO_LISTENQLIMIT" => s.Phase == PosixPhase.Listening ? s.Backlog - 1 : 0,
+            "TCP_FASTOPEN" when s.Phase == PosixPhase.Listening && (x.FastOpenModes & PosixFastOpenModes.AnyListener) != 0 => s.Backlog - 1,
             "IPV6_USE_MIN_MTU" => t.MinimumMtu ? 1 : 0,
             "TCP_REMOTE_UDP_ENCAPS_PORT" => s.Connection.IsValid ? x.Stack.Tcp.UdpEncapsulationPortOf(s.Connection) : t.UdpEncapsulationPort,
             "IP_TOS" or "IPV6_TCLASS" => t.TrafficClass,

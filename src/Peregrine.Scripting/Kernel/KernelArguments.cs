@@ -47,7 +47,7 @@ internal static unsafe class KernelArguments
 
     /// <summary>The lengths of the buffers of a vector, or of a message's.</summary>
     internal static long[] VectorLengths(ScriptValue vector) => vector is List list
-        ? [.. list.Items.Select(static part => part is Struct { Fields: [_, var size, ..] } ? KernelNumbers.ValueOf(size.Value) : 0)]
+        ? [.. list.Items.Select(static part => part is Struct { Fields: [_, var size, ..] } ? Constants.ValueOf(size.Value) : 0)]
         : throw new NotApplicableException("a vector of buffers that is no list");
 
     /// <summary>An option's value as bytes; null for NULL.</summary>
@@ -62,13 +62,13 @@ internal static unsafe class KernelArguments
                 return Fixed(text.Value.Contains(@"\x", StringComparison.Ordinal) ? Hex(text.Value) : Encoding.ASCII.GetBytes(text.Value + "\0"));
             case Struct linger when (linger.Get("onoff") ?? linger.Get("l_onoff")) is { } on:
                 var pair = Fixed(8);
-                MemoryMarshal.Write(pair, (int)KernelNumbers.ValueOf(on));
-                MemoryMarshal.Write(pair.AsSpan(4), (int)KernelNumbers.ValueOf(linger.Get("linger") ?? linger.Get("l_linger") ?? new Number(0)));
+                MemoryMarshal.Write(pair, (int)Constants.ValueOf(on));
+                MemoryMarshal.Write(pair.AsSpan(4), (int)Constants.ValueOf(linger.Get("linger") ?? linger.Get("l_linger") ?? new Number(0)));
                 return pair;
             default:
                 var size = length is Number { Value: > 0 and <= 64 } said ? (int)said.Value : sizeof(int);
                 var bytes = Fixed(Math.Max(size, sizeof(long)));
-                MemoryMarshal.Write(bytes, KernelNumbers.ValueOf(inner));
+                MemoryMarshal.Write(bytes, Constants.ValueOf(inner));
                 return Fixed(bytes.AsSpan(0, size));
         }
     }

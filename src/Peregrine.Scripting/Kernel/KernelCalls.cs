@@ -32,6 +32,8 @@ internal sealed unsafe class KernelCalls : IScriptSystem, IDisposable
         new Thread(Work) { IsBackground = true, Name = "script calls" }.Start();
     }
 
+    public string? WasRead { get; set; }
+
     public ushort? LastBoundPort { get; private set; }
 
     public int ListenCount { get; private set; }
@@ -41,7 +43,7 @@ internal sealed unsafe class KernelCalls : IScriptSystem, IDisposable
         foreach (var call in _queue.GetConsumingEnumerable()) call();
     }
 
-    private int Real(IReadOnlyList<ScriptValue> a, int index) => _descriptors.GetValueOrDefault(KernelNumbers.ValueOf(a[index]), -1);
+    private int Real(IReadOnlyList<ScriptValue> a, int index) => _descriptors.GetValueOrDefault(Constants.ValueOf(a[index]), -1);
 
     public Func<PosixResult> Start(CallEvent call)
     {
@@ -54,7 +56,7 @@ internal sealed unsafe class KernelCalls : IScriptSystem, IDisposable
             {
                 _running = invoke;
                 var value = invoke();
-                result = value < 0 ? PosixResult.Fail(KernelNumbers.ErrorName((int)-value)) : new PosixResult(value);
+                result = value < 0 ? PosixResult.Fail(LinuxNumbers.ErrorName((int)-value)) : new PosixResult(value);
             }
             catch (Exception e) when (e is ScriptFailedException or NotApplicableException)
             {
@@ -78,7 +80,7 @@ internal sealed unsafe class KernelCalls : IScriptSystem, IDisposable
         "shutdown" => Two(a, static (fd, how) => KernelNative.Shutdown(fd, how)),
         "fcntl" => Fcntl(a),
         "setsockopt" => KernelOptions.Set(Real(a, 0), a),
-        "getsockopt" => KernelOptions.Get(Real(a, 0), a),
+        "getsockopt" => KernelOptions.Get(Real(a, 0), a, said => WasRead = said),
         "ioctl" => KernelOptions.Ioctl(Real(a, 0), a),
         "poll" => KernelPolling.Poll(a, fd => _descriptors.GetValueOrDefault(fd, -1)),
         "epoll_create" or "epoll_create1" => static () => Outcome(CreateEpoll(CloseOnExec)),
@@ -91,9 +93,9 @@ internal sealed unsafe class KernelCalls : IScriptSystem, IDisposable
 
     private Func<long> Socket(IReadOnlyList<ScriptValue> a)
     {
-        var family = a[0] is Ellipsis ? _world.Setup.IsV6Socket ? 10 : 2 : (int)KernelNumbers.ValueOf(a[0]);
-        var type = (int)KernelNumbers.ValueOf(a[1]);
-        var protocol = (int)KernelNumbers.ValueOf(a[2]);
+        var family = a[0] is Ellipsis ? _world.Setup.IsV6Socket ? 10 : 2 : (int)Constants.ValueOf(a[0]);
+        var type = (int)Constants.ValueOf(a[1]);
+        var protocol = (int)Constants.ValueOf(a[2]);
         var congestion = KernelArguments.OptionValue(new Text(_sysctls.CongestionControl), null)!;
         return () =>
         {
@@ -120,7 +122,7 @@ internal sealed unsafe class KernelCalls : IScriptSystem, IDisposable
 
     private Func<long> Two(IReadOnlyList<ScriptValue> a, Func<int, int, int> call)
     {
-        var (fd, number) = (Real(a, 0), (int)KernelNumbers.ValueOf(a[1]));
+        var (fd, number) = (Real(a, 0), (int)Constants.ValueOf(a[1]));
         return () => Outcome(call(fd, number));
     }
 
@@ -140,14 +142,14 @@ internal sealed unsafe class KernelCalls : IScriptSystem, IDisposable
     private Func<long> Close(IReadOnlyList<ScriptValue> a)
     {
         var fd = Real(a, 0);
-        _descriptors.Remove(KernelNumbers.ValueOf(a[0]));
+        _descriptors.Remove(Constants.ValueOf(a[0]));
         if (fd == _last) _last = -1;
         return () => Outcome(KernelNative.Close(fd));
     }
 
     private Func<long> Fcntl(IReadOnlyList<ScriptValue> a)
     {
-        var (fd, command, value) = (Real(a, 0), (int)KernelNumbers.ValueOf(a[1]), a.Count > 2 ? KernelNumbers.ValueOf(a[2]) : 0);
+        var (fd, command, value) = (Real(a, 0), (int)Constants.ValueOf(a[1]), a.Count > 2 ? Constants.ValueOf(a[2]) : 0);
         return () => Outcome(Control(fd, command, (nint)value));
     }
 

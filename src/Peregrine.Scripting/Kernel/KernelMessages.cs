@@ -10,13 +10,6 @@ internal static class KernelMessages
     // struct cmsghdr: a length of 8 bytes, level and type, the data; each message begins on a multiple of 8.
     private const int HeaderLength = 16;
 
-    // linux/errqueue.h.
-    private static readonly Dictionary<string, long> s_names = new()
-    {
-        ["SO_EE_ORIGIN_TIMESTAMPING"] = 4, ["SO_EE_ORIGIN_ZEROCOPY"] = 5, ["SO_EE_CODE_ZEROCOPY_COPIED"] = 1,
-        ["SCM_TSTAMP_SND"] = 0, ["SCM_TSTAMP_SCHED"] = 1, ["SCM_TSTAMP_ACK"] = 2, ["ENOMSG"] = 42,
-    };
-
     /// <summary>Compares; times count from the script's start, which was at the given time of the day.</summary>
     internal static void Check(ReadOnlySpan<byte> control, List expected, long startNanoseconds, long toleranceMicroseconds)
     {
@@ -29,7 +22,7 @@ internal static class KernelMessages
             {
                 case Struct stamp when stamp.Get("scm_sec") is { } seconds:
                     var at = (MemoryMarshal.Read<long>(data) * 1_000_000_000 + MemoryMarshal.Read<long>(data[8..]) - startNanoseconds) / 1_000;
-                    var due = ValueOf(seconds) * 1_000_000 + ValueOf(stamp.Get("scm_nsec") ?? new Number(0)) / 1_000;
+                    var due = Constants.ValueOf(seconds) * 1_000_000 + Constants.ValueOf(stamp.Get("scm_nsec") ?? new Number(0)) / 1_000;
                     if (Math.Abs(at - due) > toleranceMicroseconds) throw new ScriptFailedException($"the timestamp is of {at} µs, not {due}");
                     break;
                 case Struct error:
@@ -41,7 +34,7 @@ internal static class KernelMessages
                     break;
                 case { } number:
                     var seen = MemoryMarshal.Read<int>(data);
-                    if (seen != ValueOf(number)) throw new ScriptFailedException($"{want.Get("cmsg_type")} is {seen}, not {ValueOf(number)}");
+                    if (seen != Constants.ValueOf(number)) throw new ScriptFailedException($"{want.Get("cmsg_type")} is {seen}, not {Constants.ValueOf(number)}");
                     break;
             }
             control = control[Math.Min(control.Length, (length + 7) & ~7)..];
@@ -57,17 +50,15 @@ internal static class KernelMessages
         {
             var at = bytes.AsSpan(i * (HeaderLength + sizeof(long)));
             MemoryMarshal.Write(at, (long)(HeaderLength + sizeof(int)));
-            MemoryMarshal.Write(at[8..], (int)ValueOf(structs[i].Get("cmsg_level") ?? new Number(0)));
-            MemoryMarshal.Write(at[12..], (int)ValueOf(structs[i].Get("cmsg_type") ?? new Number(0)));
-            MemoryMarshal.Write(at[HeaderLength..], (int)ValueOf(structs[i].Get("cmsg_data") ?? new Number(0)));
+            MemoryMarshal.Write(at[8..], (int)Constants.ValueOf(structs[i].Get("cmsg_level") ?? new Number(0)));
+            MemoryMarshal.Write(at[12..], (int)Constants.ValueOf(structs[i].Get("cmsg_type") ?? new Number(0)));
+            MemoryMarshal.Write(at[HeaderLength..], (int)Constants.ValueOf(structs[i].Get("cmsg_data") ?? new Number(0)));
         }
         return bytes;
     }
 
-    private static long ValueOf(Language.ScriptValue value) => value is Name name && s_names.TryGetValue(name.Value, out var number) ? number : KernelNumbers.ValueOf(value);
-
     private static void Compare(Struct expected, string field, long seen)
     {
-        if (expected.Get(field) is { } want && ValueOf(want) != seen) throw new ScriptFailedException($"{field} is {seen}, not {ValueOf(want)}");
+        if (expected.Get(field) is { } want && Constants.ValueOf(want) != seen) throw new ScriptFailedException($"{field} is {seen}, not {Constants.ValueOf(want)}");
     }
 }

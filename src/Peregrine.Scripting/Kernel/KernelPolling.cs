@@ -2,6 +2,7 @@
 using System.Runtime.InteropServices;
 using Peregrine.Posix;
 using Peregrine.Scripting.Language;
+using Peregrine.Scripting.Running;
 using static Peregrine.Scripting.Kernel.KernelNative;
 using static Peregrine.Scripting.Language.ScriptValue;
 
@@ -9,12 +10,12 @@ namespace Peregrine.Scripting.Kernel;
 
 internal static unsafe class KernelPolling
 {
-    private static long Field(Struct entry, string name) => entry.Get(name) is { } value and not Ellipsis ? KernelNumbers.ValueOf(value) : 0;
+    private static long Field(Struct entry, string name) => entry.Get(name) is { } value and not Ellipsis ? Constants.ValueOf(value) : 0;
 
     internal static Func<long> Poll(IReadOnlyList<ScriptValue> a, Func<long, int> real)
     {
         var asked = a[0] is List list ? list.Items.OfType<Struct>().ToArray() : throw new NotApplicableException("poll() without a list");
-        var milliseconds = (int)KernelNumbers.ValueOf(a[2]);
+        var milliseconds = (int)Constants.ValueOf(a[2]);
         var entries = GC.AllocateArray<PollEntry>(asked.Length, pinned: true);
         for (var i = 0; i < asked.Length; i++) entries[i] = new PollEntry { Descriptor = real(Field(asked[i], "fd")), Events = (short)Field(asked[i], "events") };
         return () =>
@@ -32,7 +33,7 @@ internal static unsafe class KernelPolling
 
     internal static Func<long> Control(int epoll, int fd, IReadOnlyList<ScriptValue> a)
     {
-        var operation = (int)KernelNumbers.ValueOf(a[1]);
+        var operation = (int)Constants.ValueOf(a[1]);
         var record = KernelArguments.Fixed(EventSize);
         if (a.Count > 3 && a[3] is Struct asked) MemoryMarshal.Write(record, (uint)Field(asked, "events"));
         return () => Outcome(ControlEpoll(epoll, operation, fd, KernelArguments.At(record)));
@@ -41,7 +42,7 @@ internal static unsafe class KernelPolling
     internal static Func<long> Wait(int epoll, IReadOnlyList<ScriptValue> a)
     {
         var expected = (a[1] is List list ? list.Items : [a[1]]).OfType<Struct>().ToArray();
-        var (count, milliseconds) = ((int)KernelNumbers.ValueOf(a[2]), (int)KernelNumbers.ValueOf(a[3]));
+        var (count, milliseconds) = ((int)Constants.ValueOf(a[2]), (int)Constants.ValueOf(a[3]));
         var records = KernelArguments.Fixed(Math.Max(1, count) * EventSize);
         return () =>
         {

@@ -20,7 +20,7 @@ internal sealed unsafe class KernelTransfers(ScriptSetup setup, Func<IReadOnlyLi
         switch (call)
         {
             case "read" or "write":
-                var length = (nuint)KernelNumbers.ValueOf(a[2]);
+                var length = (nuint)Constants.ValueOf(a[2]);
                 var buffer = a[1] is Name { Value: "NULL" } ? null : KernelArguments.Fixed((long)length);
                 return call == "read" ? () => Outcome(Read(fd, KernelArguments.At(buffer), length)) : () => Outcome(Write(fd, KernelArguments.At(buffer), length));
             case "readv":
@@ -40,22 +40,22 @@ internal sealed unsafe class KernelTransfers(ScriptSetup setup, Func<IReadOnlyLi
                 var control = message.Get("msg_control") is List said ? KernelMessages.Make(said) : KernelArguments.Fixed(0);
                 return Sending(fd, Gather(message.Get("msg_iov") ?? new List([]), to, Flags(a, 2)) with { Control = control });
             case "sendfile":
-                var (file, most) = (real(a, 1), (nuint)KernelNumbers.ValueOf(a[3]));
+                var (file, most) = (real(a, 1), (nuint)Constants.ValueOf(a[3]));
                 var offset = a[2] is List { Items: [Number start] } ? KernelArguments.Fixed(BitConverter.GetBytes(start.Value)) : null;
                 return () => Outcome(SendFile(fd, file, KernelArguments.At(offset), most));
             case "splice":
-                var (target, count, how) = (real(a, 2), (nuint)KernelNumbers.ValueOf(a[4]), a.Count > 5 ? (uint)KernelNumbers.ValueOf(a[5]) : 0);
+                var (target, count, how) = (real(a, 2), (nuint)Constants.ValueOf(a[4]), a.Count > 5 ? (uint)Constants.ValueOf(a[5]) : 0);
                 return () => Outcome(Splice(fd, null, target, null, count, how));
             default:
                 return null;
         }
     }
 
-    private static int Flags(IReadOnlyList<ScriptValue> a, int index) => index < a.Count ? (int)KernelNumbers.ValueOf(a[index]) : 0;
+    private static int Flags(IReadOnlyList<ScriptValue> a, int index) => index < a.Count ? (int)Constants.ValueOf(a[index]) : 0;
 
     private static Parts One(IReadOnlyList<ScriptValue> a, byte[]? name)
     {
-        var size = KernelNumbers.ValueOf(a[2]);
+        var size = Constants.ValueOf(a[2]);
         return Make([a[1] is Name { Value: "NULL" } ? null : KernelArguments.Fixed(size)], [size], name, Flags(a, 3), 0);
     }
 

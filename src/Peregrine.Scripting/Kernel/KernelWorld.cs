@@ -84,7 +84,7 @@ internal sealed unsafe class KernelWorld : IScriptWorld
     {
         fixed (byte* bytes = packet)
         {
-            if (Write(_tun, bytes, (nuint)packet.Length) != packet.Length) throw new ScriptFailedException($"the kernel did not take the packet: {KernelNumbers.ErrorName((int)-Outcome(-1))}");
+            if (Write(_tun, bytes, (nuint)packet.Length) != packet.Length) throw new ScriptFailedException($"the kernel did not take the packet: {LinuxNumbers.ErrorName((int)-Outcome(-1))}");
         }
         Pump();
     }

@@ -47,6 +47,9 @@ internal interface IScriptWorld : IDisposable
 /// <summary>The calls and settings of a system.</summary>
 internal interface IScriptSystem
 {
+    /// <summary>What the last call gave back by reference, for the trace; whoever tells it takes it away.</summary>
+    string? WasRead { get; set; }
+
     /// <summary>The port of the last socket that was bound.</summary>
     ushort? LastBoundPort { get; }
 

@@ -39,6 +39,7 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
                 SlowStartAfterIdle = false,
                 PacketSender = true,
                 DelaysFinAck = true,
+                SynRetryCount = 5,
                 ForgivenSynLosses = 1,
                 SackCoversFin = true,
                 AcceptsResetsBehindHeld = true,

@@ -34,6 +34,12 @@ internal sealed class ScriptCalls : IScriptSystem
     /// <summary>The last descriptor of a TCP socket that was made: what tcp_info is asked of.</summary>
     internal long LastSocket { get; private set; } = -1;
 
+    public string? WasRead
+    {
+        get => _options.WasRead;
+        set => _options.WasRead = value;
+    }
+
     public ushort? LastBoundPort { get; private set; }
 
     public int ListenCount { get; private set; }

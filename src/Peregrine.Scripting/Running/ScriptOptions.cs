@@ -9,21 +9,35 @@ internal sealed class ScriptOptions(ScriptWorld world)
 {
     private readonly PosixSockets _x = world.Sockets;
 
-    private static string NameOf(ScriptValue value) =>
-        value is Name name ? name.Value : throw new NotApplicableException($"an option without a name ({value})");
+    internal string? WasRead { get; set; }
+
+    // Linux knows options by level and number: what a script calls otherwise, or only numbers, has the name of that pair.
+    private string NameOf(IReadOnlyList<ScriptValue> a)
+    {
+        if (a.Count < 3) throw new ScriptFailedException("an option without a level and a name");
+        var said = a[2] is Name name ? name.Value : null;
+        if (_x.Manners.IsFreeBsd) return said ?? throw new NotApplicableException($"an option without a name ({a[2]})");
+        if (said is not null && !LinuxNumbers.TryGet(said, out _)) return said;
+        var (level, number) = (Constants.ValueOf(a[1]), Constants.ValueOf(a[2]));
+        return LinuxNumbers.OptionName(level, number) ?? throw new NotApplicableException($"the socket option {number} of the level {level} is not there");
+    }
+
+    private static long LengthOf(IReadOnlyList<ScriptValue> a, long usual) => a.Count > 4 && Inner(a[4]) is Number said ? (int)said.Value : usual;
 
     internal PosixResult Set(IReadOnlyList<ScriptValue> a)
     {
         var fd = ScriptCalls.Integer(a, 0);
-        var name = NameOf(a[2]);
-        if (a[3] is Name { Value: "NULL" }) return PosixResult.Fail("EFAULT");
-        if (name == "SO_LINGER" && Inner(a[3]) is Struct linger) return SetLinger(fd, linger);
-        if (name == "TCP_CONGESTION") return Congestion(fd, a[3]);
+        var name = NameOf(a);
+        var length = LengthOf(a, Inner(a[3]) is Struct ? 16 : sizeof(int));
+        if (length < 0) return PosixResult.Fail("EINVAL");
+        if (a[3] is Name { Value: "NULL" }) return PosixOptions.Set(_x, fd, name, null, length, world.Now) ?? PosixResult.Fail("EFAULT");
+        if (name == "SO_LINGER") return length < 8 ? PosixResult.Fail("EINVAL") : SetLinger(fd, Inner(a[3]) is Struct pair ? pair : new Struct([new("onoff", Inner(a[3]))]));
+        if (name == "TCP_CONGESTION") return Congestion(fd, a[3], length);
         if (name == "TCP_FASTOPEN_KEY") return SetFastOpenKey(fd, a);
         if (name == "TCP_FUNCTION_BLK") return ChooseStack(fd, a[3]);
         // An option that does nothing when it is off needs nothing that is not there.
         var value = Constants.ValueOf(a[3]);
-        if (PosixOptions.Set(_x, fd, name, value, world.Now) is { } result) return result;
+        if (PosixOptions.Set(_x, fd, name, value, length, world.Now) is { } result) return result;
         // Where calls may fail, an option that is not there is one that fails.
         return world.Setup.CallsAreNotFatal ? PosixResult.Fail("ENOPROTOOPT") : throw new NotApplicableException($"the socket option {name} is not there");
     }
@@ -47,8 +61,14 @@ internal sealed class ScriptOptions(ScriptWorld world)
         return PosixResult.Success;
     }
 
-    private PosixResult Congestion(long fd, ScriptValue value) =>
-        Inner(value) is Text text ? PosixOptions.SetCongestion(_x, fd, OurName(text.Value), world.Now) : throw new NotApplicableException("TCP_CONGESTION without a name");
+    private PosixResult Congestion(long fd, ScriptValue value, long length)
+    {
+        if (Inner(value) is not Text text) throw new NotApplicableException("TCP_CONGESTION without a name");
+        if (length == 0) return PosixResult.Fail("EINVAL");
+        // As many letters as the call says there are.
+        var name = _x.Manners.IsFreeBsd || length >= text.Value.Length ? text.Value : text.Value[..(int)length];
+        return PosixOptions.SetCongestion(_x, fd, OurName(name), world.Now);
+    }
 
     // FreeBSD calls it NewReno.
     private static string OurName(string algorithm) => algorithm == "newreno" ? "reno" : algorithm;
@@ -65,16 +85,21 @@ internal sealed class ScriptOptions(ScriptWorld world)
     internal PosixResult Get(IReadOnlyList<ScriptValue> a)
     {
         if (_x.Get(ScriptCalls.Integer(a, 0)) is not { } s) return PosixResult.Fail("EBADF");
-        var name = NameOf(a[2]);
+        var name = NameOf(a);
+        var length = LengthOf(a, sizeof(int));
+        if (_x.Manners.IsFreeBsd && length < 0) return PosixResult.Fail("EINVAL");
+        if (!_x.Manners.IsFreeBsd && PosixLinuxOptions.RefuseRead(s, name, length) is { } refusal) return PosixResult.Fail(refusal);
         var expected = Inner(a[3]);
         if (name == "SO_ERROR")
         {
             var error = PosixTransfer.TakeAnyError(_x, s, world.Now) ?? "0";
-            var wanted = expected switch { Number { Value: 0 } => "0", Name e => e.Value, _ => error };
+            WasRead = error;
+            var wanted = expected switch { Number { Value: 0 } => "0", Name e => e.Value, Number number when !_x.Manners.IsFreeBsd => LinuxNumbers.ErrorName(number.Value), _ => error };
             return error == wanted ? PosixResult.Success : throw new ScriptFailedException($"SO_ERROR is {error}, not {wanted}");
         }
         if (name == "TCP_CONGESTION")
         {
+            WasRead = s.Settings.CongestionControl;
             if (expected is Text text && OurName(text.Value) != s.Settings.CongestionControl) throw new ScriptFailedException($"TCP_CONGESTION is {s.Settings.CongestionControl}, not {text.Value}");
             return PosixResult.Success;
         }
@@ -83,19 +108,25 @@ internal sealed class ScriptOptions(ScriptWorld world)
             var stack = FreeBsdStacks.NameOf(s.Settings);
             return StackOf(expected) == stack ? PosixResult.Success : throw new ScriptFailedException($"TCP_FUNCTION_BLK is {stack}, not {StackOf(expected)}");
         }
-        if (name == "SO_LINGER" && expected is Struct linger) return CheckLinger(s, linger);
-        if (PosixOptions.Get(_x, s, name, world.Now) is not { } value) throw new NotApplicableException($"the socket option {name} is not there");
+        if (name == "SO_LINGER") return CheckLinger(s, expected);
+        if (name == "SO_TIMESTAMPING_NEW") name = "SO_TIMESTAMPING";
+        if (PosixOptions.Get(_x, s, name, world.Now) is not { } value)
+            return world.Setup.CallsAreNotFatal ? PosixResult.Fail("ENOPROTOOPT") : throw new NotApplicableException($"the socket option {name} is not there");
+        WasRead = $"{value}";
         if (expected is Ellipsis) return PosixResult.Success;
         var want = Constants.ValueOf(expected);
         return value == want ? PosixResult.Success : throw new ScriptFailedException($"{name} is {value}, not {want}");
     }
 
-    private static PosixResult CheckLinger(PosixSocket s, Struct expected)
+    private PosixResult CheckLinger(PosixSocket s, ScriptValue expected)
     {
-        foreach (var (field, value) in expected.Fields)
+        var (on, time) = (s.Kept.GetValueOrDefault("SO_LINGER.on"), s.Kept.GetValueOrDefault("SO_LINGER.time"));
+        WasRead = $"{on} {time}";
+        if (expected is Number first && first.Value != on) throw new ScriptFailedException($"SO_LINGER has onoff {on}, not {first.Value}");
+        foreach (var (field, value) in expected is Struct pair ? pair.Fields : [])
         {
             if (value is Ellipsis) continue;
-            var kept = s.Kept.GetValueOrDefault(field.EndsWith("onoff", StringComparison.Ordinal) ? "SO_LINGER.on" : "SO_LINGER.time");
+            var kept = field.EndsWith("onoff", StringComparison.Ordinal) ? on : time;
             if (kept != Constants.ValueOf(value)) throw new ScriptFailedException($"SO_LINGER has {field} {kept}, not {Constants.ValueOf(value)}");
         }
         return PosixResult.Success;
@@ -104,7 +135,7 @@ internal sealed class ScriptOptions(ScriptWorld world)
     internal PosixResult Ioctl(IReadOnlyList<ScriptValue> a)
     {
         if (_x.Get(ScriptCalls.Integer(a, 0)) is not { } s) return PosixResult.Fail("EBADF");
-        var name = NameOf(a[1]);
+        var name = a[1] is Name said ? said.Value : throw new NotApplicableException($"ioctl() with {a[1]}");
         if (PosixOptions.Get(_x, s, name, world.Now) is not { } value) throw new NotApplicableException($"ioctl() with {name}");
         var want = Constants.ValueOf(a[2]);
         return value == want ? PosixResult.Success : throw new ScriptFailedException($"{name} is {value}, not {want}");

@@ -143,7 +143,8 @@ internal sealed class ScriptRunner
         pending.Result = _system.Rename(pending.Event, result);
         pending.EndedAt = _world.Microseconds;
         var seen = pending.Result.Value;
-        _trace?.Invoke($"{Clock(pending.EndedAt)} {pending.Event.Name}() = {seen.Value}{(seen.Errno is null ? "" : " " + seen.Errno)}");
+        _trace?.Invoke($"{Clock(pending.EndedAt)} {pending.Event.Name}() = {seen.Value}{(seen.Errno is null ? "" : " " + seen.Errno)}{(_system.WasRead is { } read ? $" [{read}]" : "")}");
+        _system.WasRead = null;
     }
 
     private void AwaitPending()
