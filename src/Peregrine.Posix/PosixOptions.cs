@@ -98,16 +98,6 @@ internal static class PosixOptions
         var number = (int)Math.Clamp(value, int.MinValue, int.MaxValue);
         switch (name)
         {
-            case "SO_SNDBUF":
-                if (value < 0) value = 1 << 29;
-                var send = Math.Clamp(manners.DoublesBuffers ? value * 2 : value, manners.DoublesBuffers ? 4_608 : 2_048, 1 << 30);
-                return t with { SendBufferBytes = (int)send, SendBufferBytesMax = (int)send };
-            case "SO_RCVBUF":
-                // Linux doubles it for its bookkeeping, and offers half of that.
-                if (value < 0) value = 1 << 29;
-                var receive = Math.Clamp(value, manners.DoublesBuffers ? 2_048 : 2_304, 1 << 30);
-                if (manners.DoublesBuffers) s.Kept[name] = Math.Max(2 * value, 2_304);
-                return t with { ReceiveBufferBytes = (int)receive, ReceiveBufferBytesMax = Math.Max((int)receive, manners.DoublesBuffers ? (int)receive : t.ReceiveBufferBytesMax) };
             case "SO_KEEPALIVE":
                 return t with { KeepAlive = value != 0 };
             case "TCP_NODELAY":
@@ -133,15 +123,6 @@ internal static class PosixOptions
                 return t with { UdpEncapsulationPort = isRefused ? -1 : number };
             case "TCP_DEFER_ACCEPT":
                 return t with { DeferAcceptSeconds = number };
-            case "TCP_WINDOW_CLAMP":
-                if (value == 0) return t;
-                var clamp = Math.Clamp(number, 2_048, 1 << 30);
-                return t with { ReceiveBufferBytes = Math.Min(t.ReceiveBufferBytes, clamp), ReceiveBufferBytesMax = clamp };
-            case "SO_RCVLOWAT":
-                // Linux: at most half the buffer, and below zero as much as can be.
-                var half = manners.IsFreeBsd || s.Kind != PosixKind.Tcp ? int.MaxValue : (int)((s.Kept.TryGetValue("SO_RCVBUF", out var doubled) ? doubled : t.ReceiveBufferBytesMax) / 2);
-                if (manners.DoublesBuffers) s.Kept[name] = Math.Clamp(number < 0 ? int.MaxValue : number, 1, half);
-                return t with { ReceiveLowBytes = Math.Clamp(number < 0 ? int.MaxValue : number, 1, Math.Min(half, 1 << 30)) };
             case "IPV6_FLOWLABEL":
                 return t with { FlowLabel = number };
             case "TCP_CORK" or "TCP_NOPUSH":
@@ -163,6 +144,35 @@ internal static class PosixOptions
                 return t with { TrafficClass = number & 0xFC };
             case "IP_TTL" or "IPV6_UNICAST_HOPS":
                 return t with { HopLimit = number };
+            default:
+                return ChangeBuffers(t, manners, s, name, value);
+        }
+    }
+
+    private static TcpSettings? ChangeBuffers(TcpSettings t, PosixManners manners, PosixSocket s, string name, long value)
+    {
+        var number = (int)Math.Clamp(value, int.MinValue, int.MaxValue);
+        switch (name)
+        {
+            case "SO_SNDBUF":
+                if (value < 0) value = 1 << 29;
+                var send = Math.Clamp(manners.DoublesBuffers ? value * 2 : value, manners.DoublesBuffers ? 4_608 : 2_048, 1 << 30);
+                return t with { SendBufferBytes = (int)send, SendBufferBytesMax = (int)send };
+            case "SO_RCVBUF":
+                // Linux doubles it for its bookkeeping, and offers half of that.
+                if (value < 0) value = 1 << 29;
+                var receive = Math.Clamp(value, manners.DoublesBuffers ? 2_048 : 2_304, 1 << 30);
+                if (manners.DoublesBuffers) s.Kept[name] = Math.Max(2 * value, 2_304);
+                return t with { ReceiveBufferBytes = (int)receive, ReceiveBufferBytesMax = Math.Max((int)receive, manners.DoublesBuffers ? (int)receive : t.ReceiveBufferBytesMax) };
+            case "SO_RCVLOWAT":
+                // Linux: at most half the buffer, and below zero as much as can be.
+                var half = manners.IsFreeBsd || s.Kind != PosixKind.Tcp ? int.MaxValue : (int)((s.Kept.TryGetValue("SO_RCVBUF", out var doubled) ? doubled : t.ReceiveBufferBytesMax) / 2);
+                if (manners.DoublesBuffers) s.Kept[name] = Math.Clamp(number < 0 ? int.MaxValue : number, 1, half);
+                return t with { ReceiveLowBytes = Math.Clamp(number < 0 ? int.MaxValue : number, 1, Math.Min(half, 1 << 30)) };
+            case "TCP_WINDOW_CLAMP":
+                if (value == 0) return t;
+                var clamp = Math.Clamp(number, 2_048, 1 << 30);
+                return t with { ReceiveBufferBytes = Math.Min(t.ReceiveBufferBytes, clamp), ReceiveBufferBytesMax = clamp };
             default:
                 return null;
         }
