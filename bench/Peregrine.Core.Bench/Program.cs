@@ -1,7 +1,7 @@
 // Nanoseconds of a request, a connection or bulk data in the stack alone. Prints; judges nothing. Single stages: Peregrine.Stages.Bench.
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench requests [callback | await] [small | hello] [CONNECTIONS ...]
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench connects
-//   dotnet run -c Release --project bench/Peregrine.Core.Bench bulk [MEGABYTES [ROUNDS]]
+//   dotnet run -c Release --project bench/Peregrine.Core.Bench bulk [memif] [MEGABYTES [ROUNDS]]
 using System.Diagnostics;
 using Peregrine.Core;
 using Peregrine.Core.Bench;
@@ -18,11 +18,13 @@ if (args is ["connects"])
 }
 if (args is ["bulk", ..])
 {
-    int[] sizes = [.. args[1..].Select(static text => int.Parse(text, System.Globalization.CultureInfo.InvariantCulture))];
-    BulkBench.Run(sizes.Length > 0 ? sizes[0] : 100, sizes.Length > 1 ? sizes[1] : Measure.Rounds);
+    var isMemif = args is [_, "memif", ..];
+    int[] sizes = [.. args[(isMemif ? 2 : 1)..].Select(static text => int.Parse(text, System.Globalization.CultureInfo.InvariantCulture))];
+    Action<long, int> run = isMemif ? BulkBench.RunMemif : BulkBench.Run;
+    run(sizes.Length > 0 ? sizes[0] : 100, sizes.Length > 1 ? sizes[1] : Measure.Rounds);
     return;
 }
-Console.Error.WriteLine("usage: requests [callback | await] [small | hello] [CONNECTIONS ...] | connects | bulk [MEGABYTES [ROUNDS]]");
+Console.Error.WriteLine("usage: requests [callback | await] [small | hello] [CONNECTIONS ...] | connects | bulk [memif] [MEGABYTES [ROUNDS]]");
 Environment.Exit(2);
 
 namespace Peregrine.Core.Bench

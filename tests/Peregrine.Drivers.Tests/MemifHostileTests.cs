@@ -274,6 +274,8 @@ internal sealed unsafe class HostileWorld
 {
     private readonly Random _random;
     private readonly string _name;
+    private static readonly byte* s_payload = (byte*)NativeMemory.AllocZeroed(2_048);
+
     private readonly FramePool _pool = PoolFixture.Pool(64, 512);
     private readonly MemifSession _session;
     private readonly MemifReceiver _receiver;
@@ -329,13 +331,29 @@ internal sealed unsafe class HostileWorld
                 _pool.Return(frame);
             }
             var frames = _random.Next(1, 5);
-            for (var i = 0; i < frames; i++) burst[i] = PoolFixture.Make(_pool, new byte[_random.Next(1, 1_600)], 64);
+            for (var i = 0; i < frames; i++) burst[i] = Outgoing();
             for (var taken = _sender.Transmit(burst.AsSpan(0, frames), ref Counters); taken < frames; taken++) _pool.Return(burst[taken]);
             _sender.Reclaim();
         }
         _receiver.Close();
         _sender.Close();
         Assert.True(_pool.Chunks.FreeCount == _pool.Chunks.Count, $"{_name}: {_pool.Chunks.Count - _pool.Chunks.FreeCount} chunks are lost");
+    }
+
+    /// <summary>A frame of every kind that the stack sends: whole, with its checksum to be finished, and gathered.</summary>
+    private Frame Outgoing()
+    {
+        var frame = PoolFixture.Make(_pool, new byte[_random.Next(1, 1_600)], 64);
+        if (_random.Next(2) == 0 || frame.HeadLength < 66) return frame;
+        frame.Flags |= FrameFlags.ChecksumUnfinished;
+        (frame.ChecksumStart, frame.ChecksumOffset) = (34, 16);
+        if (_random.Next(2) == 0 || frame.IsChained) return frame;
+        var length = frame.HeadLength - 66;
+        if (length == 0) return frame;
+        frame.Length = frame.HeadLength = 66;
+        _pool.PieceRoom(frame)[0] = new FramePiece { Address = s_payload, Length = (nuint)length };
+        _pool.SetPieces(ref frame, 1, length);
+        return frame;
     }
 
     /// <summary>What an honest peer would do: send something, and take what was sent.</summary>

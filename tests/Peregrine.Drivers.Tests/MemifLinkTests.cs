@@ -92,9 +92,10 @@ public sealed class MemifLinkTests
     public void FramesThatNeedOffloadsOrAreTooLongAreRefusedAndCounted()
     {
         using var pair = new MemifPair().Connected();
-        Assert.Equal((LinkOffloads.None, 0), (pair.Client.Offloads, pair.Client.SuperSegmentMax));
+        Assert.Equal((LinkOffloads.Gather | LinkOffloads.GatherSegments, 0), (pair.Client.Offloads, pair.Client.SuperSegmentMax));
         var unfinished = PoolFixture.Make(pair.ClientPool, new byte[60]);
         unfinished.Flags |= FrameFlags.ChecksumUnfinished;
+        (unfinished.ChecksumStart, unfinished.ChecksumOffset) = (34, 25);
         var merged = PoolFixture.Make(pair.ClientPool, new byte[60]);
         merged.SegmentKind = SegmentKind.Tcp4;
         Assert.Equal(3, pair.ClientQueue.Transmit([unfinished, merged, PoolFixture.Make(pair.ClientPool, new byte[1_523])]));

@@ -67,20 +67,35 @@ public sealed class JumboTests
     {
         const int total = 3_000_000;
         var (linkA, linkB) = MemoryLink.CreatePair(new MemoryLinkOptions { Kind = MemoryLinkKind.Virtual });
-        using var a = new End(linkA, 1, gathers: true);
-        using var b = new End(linkB, 2, gathers: true);
+        using var a = new End(linkA, 1, LinkOffloads.Gather);
+        using var b = new End(linkB, 2, LinkOffloads.Gather);
         var (client, server) = Open(a, b, v6);
         CarryBothWays(a, client, b, server, total);
         Assert.True(a.GatheredCount > 20 && b.GatheredCount > 20, $"{a.GatheredCount} and {b.GatheredCount}");
         Assert.True(a.RefusedCount > 3 && b.RefusedCount > 3, $"{a.RefusedCount} and {b.RefusedCount}");
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void ALinkThatGathersSegmentsCarriesTheSameBytesWhenItRefusesSome(bool v6)
+    {
+        var (linkA, linkB) = MemoryLink.CreatePair(new MemoryLinkOptions { Kind = MemoryLinkKind.Plain });
+        using var a = new End(linkA, 1, LinkOffloads.Gather | LinkOffloads.GatherSegments);
+        using var b = new End(linkB, 2, LinkOffloads.Gather | LinkOffloads.GatherSegments);
+        var (client, server) = Open(a, b, v6);
+        CarryBothWays(a, client, b, server, 1_000_000);
+        Assert.True(a.GatheredCount > 200 && b.GatheredCount > 200, $"{a.GatheredCount} and {b.GatheredCount}");
+        Assert.True(a.RefusedCount > 3 && b.RefusedCount > 3, $"{a.RefusedCount} and {b.RefusedCount}");
+        Assert.Equal((0, 0), (a.Stack.Tcp.Counters.DroppedChecksum, b.Stack.Tcp.Counters.DroppedChecksum));
+    }
+
     [Fact]
     public unsafe void WhatAGatheringLinkRefusesOutlivesItsConnection()
     {
         var (linkA, linkB) = MemoryLink.CreatePair(new MemoryLinkOptions { Kind = MemoryLinkKind.Virtual });
-        using var a = new End(linkA, 1, gathers: true);
-        using var b = new End(linkB, 2, gathers: true);
+        using var a = new End(linkA, 1, LinkOffloads.Gather);
+        using var b = new End(linkB, 2, LinkOffloads.Gather);
         var (client, _) = Open(a, b, v6: false);
         var written = Pattern(10_000);
         Assert.Equal(written.Length, a.Stack.Tcp.Send(client, written, a.Now));
@@ -104,8 +119,8 @@ public sealed class JumboTests
     public void WhatAGatheringLinkRefusesIsDroppedAndCountedWithoutAFreeFrame()
     {
         var (linkA, linkB) = MemoryLink.CreatePair(new MemoryLinkOptions { Kind = MemoryLinkKind.Virtual });
-        using var a = new End(linkA, 1, gathers: true);
-        using var b = new End(linkB, 2, gathers: true);
+        using var a = new End(linkA, 1, LinkOffloads.Gather);
+        using var b = new End(linkB, 2, LinkOffloads.Gather);
         var (client, _) = Open(a, b, v6: false);
         a.Stack.Tcp.Send(client, Pattern(10_000), a.Now);
         var (sent, freeBefore) = (a.Stack.Ip.Counters.Sent, a.Stack.Frames.Chunks.FreeCount);
@@ -193,18 +208,18 @@ public sealed class JumboTests
         private readonly MemoryLink _link;
         private readonly ILinkQueue _queue;
         private readonly int _interface, _freeFrames;
-        private readonly bool _gathers;
+        private readonly LinkOffloads _gathering;
         private int _offers;
 
-        public End(MemoryLink link, byte number, bool gathers = false)
+        public End(MemoryLink link, byte number, LinkOffloads gathering = LinkOffloads.None)
         {
-            (_link, Number, _gathers) = (link, number, gathers);
+            (_link, Number, _gathering) = (link, number, gathering);
             var options = Host.SmallOptions with { BlockCount = 4_096, FrameCount = 4_096 };
             Stack = new NetworkStack(options, MemoryRegion.Allocate(NetworkStack.BytesFor(options)), StackSecrets.FromSeed(number), number, Now);
             _interface = Stack.AddInterface(
                 new InterfaceOptions
                 {
-                    Name = link.Name, MacAddress = link.MacAddress, Medium = link.Medium, Mtu = link.Mtu, Offloads = link.Offloads | (gathers ? LinkOffloads.Gather : 0),
+                    Name = link.Name, MacAddress = link.MacAddress, Medium = link.Medium, Mtu = link.Mtu, Offloads = link.Offloads | gathering,
                     SuperSegmentMax = link.SuperSegmentMax,
                     LinkLocal = false, ReportMulticast = false, Addresses = [new InterfaceAddress(Address(false), 24), new InterfaceAddress(Address(true), 64)],
                 },
@@ -248,7 +263,7 @@ public sealed class JumboTests
             }
             Stack.Poll(Now);
             var pending = Stack.PendingOutput(_interface);
-            if (pending.Length > 0) Stack.OnTransmitted(_interface, _queue.Transmit(_gathers ? Gather(pending) : pending));
+            if (pending.Length > 0) Stack.OnTransmitted(_interface, _queue.Transmit(_gathering != 0 ? Gather(pending) : pending));
             _queue.Reclaim();
         }
 
@@ -259,9 +274,12 @@ public sealed class JumboTests
             RefusedCount += pending.Length - taken.Length;
             foreach (ref var frame in taken)
             {
-                if ((frame.Flags & FrameFlags.Gathered) == 0) continue;
-                GatheredCount++;
-                Assert.True(Stack.Frames.TryKeep(ref frame));
+                if ((frame.Flags & FrameFlags.Gathered) != 0)
+                {
+                    GatheredCount++;
+                    Assert.True(Stack.Frames.TryKeep(ref frame));
+                }
+                if (_gathering.HasFlag(LinkOffloads.GatherSegments) && (frame.Flags & FrameFlags.ChecksumUnfinished) != 0) Assert.True(FrameChecksum.TryFinish(Stack.Frames, ref frame));
             }
             return taken;
         }

@@ -28,7 +28,8 @@ internal sealed class IpSender(IpLayer ip, PacketIdentification identification)
             return;
         }
 
-        if ((frame.Flags & FrameFlags.ChecksumUnfinished) != 0 && (link.Offloads & LinkOffloads.TransmitChecksum) == 0 && !link.IsLoopback)
+        // What the link gathers it sums on the way.
+        if ((frame.Flags & (FrameFlags.ChecksumUnfinished | FrameFlags.Gathered)) == FrameFlags.ChecksumUnfinished && (link.Offloads & LinkOffloads.TransmitChecksum) == 0 && !link.IsLoopback)
             ip.Frames.FinishChecksum(ref frame, how.Protocol == IpProtocol.Udp);
         if (!ip.Frames.TryPrepend(ref frame, headerLength, out Span<byte> header))
         {

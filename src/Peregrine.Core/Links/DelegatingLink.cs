@@ -28,7 +28,7 @@ public abstract class DelegatingLink : ILink
     public int Mtu => Inner.Mtu;
 
     /// <summary>What the wrapped link does, but for gathering: wrappers look at frames' chunks.</summary>
-    public LinkOffloads Offloads => Inner.Offloads & ~LinkOffloads.Gather;
+    public LinkOffloads Offloads => Inner.Offloads & ~(LinkOffloads.Gather | LinkOffloads.GatherSegments);
 
     /// <inheritdoc/>
     public int SuperSegmentMax => Inner.SuperSegmentMax;

@@ -40,6 +40,12 @@ public enum LinkOffloads
     /// before the stack is called again for anything else.
     /// </summary>
     Gather = 64,
+
+    /// <summary>
+    /// With <see cref="Gather"/>: gathers segments that are not cut as well, and finishes the checksum of whatever it gathers while it copies. For a
+    /// link that sends by copying itself: so each byte is copied once on its way, from the send queue to where the peer finds it.
+    /// </summary>
+    GatherSegments = 128,
 }
 
 /// <summary>How frames on the link begin.</summary>

@@ -46,6 +46,9 @@ public unsafe struct FramePiece
 
     /// <summary>Bytes.</summary>
     public nuint Length;
+
+    /// <summary>What lies there.</summary>
+    public readonly ReadOnlySpan<byte> Bytes => new(Address, (int)Length);
 }
 
 /// <summary>What kind of super-segment a frame is.</summary>

@@ -67,7 +67,7 @@ public sealed unsafe class FramePool
         if (!frame.IsChained) return copied;
         if ((frame.Flags & FrameFlags.Gathered) != 0)
         {
-            foreach (ref readonly var piece in Pieces(frame)) CopyPart(new ReadOnlySpan<byte>(piece.Address, (int)piece.Length), ref offset, destination, ref copied);
+            foreach (ref readonly var piece in Pieces(frame)) CopyPart(piece.Bytes, ref offset, destination, ref copied);
             return copied;
         }
         for (var chunk = Chunks.Note(frame.Chunk).Next; chunk != ChunkPool.None && copied < destination.Length; chunk = Chunks.Note(chunk).Next)
@@ -88,10 +88,12 @@ public sealed unsafe class FramePool
     public ReadOnlySpan<FramePiece> Pieces(in Frame frame) => PieceRoom(frame)[..(int)Chunks.Note(frame.Chunk).Tag];
 
     /// <summary>Room for pieces, in the second half of the first chunk: the headers lie in the first.</summary>
-    public Span<FramePiece> PieceRoom(in Frame frame)
+    public Span<FramePiece> PieceRoom(in Frame frame) => RoomOf(frame.Chunk);
+
+    internal Span<FramePiece> RoomOf(uint chunk)
     {
         var half = Chunks.ChunkSize / 2;
-        return new Span<FramePiece>(Chunks.Address(frame.Chunk) + half, Math.Min(half / sizeof(FramePiece), PieceCountMax));
+        return new Span<FramePiece>(Chunks.Address(chunk) + half, Math.Min(half / sizeof(FramePiece), PieceCountMax));
     }
 
     /// <summary>Makes a frame gathered: its payload is so many bytes in the first pieces of <see cref="PieceRoom"/>.</summary>
@@ -103,11 +105,16 @@ public sealed unsafe class FramePool
     }
 
     /// <summary>
-    /// Copies a gathered frame's payload into chunks of its own, after which it is no gathered frame any more; false when there are too few, and then
-    /// it is as it was.
+    /// Copies a gathered frame's payload into its chunk, or else into more of them, after which it is no gathered frame any more; false when there are
+    /// too few, and then it is as it was.
     /// </summary>
     public bool TryKeep(ref Frame frame)
     {
+        if (frame.Offset + frame.Length <= Chunks.ChunkSize)
+        {
+            KeepInPlace(ref frame);
+            return true;
+        }
         var kept = frame;
         (kept.Flags, kept.Length) = (frame.Flags & ~FrameFlags.Gathered, frame.HeadLength);
         var last = kept.Chunk;
@@ -126,6 +133,21 @@ public sealed unsafe class FramePool
         }
         frame = kept;
         return true;
+    }
+
+    [SkipLocalsInit]
+    private void KeepInPlace(ref Frame frame)
+    {
+        // The payload will lie where its pieces are named.
+        Span<FramePiece> pieces = stackalloc FramePiece[PieceCountMax];
+        var named = Pieces(frame);
+        named.CopyTo(pieces);
+        foreach (ref readonly var piece in pieces[..named.Length])
+        {
+            piece.Bytes.CopyTo(new Span<byte>(Address(frame) + frame.HeadLength, (int)piece.Length));
+            frame.HeadLength += (ushort)piece.Length;
+        }
+        frame.Flags &= ~FrameFlags.Gathered;
     }
 
     // What of these bytes lies beyond the offset, which is of the first byte that is still looked for.

@@ -1,7 +1,7 @@
 // The usual segment as a whole frame, in one pass: Ethernet, IPv4 without options, TCP with timestamps or without options, payload in one
-// chunk, to a neighbour that is known to be there. Each layer's header is written into its place at once, and both checksums are made from
-// the values. It writes byte for byte what TcpSegmentWriter, IpSender and LinkOutput would, and refuses the rest by saying "not me"; a test
-// plays both ways.
+// chunk or left for the link to gather, to a neighbour that is known to be there. Each layer's header is written into its place at once, and
+// both checksums are made from the values. It writes byte for byte what TcpSegmentWriter, IpSender and LinkOutput would, and refuses the
+// rest by saying "not me"; a test plays both ways.
 using System.Runtime.CompilerServices;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Links;
@@ -31,9 +31,22 @@ internal sealed unsafe class TcpFrameWriter(TcpContext context)
         if (!_x.Ip.Neighbours.TryGetReachable(c.Path.Neighbour, now, out var neighbour) || !_x.Frames.Chunks.TryRent(out var chunk)) return false;
 
         var at = _x.Frames.Chunks.Address(chunk) + FramePool.Headroom - LowerLength;
-        var isOffloaded = (link.Offloads & LinkOffloads.TransmitChecksum) != 0;
-        var payload = new Span<byte>(at + LowerLength + headerLength, payloadLength);
-        var sum = payloadLength > 0 ? _x.SendQueue.CopyOut(ref c.SendQueue, queueOffset, payload, !isOffloaded) : 0;
+        var isGathered = TcpSegmentWriter.Gathers(link.Offloads, payloadLength, isWhole: true);
+        var isOffloaded = isGathered || (link.Offloads & LinkOffloads.TransmitChecksum) != 0;
+        var (sum, pieces) = (0u, 0);
+        if (isGathered)
+        {
+            pieces = _x.SendQueue.Gather(ref c.SendQueue, queueOffset, payloadLength, _x.Frames.RoomOf(chunk));
+            if (pieces == 0)
+            {
+                _x.Frames.Chunks.Return(chunk);
+                return false;
+            }
+        }
+        else if (payloadLength > 0)
+        {
+            sum = _x.SendQueue.CopyOut(ref c.SendQueue, queueOffset, new Span<byte>(at + LowerLength + headerLength, payloadLength), !isOffloaded);
+        }
         ref var ethernet = ref Unsafe.AsRef<EthernetHeader>(at);
         ethernet.Destination = neighbour;
         ethernet.Source = link.Mac;
@@ -48,9 +61,10 @@ internal sealed unsafe class TcpFrameWriter(TcpContext context)
         ref var frame = ref link.Append();
         frame.Chunk = chunk;
         frame.Offset = FramePool.Headroom - LowerLength;
-        frame.Length = LowerLength + length;
+        frame.Length = LowerLength + headerLength + (isGathered ? 0 : payloadLength);
         frame.HeadLength = (ushort)frame.Length;
-        if (isOffloaded) (frame.Flags, frame.ChecksumStart, frame.ChecksumOffset) = (FrameFlags.ChecksumUnfinished, LowerLength, TcpHeader.ChecksumOffset);
+        if (isGathered) _x.Frames.SetPieces(ref frame, pieces, payloadLength);
+        if (isOffloaded) (frame.Flags, frame.ChecksumStart, frame.ChecksumOffset) = (frame.Flags | FrameFlags.ChecksumUnfinished, LowerLength, TcpHeader.ChecksumOffset);
         t.K.SegmentsOut++;
         _x.Counters.SegmentsSent++;
         _x.Ip.Counters.Sent++;

@@ -43,6 +43,9 @@ internal sealed class TcpSegmentWriter(TcpContext context)
     // What one connection may put into a burst at once, where others wait.
     private const int CutCountMax = 16;
 
+    // Of a segment that need not be gathered: shorter ones are copied twice as fast as they are described.
+    private const int GatheredMin = 256;
+
     private readonly TcpContext _x = context;
     private readonly TcpFrameWriter _frames = new(context);
 
@@ -98,10 +101,10 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         var tunnel = _x.Encapsulation.PortOf(c.Local, c.LocalPort, c.Remote, c.RemotePort);
         var offloads = tunnel == 0 ? _x.Ip.Offloads(c.Path) : LinkOffloads.None;
         var offload = (offloads & LinkOffloads.TransmitChecksum) != 0;
-        var gathered = room < payloadLength && offload && (offloads & LinkOffloads.Gather) != 0 && !plan.Options.HasSignature
+        var gathered = Gathers(offloads, payloadLength, isWhole: room == payloadLength) && !plan.Options.HasSignature
             ? _x.SendQueue.Gather(ref c.SendQueue, queueOffset, payloadLength, _x.Frames.PieceRoom(frame))
             : 0;
-        if (gathered > 0) room = 0;
+        if (gathered > 0) (room, offload) = (0, true);
         frame.HeadLength = (ushort)(headerLength + room);
         frame.Length = frame.HeadLength;
         var head = _x.Frames.Head(frame);
@@ -145,6 +148,12 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         _x.Ip.Output(ref frame, how, c.Path, now);
         return true;
     }
+
+    /// <summary>Whether a payload stays where it is, for the link to gather; <paramref name="isWhole"/> if it would fit into the frame's first chunk.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool Gathers(LinkOffloads offloads, int payloadLength, bool isWhole) => (offloads & LinkOffloads.GatherSegments) != 0
+        ? payloadLength >= GatheredMin
+        : !isWhole && (offloads & (LinkOffloads.Gather | LinkOffloads.TransmitChecksum)) == (LinkOffloads.Gather | LinkOffloads.TransmitChecksum);
 
     /// <summary>Writes and sends a segment without payload that belongs to no TCB; false when no frame was free or no route leads there.</summary>
     internal bool TrySendBare(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, in SegmentPlan plan, ref FlowPath path, Instant now,

@@ -95,7 +95,8 @@ internal sealed unsafe class MemifClientSender(MemifSession session, MemifRing r
                 continue;
             }
             if (needed > free) break;
-            Put(frame);
+            if (needed == 1) PutWhole(frame);
+            else PutParts(frame);
             free -= needed;
             sent++;
             counters.SentBytes += frame.Length;
@@ -108,8 +109,16 @@ internal sealed unsafe class MemifClientSender(MemifSession session, MemifRing r
         return taken;
     }
 
-    private void Put(in Frame frame)
+    private void PutWhole(in Frame frame)
     {
+        var offset = buffers + ((uint)(_head & (Ring.Count - 1)) * Session.BufferSize);
+        CopyWhole(frame, Session.Regions[0].Base + offset);
+        Ring.Store(_head++, 0, 0, (uint)frame.Length, offset);
+    }
+
+    private void PutParts(Frame frame)
+    {
+        if ((frame.Flags & FrameFlags.ChecksumUnfinished) != 0) FrameChecksum.TryFinish(Frames, ref frame);
         for (var copied = 0; copied < frame.Length;)
         {
             var slot = (uint)(_head & (Ring.Count - 1));

@@ -45,8 +45,8 @@ public sealed class MemifLink : ILink
     /// <inheritdoc/>
     public int Mtu => Options.Mtu;
 
-    /// <summary>None: memif has no description of checksums or segments.</summary>
-    public LinkOffloads Offloads => LinkOffloads.None;
+    /// <summary>Gathering: what is sent is copied into the shared memory anyhow. memif has no description of checksums or segments.</summary>
+    public LinkOffloads Offloads => LinkOffloads.Gather | LinkOffloads.GatherSegments;
 
     /// <inheritdoc/>
     public int SuperSegmentMax => 0;

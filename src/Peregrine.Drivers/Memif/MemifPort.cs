@@ -5,6 +5,7 @@ using System.Threading;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
 using Peregrine.Drivers.Linux;
+using Peregrine.Wire;
 
 namespace Peregrine.Drivers.Memif;
 
@@ -70,11 +71,48 @@ internal abstract class MemifSender(MemifSession session, MemifRing ring, FrameP
     {
     }
 
-    // The link has no offloads: a frame that needs some would look like a good one at the other end.
+    // Nobody at the other end would do what the frame still needs, and it would look like a good one there. Only a checksum is finished here.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     protected bool IsSendable(in Frame frame) =>
         frame.Length <= limits.Longest && frame.Length > 0 && frame.SegmentKind == SegmentKind.None
-        && (frame.Flags & (FrameFlags.ChecksumUnfinished | FrameFlags.VlanTag)) == 0;
+        && ((frame.Flags & (FrameFlags.ChecksumUnfinished | FrameFlags.VlanTag)) == 0 || IsFinishable(frame));
+
+    private static bool IsFinishable(in Frame frame) =>
+        (frame.Flags & FrameFlags.VlanTag) == 0 && frame.ChecksumStart + frame.ChecksumOffset + 2 <= frame.HeadLength;
+
+    /// <summary>Copies a whole frame to where the peer finds it, and finishes its checksum on the way.</summary>
+    protected unsafe void CopyWhole(in Frame frame, byte* to)
+    {
+        if ((frame.Flags & FrameFlags.ChecksumUnfinished) != 0) CopyAndFinish(frame, to);
+        else frames.CopyTo(frame, 0, new Span<byte>(to, frame.Length));
+    }
+
+    // What is written is not read again: the peer may change it. The checksum's field holds the pseudo-header's sum and takes part in the sum.
+    private unsafe void CopyAndFinish(in Frame frame, byte* to)
+    {
+        var head = frames.Head(frame);
+        int start = frame.ChecksumStart;
+        head[..start].CopyTo(new Span<byte>(to, start));
+        var sum = InternetChecksum.CopyAndSum(head[start..], new Span<byte>(to + start, head.Length - start));
+        var at = head.Length;
+        if ((frame.Flags & FrameFlags.Gathered) != 0)
+        {
+            foreach (ref readonly var piece in frames.Pieces(frame)) CopyPart(piece.Bytes, to, ref at, start, ref sum);
+        }
+        else if (frame.IsChained)
+        {
+            for (var chunk = frames.Chunks.Note(frame.Chunk).Next; chunk != ChunkPool.None; chunk = frames.Chunks.Note(chunk).Next)
+                CopyPart(frames.ChunkSpan(chunk), to, ref at, start, ref sum);
+        }
+        FrameChecksum.Store(new Span<byte>(to + start + frame.ChecksumOffset, 2), sum);
+    }
+
+    private static unsafe void CopyPart(ReadOnlySpan<byte> part, byte* to, ref int at, int start, ref uint sum)
+    {
+        var n = InternetChecksum.CopyAndSum(part, new Span<byte>(to + at, part.Length));
+        sum = InternetChecksum.Combine(sum, n, ((at - start) & 1) != 0);
+        at += part.Length;
+    }
 
     protected void Drop(in Frame frame, ref LinkQueueCounters counters)
     {

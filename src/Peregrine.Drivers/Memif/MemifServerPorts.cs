@@ -1,5 +1,6 @@
 // The server's side of a ring pair: it takes packets from wherever the client's descriptors say, and puts its own into the buffers that
 // the client offers. Region, offset and length of each descriptor are read once and checked once, and only what was read is used.
+using System.Runtime.InteropServices;
 using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
 
@@ -106,24 +107,47 @@ internal sealed unsafe class MemifServerSender(MemifSession session, MemifRing r
     /// <summary>Copies a frame into offered buffers. How many it took; 0 when they are too few, -1 when one of them is none.</summary>
     private int Put(in Frame frame, int offered)
     {
-        var regions = Session.Regions;
-        var copied = 0;
-        for (var used = 0; used < offered; used++)
+        if (offered == 0) return 0;
+        if (!TryLoad(_tail, out var first)) return -1;
+        if (frame.Length <= first.Length)
         {
-            var at = (ushort)(_tail + used);
-            var descriptor = Ring.Load(at);
-            if (descriptor.Length == 0 || descriptor.Region >= (uint)regions.Length
-                || !regions[descriptor.Region].Contains(descriptor.Offset, descriptor.Length))
-            {
-                Session.Fail("offered buffer lies outside of its region");
-                return -1;
-            }
-            var n = (int)Math.Min(descriptor.Length, (uint)(frame.Length - copied));
-            Frames.CopyTo(frame, copied, new Span<byte>(regions[descriptor.Region].Base + descriptor.Offset, n));
-            copied += n;
-            Ring.Store(at, copied < frame.Length ? MemifDescriptor.FlagNext : (ushort)0, descriptor.Region, (uint)n, descriptor.Offset);
-            if (copied == frame.Length) return used + 1;
+            CopyWhole(frame, Session.Regions[first.Region].Base + first.Offset);
+            Ring.Store(_tail, 0, first.Region, (uint)frame.Length, first.Offset);
+            return 1;
         }
-        return 0;
+        if ((frame.Flags & FrameFlags.ChecksumUnfinished) == 0) return PutParts(frame, first, offered);
+        // The sum is made before; a frame that has to come again is as it was.
+        var field = Frames.Head(frame).Slice(frame.ChecksumStart + frame.ChecksumOffset, 2);
+        var pseudo = MemoryMarshal.Read<ushort>(field);
+        var finished = frame;
+        FrameChecksum.TryFinish(Frames, ref finished);
+        var used = PutParts(finished, first, offered);
+        if (used <= 0) MemoryMarshal.Write(field, pseudo);
+        return used;
+    }
+
+    private int PutParts(in Frame frame, MemifDescriptor buffer, int offered)
+    {
+        var copied = 0;
+        for (var used = 1; ; used++)
+        {
+            var n = (int)Math.Min(buffer.Length, (uint)(frame.Length - copied));
+            Frames.CopyTo(frame, copied, new Span<byte>(Session.Regions[buffer.Region].Base + buffer.Offset, n));
+            copied += n;
+            Ring.Store((ushort)(_tail + used - 1), copied < frame.Length ? MemifDescriptor.FlagNext : (ushort)0, buffer.Region, (uint)n, buffer.Offset);
+            if (copied == frame.Length) return used;
+            if (used == offered) return 0;
+            if (!TryLoad((ushort)(_tail + used), out buffer)) return -1;
+        }
+    }
+
+    /// <summary>Reads and checks an offered buffer; false when it is none, and the session ends.</summary>
+    private bool TryLoad(ushort index, out MemifDescriptor buffer)
+    {
+        buffer = Ring.Load(index);
+        var regions = Session.Regions;
+        if (buffer.Length != 0 && buffer.Region < (uint)regions.Length && regions[buffer.Region].Contains(buffer.Offset, buffer.Length)) return true;
+        Session.Fail("offered buffer lies outside of its region");
+        return false;
     }
 }

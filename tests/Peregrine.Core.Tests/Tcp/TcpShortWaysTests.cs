@@ -21,6 +21,8 @@ public sealed class TcpShortWaysTests
     [InlineData(4, 8, 65_536, false, "cubic", LinkOffloads.None)]
     [InlineData(5, 60, 4_096, false, "dctcp", LinkOffloads.None)]
     [InlineData(6, 60, 65_536, true, "bbr", LinkOffloads.None)]
+    [InlineData(7, 30, 65_536, true, "cubic", LinkOffloads.Gather | LinkOffloads.GatherSegments)]
+    [InlineData(8, 8, 65_536, false, "reno", LinkOffloads.Gather | LinkOffloads.GatherSegments)]
     public void ShortAndLongWaysDoTheSame(ulong seed, int faultsIn, int bufferBytes, bool timestamps, string control, LinkOffloads offloads)
     {
         var settings = new TcpSettings { CongestionControl = control, Timestamps = timestamps, ReceiveBufferBytes = bufferBytes, ReceiveBufferBytesMax = bufferBytes };
@@ -217,7 +219,7 @@ public sealed class TcpShortWaysTests
             if (!stack.Frames.TryRent(out var frame, 66)) throw new InvalidOperationException("no frame");
             frame.HeadLength = (ushort)bytes.Length;
             frame.Length = bytes.Length;
-            frame.Flags = flags;
+            frame.Flags = flags & ~FrameFlags.Gathered;
             bytes.CopyTo(stack.Frames.Head(frame));
             stack.OnBurst(1, MemoryMarshal.CreateSpan(ref frame, 1), now);
         }
