@@ -27,6 +27,9 @@ internal static partial class Comparison
     [GeneratedRegex(@"^> (\S*)P(\S*)")]
     private static partial Regex Pushes();
 
+    /// <summary>Whether receive windows are compared: Linux 6.18 offers more from the beginning than the systems of the public scripts.</summary>
+    internal static bool ComparesWindows { get; set; }
+
     /// <summary>A line of a trace.</summary>
     internal readonly record struct Line(double At, char Kind, string Text, double Since = 0);
 
@@ -54,8 +57,8 @@ internal static partial class Comparison
         var space = trimmed.IndexOf(' ', StringComparison.Ordinal);
         var text = Stamps().Replace(trimmed[(space + 1)..], "TS");
         // Where a device that cuts transmissions leaves the PSH is no part of the comparison.
-        // Nor is how far the receive window has opened: Linux 6.18 offers more from the beginning than the systems of the public scripts.
-        if (text[0] == '>') text = Windows().Replace(Pushes().Replace(text, "> $1$2"), "");
+        if (text[0] == '>') text = Pushes().Replace(text, "> $1$2");
+        if (text[0] == '>' && !ComparesWindows) text = Windows().Replace(text, "");
         return new Line(double.Parse(trimmed[..space], CultureInfo.InvariantCulture), text[0] is '<' or '>' or '%' ? text[0] : 'c', text);
     }
 
@@ -74,6 +77,9 @@ internal static partial class Comparison
         }
         return found;
     }
+
+    /// <summary>Both traces side by side, whether they differ or not.</summary>
+    internal static IEnumerable<string> Both(string text) => Beside(Ours(text).Trace, Kernel(text).Trace);
 
     private static double Lateness(List<Line> ours, List<Line> theirs) =>
         ours.Where(static l => l.Kind == '<').Zip(theirs.Where(static l => l.Kind == '<'), static (a, b) => Math.Abs(a.At - b.At)).DefaultIfEmpty(0).Max();

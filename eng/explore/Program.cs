@@ -1,7 +1,7 @@
 // Looks for what Linux does otherwise: makes random scripts that only stimulate, runs each against our stack in virtual time and against the
 // running kernel, and compares what both sent and what tcp_info said.
 //   dotnet run -c Release --project eng/explore -- [--seed N] [--count N] [--jobs N] [--kind NAME] [--folder PATH] [--show]
-// Or with --scripts FOLDER [--quiet]: those instead. Needs root, for the kernel. Differences are written to the folder as scripts with both traces; --show prints the scripts of seeds instead.
+// Or with --scripts FOLDER [--quiet | --both]: those instead, --both with the traces of all. --windows compares receive windows too. Needs root, for the kernel. Differences are written to the folder as scripts with both traces; --show prints the scripts of seeds instead.
 using System.Globalization;
 using System.Text;
 using Peregrine.Scripting;
@@ -11,12 +11,18 @@ var settings = new Dictionary<string, string>();
 for (var i = 0; i < args.Length; i++)
 {
     var name = args[i].TrimStart('-');
-    settings[name] = name is "show" or "quiet" ? "1" : args[++i];
+    settings[name] = name is "show" or "quiet" or "both" or "windows" ? "1" : args[++i];
 }
 int Number(string name, int usual) => settings.TryGetValue(name, out var text) ? int.Parse(text, CultureInfo.InvariantCulture) : usual;
 var (seed, count, jobs) = (Number("seed", 1), Number("count", 40), Number("jobs", 6));
 var folder = settings.GetValueOrDefault("folder", "artifacts/explore");
 var kind = settings.GetValueOrDefault("kind", "");
+Comparison.ComparesWindows = settings.ContainsKey("windows");
+if (settings.TryGetValue("scripts", out var shown) && settings.ContainsKey("both"))
+{
+    foreach (var path in ScriptSuite.Find(shown)) Console.WriteLine($"{path}\n{string.Join('\n', Comparison.Both(File.ReadAllText(path)))}");
+    return 0;
+}
 if (settings.TryGetValue("scripts", out var given))
 {
     var found = 0;

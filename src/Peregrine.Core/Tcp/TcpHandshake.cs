@@ -74,7 +74,7 @@ internal static class TcpHandshake
         c.Snd.QueueEnd = iss + 1;
         c.TsOffset = tsOffset;
         x.Details?.OnOpened(x.Tcbs.IndexOf(t), now);
-        c.ReceiveBuffer = (uint)Math.Min(settings.ReceiveBufferBytes, settings.WindowSlowStart ? ushort.MaxValue : int.MaxValue);
+        c.ReceiveBuffer = (uint)Math.Min(TrueSizeWindow.First(settings, AnnouncedMss(c.Local, c.Path, settings, x.Encapsulation.OverheadOf(c))), settings.WindowSlowStart ? ushort.MaxValue : int.MaxValue);
         c.RcvScale = settings.WindowScaling ? TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax) : (byte)0;
         c.Acks.Quick = (byte)settings.QuickAckCount;
         if (settings.NoDelay) c.Flags |= TcbFlags.NoDelay;
@@ -168,6 +168,7 @@ internal static class TcpHandshake
         if (k.Does(SenderMechanisms.HalfWindowMss)) c.Mss = EffectiveMss(x, t);
         c.Snd.Wl1 = s.Seq;
         c.Snd.Wl2 = s.Ack;
+        TrueSizeWindow.Begin(x, t);
         k.Retransmission = Deadline.None;
         k.UserTimeout = Deadline.None;
         // Karn: a SYN that was repeated gives no sample, and RFC 6298 §5.7, RFC 5681 §3.1 start such a connection with care.

@@ -24,6 +24,12 @@ public readonly record struct TcpInfoDetails
     /// <summary>Of that, time in which the application waited for room and nothing was left to send.</summary>
     public Duration SendBufferLimited { get; init; }
 
+    /// <summary>Sequence numbers that were acknowledged since the connection began: with those of a SYN, on the side that connects, and of a FIN (RFC 4898, HCThruOctetsAcked).</summary>
+    public ulong NumbersAcknowledged { get; init; }
+
+    /// <summary>Sequence numbers received after the SYN's: with that of a FIN.</summary>
+    public ulong NumbersReceived { get; init; }
+
     /// <summary>Payload bytes sent, retransmissions included.</summary>
     public ulong BytesSent { get; init; }
 

@@ -100,9 +100,9 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         if ((c.Flags & (TcbFlags.AckNow | TcbFlags.AckDelayed)) != TcbFlags.AckDelayed) return;
         // RFC 9293 MUST-40, SHLD-18: an ACK may wait, less than half a second; and not for another that would go within a quarter of that.
         var settings = _x.SettingsOf(t);
-        var delay = Duration.FromMilliseconds(settings.DelayedAckMs);
+        var delay = AdaptiveAcks.Delay(_x, t, settings);
         if (t.K.DelayedAck.IsSet && settings.HastensAcks && t.K.DelayedAck.IsDue(now + delay / 4)) AckAtOnce(t);
-        if (t.K.DelayedAck.IsSet) return;
+        if (t.K.DelayedAck.IsSet && !Deadline.At(now + delay).IsBefore(t.K.DelayedAck)) return;
         t.K.DelayedAck = Deadline.At(now + delay);
         _x.Arm(t, t.K.DelayedAck);
     }
@@ -145,7 +145,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             s.TrimFront(1);
         }
         var window = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt);
-        if (!IsAcceptable(c.Rcv.Nxt, window, s.Seq, s.Length) && !IsInBuffer(t, s))
+        if ((!IsAcceptable(c.Rcv.Nxt, window, s.Seq, s.Length) && !IsInBuffer(t, s)) || TrueSizeWindow.IsTooLong(_x, t, s))
         {
             // RFC 9293 MUST-66: with a closed window the ACK, RST and URG fields of a segment in its place still count. So does a FIN alone:
             // the ACKs of a peer that has sent it lie one behind the window, and would be refused for as long as nobody reads.
@@ -172,7 +172,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         if (s.Seq.IsBefore(c.Rcv.Nxt) && !s.IsRst)
         {
             var old = (uint)(c.Rcv.Nxt - s.Seq);
-            NoteDuplicate(t, s.Seq, s.Seq + Math.Min(old, s.Length));
+            NoteDuplicate(t, s.Seq, s.Seq + Math.Min(old, s.Length), s.Length > old);
             s.TrimFront(old);
         }
         s.TrimBack(c.Rcv.Edge);
@@ -278,7 +278,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
                 return false;
             }
             OnHandshakeDone(t, ref s, now);
-            _text.TakeHeld(t);
+            _text.TakeHeld(t, now);
         }
         // RFC 5961 §5.2: what was never sent, or lies further back than the largest window, is challenged.
         // RFC 9293 MAY-12.
@@ -347,6 +347,8 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         if (!isInPlace && ((c.Flags & TcbFlags.FinWaiting) == 0 || c.Rcv.Nxt != t.K.FinSeq)) return;
         c.Flags &= ~TcbFlags.FinWaiting;
         c.Flags |= TcbFlags.FinReceived | TcbFlags.AckNow;
+        // Nothing comes after a FIN (RFC 9293 §3.10.7.4): what lies beyond it can never be read.
+        _x.OutOfOrder.PruneTo(ref t.K.OutOfOrder, 0);
         c.Rcv.Nxt += 1;
         c.Rcv.Edge = SeqNumber.Max(c.Rcv.Edge, c.Rcv.Nxt);
         _x.Raise(t, TcpEvents.PeerClosed | TcpEvents.Readable);
@@ -425,9 +427,8 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             return;
         }
         NotePeer(t, now);
-        // What waits to be sent answers the SYN-ACK.
-        if (_x.SettingsOf(t).HastensAcks) c.Acks.HasHeard = c.Snd.QueueEnd.IsAfter(c.Snd.Nxt);
         OnHandshakeDone(t, ref s, now);
+        AdaptiveAcks.OnSynAck(_x, t, now);
         if (t.K.FastOpen == FastOpenFlags.None && !_x.SettingsOf(t).KeepsSynText) s.PayloadLength = 0;
         if (t.K.FastOpen != FastOpenFlags.None)
         {
@@ -455,13 +456,12 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         _x.MarkReady(t);
     }
 
-    private void NoteDuplicate(TcbRef t, SeqNumber start, SeqNumber end)
+    private void NoteDuplicate(TcbRef t, SeqNumber start, SeqNumber end, bool hasMore = false)
     {
         if (!end.IsAfter(start)) return;
         _x.Counters.DuplicateBytes += end - start;
-        // Not delayed: the sender may be repeating because our ACK was lost.
-        t.C.Flags |= TcbFlags.AckNow;
-        t.C.Acks.IsInteractive = false;
+        // Not delayed: the sender may be repeating because our ACK was lost. Linux lets one wait that has more.
+        if (!hasMore || !AdaptiveAcks.Is(_x, t)) AdaptiveAcks.OnRepeated(_x, t);
         if ((t.C.Flags & TcbFlags.Sack) == 0) return;
         t.K.DsackStart = start;
         t.K.DsackEnd = end;

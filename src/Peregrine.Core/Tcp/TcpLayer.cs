@@ -351,7 +351,7 @@ public sealed class TcpLayer
         if (!_x.Tcbs.IsLive(connection)) return;
         var t = _x.Tcbs.Get(connection.Index);
         t.C.Acks.IsInteractive = !quick;
-        if (!quick || (t.C.Flags & TcbFlags.AckDelayed) == 0) return;
+        if (!quick || (t.C.Flags & TcbFlags.AckDelayed) == 0 || !AdaptiveAcks.IsDueOnRequest(_x, t)) return;
         t.C.Flags |= TcbFlags.AckNow;
         _x.MarkReady(t);
     }
@@ -490,8 +490,7 @@ public sealed class TcpLayer
     {
         ref var c = ref t.C;
         if (count <= 0 || (c.Flags & TcbFlags.Finished) != 0) return;
-        TcpWindow.TuneReceive(t, _x.SettingsOf(t), (uint)count, BlockPressure.IsLow(_x.Blocks), now);
-        if (!TcpWindow.DeservesUpdate(c) || c.State is not (TcpState.Established or TcpState.FinWait1 or TcpState.FinWait2)) return;
+        if (!TcpWindow.OnRead(_x, t, count, now) || c.State is not (TcpState.Established or TcpState.FinWait1 or TcpState.FinWait2)) return;
         c.Flags |= TcbFlags.AckNow;
         _x.MarkReady(t);
     }

@@ -275,24 +275,14 @@ internal sealed class TcpOutput(
         return isRetransmission ? _x.Recovery.Memory.WasPushed(ref t.K, seq, end) : _x.Recovery.Marks.IsPushed(t.K, end);
     }
 
-    // Who answers what came within an ACK's delay will do so again: ACKs can ride on answers, and need not be quick.
-    private void NoteAnswer(TcbRef t, Instant now)
-    {
-        ref var acks = ref t.C.Acks;
-        if (!acks.HasHeard) return;
-        acks.HasHeard = false;
-        var settings = _x.SettingsOf(t);
-        if (settings.InteractiveAcks && now - t.K.LastReceived.ToInstant(now) < Duration.FromMilliseconds(settings.DelayedAckMs)) acks.IsInteractive = true;
-    }
-
     private void OnSent(TcbRef t, SeqNumber seq, uint sent, uint dataLength, bool fin, bool isRetransmission, Instant now)
     {
         ref var c = ref t.C;
         if (fin) c.Flags |= TcbFlags.FinSent;
-        if (dataLength > 0 && !isRetransmission) NoteAnswer(t, now);
+        if (dataLength > 0 && !isRetransmission) AdaptiveAcks.NoteAnswer(_x, t, now);
         _x.Recovery.Memory.NoteSent(t.K, now);
         _x.Details?.OnSent(_x.Tcbs.IndexOf(t), dataLength, c.Mss, isRetransmission, now);
-        AckIsSent(ref c, ref t.K);
+        AckIsSent(t);
         if (isRetransmission)
         {
             t.K.SegmentsRetransmitted++;
@@ -342,7 +332,7 @@ internal sealed class TcpOutput(
         plan.Seq = seq;
         plan.Ack = c.Rcv.Nxt;
         plan.Flags = flags;
-        plan.Window = TcpWindow.Advertise(ref c, ref _x.Recovery.Counters);
+        plan.Window = TcpWindow.Advertise(_x, t);
         // RFC 3168 §6.1.3.
         if ((t.K.Recovery.Flags & RecoveryFlags.EcnEchoing) != 0) plan.Flags |= TcpFlags.Ece;
         if ((t.K.Recovery.Flags & RecoveryFlags.AccurateEcn) != 0) plan.Flags |= TcpEcn.Count(_x, t);
@@ -401,7 +391,7 @@ internal sealed class TcpOutput(
         if (answer) cookie = PlanGrant(t, ref plan);
         else if ((t.K.FastOpen & FastOpenFlags.Client) != 0) cookie = _fastOpenClient.Plan(t, ref plan, out dataLength);
         if (!_writer.TrySend(t, plan, 0, dataLength, now, cookie)) return false;
-        AckIsSent(ref c, ref t.K);
+        AckIsSent(t);
         c.Flags &= ~TcbFlags.SynPending;
         c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Iss + 1);
         c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Iss + 1 + (uint)dataLength);
@@ -430,18 +420,20 @@ internal sealed class TcpOutput(
         if (RepeatsFin(t)) (plan.Seq, plan.Flags) = (t.C.Snd.QueueEnd, TcpFlags.Fin | TcpFlags.Ack);
         if (!_writer.TrySend(t, plan, 0, 0, now)) return false;
         _x.Counters.AcksSent++;
-        AckIsSent(ref t.C, ref t.K);
+        AckIsSent(t);
         return true;
     }
 
     private bool RepeatsFin(TcbRef t) =>
         (t.C.Flags & TcbFlags.FinSent) != 0 && t.C.Snd.Una == t.C.Snd.QueueEnd && t.C.LastAckSent != t.C.Rcv.Nxt && _x.SettingsOf(t).AcksRepeatFin;
 
-    private static void AckIsSent(ref Tcb c, ref TcbCold k)
+    private void AckIsSent(TcbRef t)
     {
+        ref var c = ref t.C;
+        if (AdaptiveAcks.Is(_x, t)) AdaptiveAcks.OnSent(ref c, ref AdaptiveAcks.Of(_x, t), (c.Flags & (TcbFlags.AckNow | TcbFlags.AckDelayed)) != 0);
         c.Flags &= ~(TcbFlags.AckNow | TcbFlags.AckDelayed);
         c.LastAckSent = c.Rcv.Nxt;
-        k.DelayedAck = Deadline.None;
+        t.K.DelayedAck = Deadline.None;
     }
 
     private bool SendProbes(TcbRef t, Instant now)
@@ -479,7 +471,7 @@ internal sealed class TcpOutput(
             _x.Counters.KeepaliveProbesSent++;
             c.Flags &= ~TcbFlags.KeepaliveNow;
         }
-        AckIsSent(ref c, ref t.K);
+        AckIsSent(t);
         return true;
     }
 

@@ -57,7 +57,6 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             ListenerGeneration = entry.Generation,
             Irs = s.Seq,
             TsRecent = s.Options.TsVal,
-            RcvWnd = (uint)Math.Min(settings.ReceiveBufferBytes, ushort.MaxValue),
             // RFC 9293 MUST-14, MUST-15.
             PeerMss = s.Options.HasMss ? s.Options.Mss : TcpHandshake.DefaultMss(packet.Source),
             SndWnd = new UnscaledWindow(s.RawWindow),
@@ -77,6 +76,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             _x.Counters.DroppedSynBacklogFull++;
             return;
         }
+        record.RcvWnd = FirstWindow(record, settings);
         record.TsOffset = _x.Isn.TimestampOffset(record.Local, record.LocalPort, record.Remote, record.RemotePort);
         // RFC 9293 SHLD-1, MUST-9.
         record.Iss = _x.Isn.Next(record.Local, record.LocalPort, record.Remote, record.RemotePort, now);
@@ -444,12 +444,11 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             Seq = record.Iss,
             Ack = record.Irs + 1,
             Flags = TcpFlags.Syn | TcpFlags.Ack,
-            Window = (ushort)Math.Min(settings.ReceiveBufferBytes, ushort.MaxValue),
+            Window = (ushort)FirstWindow(record, settings),
         };
         TcpEcn.OnSynAckPlan(ref record, settings, SignerOf(record) is not null, ref plan);
         plan.Options.IsPacked = settings.PackedSynOptions;
-        plan.Options.Mss = TcpHandshake.AnnouncedMss(
-            record.Local, record.Path, settings, _x.Encapsulation.PortOf(record.Local, record.LocalPort, record.Remote, record.RemotePort) != 0 ? _x.Encapsulation.Overhead : 0);
+        plan.Options.Mss = TcpHandshake.AnnouncedMss(record.Local, record.Path, settings, OverheadOf(record));
         if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(stamp, record.TsRecent);
         if ((record.Flags & SynFlags.Sack) != 0) plan.Options.SackPermitted = true;
         if ((record.Flags & SynFlags.WindowScale) != 0) plan.Options.WindowScale = new WindowScale(TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax));
@@ -461,6 +460,16 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         }
         _writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, cookie, signer: SignerOf(record), marks: SegmentMarks.Of(settings));
     }
+
+    // The window of our SYN-ACK, which is not scaled.
+    private uint FirstWindow(in SynRecord record, TcpSettings settings)
+    {
+        var mss = TcpHandshake.AnnouncedMss(record.Local, record.Path, settings, OverheadOf(record));
+        return Math.Min(TrueSizeWindow.First(settings, mss - ((record.Flags & SynFlags.Timestamps) != 0 ? TcpOptions.TimestampsLength : 0)), ushort.MaxValue);
+    }
+
+    private int OverheadOf(in SynRecord record) =>
+        _x.Encapsulation.PortOf(record.Local, record.LocalPort, record.Remote, record.RemotePort) != 0 ? _x.Encapsulation.Overhead : 0;
 
     private void SendAck(in SynRecord record, Instant now)
     {

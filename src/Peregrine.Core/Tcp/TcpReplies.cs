@@ -59,7 +59,7 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
     internal void AckOf(TcbRef t, Instant now)
     {
         ref var c = ref t.C;
-        var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = c.Rcv.Nxt, Flags = TcpFlags.Ack, Window = TcpWindow.Advertise(ref c, ref _x.Recovery.Counters) };
+        var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = c.Rcv.Nxt, Flags = TcpFlags.Ack, Window = TcpWindow.Advertise(_x, t) };
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
         if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now, signer: _x.Authenticator?.Of(t), marks: SegmentMarks.Of(_x.SettingsOf(t)))) return;
         _x.Counters.AcksSent++;

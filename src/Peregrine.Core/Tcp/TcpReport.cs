@@ -50,9 +50,9 @@ internal static class TcpReport
             SlowStartThreshold = c.Ssthresh,
             FlightSize = (uint)(c.Snd.Nxt - c.Snd.Una),
             SendWindow = c.Snd.Wnd,
-            ReceiveWindow = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt),
+            ReceiveWindow = TrueSizeWindow.Is(x, t) ? AdaptiveAcks.Of(x, t).Offered : (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt),
             SendBuffer = k.SendBuffer,
-            ReceiveBuffer = c.ReceiveBuffer,
+            ReceiveBuffer = TrueSizeWindow.Is(x, t) ? AdaptiveAcks.Of(x, t).WindowLimit : c.ReceiveBuffer,
             UnsentBytes = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt),
             UnreadBytes = c.ReceiveQueue.Length,
             OutOfOrderBytes = x.OutOfOrder.BytesHeld(k.OutOfOrder),
@@ -74,12 +74,12 @@ internal static class TcpReport
             RetransmittedBytes = k.Recovery.RetransmittedBytes,
             Probes = k.ProbesSent,
             ReceiveRtt = Duration.FromMicroseconds(k.RcvRttUs),
-            DelayedAck = Duration.FromMilliseconds(x.SettingsOf(t).DelayedAckMs),
+            DelayedAck = Duration.FromMilliseconds(AdaptiveAcks.Is(x, t) ? AdaptiveAcks.Of(x, t).AckDelayMs : x.SettingsOf(t).DelayedAckMs),
             PacingBytesPerSecondMax = (ulong)x.SettingsOf(t).PacingBytesPerSecondMax,
             AnnouncedMss = TcpHandshake.AnnouncedMss(c.Local, c.Path, x.SettingsOf(t), x.Encapsulation.OverheadOf(c)),
             PathMtu = c.Path.Mtu,
             AccurateEcnCounters = (k.Recovery.Flags & Recovery.RecoveryFlags.AccurateEcn) != 0 ? x.AccurateEcn.Of(x.Tcbs.IndexOf(t)).Info : null,
-            Details = x.Details is null ? null : DetailsOf(ref x.Details.Of(x.Tcbs.IndexOf(t)), c, now),
+            Details = x.Details is null ? null : DetailsOf(ref x.Details.Of(x.Tcbs.IndexOf(t)), c, k, now),
         };
     }
 
@@ -92,7 +92,7 @@ internal static class TcpReport
         _ => TcpSenderState.Open,
     };
 
-    private static TcpInfoDetails DetailsOf(ref TcpDetails d, in Tcb c, Instant now)
+    private static TcpInfoDetails DetailsOf(ref TcpDetails d, in Tcb c, in TcbCold k, Instant now)
     {
         TcpDetailsTable.Account(ref d, now);
         // The SYN is a segment that was delivered, and in no scoreboard.
@@ -105,6 +105,9 @@ internal static class TcpReport
             BusyTime = d.BusyTime,
             ReceiveWindowLimited = d.ReceiveWindowLimited,
             SendBufferLimited = d.SendBufferLimited,
+            NumbersAcknowledged = k.BytesAcked + ((c.Flags & (TcbFlags.ActiveOpen | TcbFlags.WasEstablished)) == (TcbFlags.ActiveOpen | TcbFlags.WasEstablished) ? 1u : 0)
+                + ((c.Flags & TcbFlags.FinSent) != 0 && c.Snd.Una.IsAfter(c.Snd.QueueEnd) ? 1u : 0),
+            NumbersReceived = k.BytesReceived + ((c.Flags & TcbFlags.FinReceived) != 0 ? 1u : 0),
             BytesSent = d.BytesSent,
             BytesRetransmitted = d.BytesRetransmitted,
             DataSegmentsReceived = d.DataSegmentsIn,

@@ -288,6 +288,13 @@ public sealed record TcpSettings
     /// </summary>
     public bool MtuSearchKeepsMss { get; init; } = true;
 
+    /// <summary>
+    /// Receivers behave to the packet, as Linux's do, where a connection has a history (<see cref="StackOptions.SenderHistoryCountMax"/>): ACKs wait as long as data
+    /// take to come, 40 ms at first, and the receive buffer counts the memory that Linux would need for what it holds, so that about half of it is
+    /// offered. Default false.
+    /// </summary>
+    public bool PacketReceiver { get; init; }
+
     /// <summary>RTO restart (RFC 7765): with few segments in flight the timer runs from when they were sent. Default false.</summary>
     public bool RtoRestart { get; init; }
 

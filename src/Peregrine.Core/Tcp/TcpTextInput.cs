@@ -31,7 +31,8 @@ internal sealed class TcpTextInput(TcpContext context)
         }
         if ((t.K.Recovery.Flags & (RecoveryFlags.EcnAgreed | RecoveryFlags.AccurateEcn)) == RecoveryFlags.EcnAgreed) TcpEcn.OnText(t, s, packet, ref _x.Recovery.Counters);
         _x.Details?.OnText(_x.Tcbs.IndexOf(t), s.SegmentCount, (packet.TrafficClass & 3) != 0, now);
-        NoteSegmentSize(ref c, s.WireSize != 0 ? s.WireSize : s.PayloadLength);
+        if (AdaptiveAcks.Is(_x, t)) AdaptiveAcks.Measure(_x, t, ref AdaptiveAcks.Of(_x, t), s.PayloadLength, (s.Flags & (TcpFlags.Psh | TcpFlags.Fin)) != 0);
+        else NoteSegmentSize(ref c, s.WireSize != 0 ? s.WireSize : s.PayloadLength);
         if (s.Seq == c.Rcv.Nxt) TakeInOrder(t, ref s, packet, now);
         else TakeOutOfOrder(t, ref s, packet);
         SampleRtt(t, s.Options.TsEcr, s.PayloadLength, now);
@@ -52,7 +53,7 @@ internal sealed class TcpTextInput(TcpContext context)
         NoteSegmentSize(ref c, frame.SegmentSize != 0 ? frame.SegmentSize : length);
         _x.ReceiveQueue.Append(ref c.ReceiveQueue, frame, offset, length);
         c.Rcv.Nxt += (uint)length;
-        OnTaken(t, length, segmentCount);
+        OnTaken(t, length, length, segmentCount, now);
         SampleRtt(t, tsEcr, length, now);
     }
 
@@ -76,11 +77,11 @@ internal sealed class TcpTextInput(TcpContext context)
     }
 
     /// <summary>The connection is established: what was held comes into order.</summary>
-    internal void TakeHeld(TcbRef t)
+    internal void TakeHeld(TcbRef t, Instant now)
     {
         if (!t.K.OutOfOrder.HasIntervals) return;
         var taken = _x.OutOfOrder.Deliver(ref t.K.OutOfOrder, ref t.C.ReceiveQueue, _x.ReceiveQueue, ref t.C.Rcv.Nxt);
-        if (taken > 0) OnTaken(t, taken, segmentCount: 1);
+        if (taken > 0) OnTaken(t, taken, taken, segmentCount: 1, now);
     }
 
     private void TakeInOrder(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
@@ -113,11 +114,11 @@ internal sealed class TcpTextInput(TcpContext context)
         }
         if (total == 0) return;
         if ((c.Flags & TcbFlags.UrgentPending) != 0 && t.K.RcvUp.IsBeforeOrEqual(c.Rcv.Nxt - c.ReceiveQueue.Length)) c.Flags &= ~TcbFlags.UrgentPending;
-        OnTaken(t, total, s.SegmentCount);
+        OnTaken(t, total, taken, s.SegmentCount, now);
     }
 
-    // So many bytes have come into order.
-    private void OnTaken(TcbRef t, int count, int segmentCount)
+    // So many bytes have come into order; the segment had so many of them.
+    private void OnTaken(TcbRef t, int count, int length, int segmentCount, Instant now)
     {
         var settings = _x.SettingsOf(t);
         t.K.BytesReceived += (uint)count;
@@ -127,7 +128,15 @@ internal sealed class TcpTextInput(TcpContext context)
         else if (settings.WindowSlowStart) t.C.ReceiveBuffer = (uint)Math.Min((ulong)settings.ReceiveBufferBytes, t.C.ReceiveBuffer + (uint)count);
         _x.Counters.BytesReceived += count;
         if (t.C.ReceiveQueue.Length >= (uint)settings.ReceiveLowBytes) _x.Raise(t, TcpEvents.Readable);
-        DecideAck(ref t.C, _x, t, segmentCount);
+        if (!AdaptiveAcks.Is(_x, t))
+        {
+            DecideAck(ref t.C, _x, t, segmentCount);
+            return;
+        }
+        ref var m = ref AdaptiveAcks.Of(_x, t);
+        AdaptiveAcks.OnData(_x, t, ref m, now);
+        if (m.Ratio != 0) TrueSizeWindow.OnTaken(_x, t, ref m, length);
+        t.C.Flags |= m.Ratio != 0 && AdaptiveAcks.IsDue(_x, t, ref m) ? TcbFlags.AckNow : TcbFlags.AckDelayed;
     }
 
     // RFC 2883 §4.2: the sender learns what came twice also when a segment in order covers data that were held.
@@ -166,7 +175,7 @@ internal sealed class TcpTextInput(TcpContext context)
         ref var c = ref t.C;
         c.Acks.HasHeard = true;
         c.Flags |= TcbFlags.AckNow;
-        c.Acks.IsInteractive = false;
+        if (!AdaptiveAcks.Is(_x, t)) c.Acks.IsInteractive = false;
         if (!BlockPressure.LeavesReceiveReserve(_x.Blocks))
         {
             Prune(t);
@@ -179,6 +188,7 @@ internal sealed class TcpTextInput(TcpContext context)
         _x.Counters.OutOfOrderBytes += result.Stored;
         if (result.Stored > 0)
         {
+            if (AdaptiveAcks.Is(_x, t)) TrueSizeWindow.OnTaken(_x, t, ref AdaptiveAcks.Of(_x, t), result.Stored);
             _x.Recovery.Counters.TCPOFOQueue += s.SegmentCount;
             _x.Details?.OnOutOfOrder(_x.Tcbs.IndexOf(t), s.SegmentCount);
         }

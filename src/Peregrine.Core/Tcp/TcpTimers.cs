@@ -60,7 +60,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         if ((t.C.Flags & TcbFlags.AckDelayed) == 0) return;
         t.C.Flags |= TcbFlags.AckNow;
         // No answer came that it could have ridden on.
-        t.C.Acks.IsInteractive = false;
+        AdaptiveAcks.OnWaited(_x, t);
         _x.Counters.DelayedAcks++;
         _x.MarkReady(t);
     }

@@ -1,5 +1,6 @@
 // The receive window: what is advertised, when it may open, and the automatic growth of the receive and send buffers. The advertised
 // right edge never moves left (RFC 9293 SHLD-14); the window is a promise to look at data, not a reservation of blocks.
+using Peregrine.Core.Memory;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -24,8 +25,11 @@ internal static class TcpWindow
     }
 
     /// <summary>The SEG.WND to send now; moves Rcv.Edge when the window opens.</summary>
-    internal static ushort Advertise(ref Tcb c, ref TcpExtCounters counters)
+    internal static ushort Advertise(TcpContext x, TcbRef t)
     {
+        ref var c = ref t.C;
+        ref var counters = ref x.Recovery.Counters;
+        if (TrueSizeWindow.Is(x, t)) return TrueSizeWindow.Advertise(ref c, ref AdaptiveAcks.Of(x, t), ref counters);
         var offered = OfferedEdge(c);
         var gain = offered - c.Rcv.Edge;
         var wasClosed = c.Rcv.Edge == c.LastAckSent;
@@ -49,8 +53,21 @@ internal static class TcpWindow
 
     private static bool IsStep(in Tcb c, int gain) => gain > 0 && gain >= Math.Min(c.ReceiveBuffer / 2, c.RcvMss);
 
+    /// <summary>The application has read so many bytes; whether the peer should hear of it at once.</summary>
+    internal static bool OnRead(TcpContext x, TcbRef t, int count, Instant now)
+    {
+        if (!TrueSizeWindow.Is(x, t))
+        {
+            TuneReceive(t, x.SettingsOf(t), (uint)count, BlockPressure.IsLow(x.Blocks), now);
+            return DeservesUpdate(t.C);
+        }
+        ref var m = ref AdaptiveAcks.Of(x, t);
+        TrueSizeWindow.OnRead(ref t.C, t.K, ref m, count);
+        return AdaptiveAcks.IsDueOnRead(t, m) || TrueSizeWindow.DeservesUpdate(ref t.C, m);
+    }
+
     /// <summary>Whether reading has opened the window so far that the peer should hear of it at once.</summary>
-    internal static bool DeservesUpdate(in Tcb c)
+    private static bool DeservesUpdate(in Tcb c)
     {
         var gain = OfferedEdge(c) - c.Rcv.Edge;
         // A step too small to be advertised would make an ACK that says nothing new, one for each read.
@@ -71,7 +88,7 @@ internal static class TcpWindow
     /// Receive tuning, called as the application reads: when it read in one round trip more than half the buffer, the peer's window limits
     /// the flow and not the path, so the buffer grows to twice what was read.
     /// </summary>
-    internal static void TuneReceive(TcbRef t, TcpSettings settings, uint read, bool memoryIsLow, Instant now)
+    private static void TuneReceive(TcbRef t, TcpSettings settings, uint read, bool memoryIsLow, Instant now)
     {
         ref var k = ref t.K;
         ref var c = ref t.C;

@@ -25,7 +25,8 @@ internal static class InfoNames
         if (world.Setup.Manners.IsFreeBsd && OfFreeBsd(info, name) is { } value) return value;
         return name switch
         {
-            "tcpi_state" => s_states[info.State],
+            // Linux's socket is closed as soon as the wait begins, which is another's.
+            "tcpi_state" => s_states[info.State == TcpState.TimeWait && !world.Setup.Manners.IsFreeBsd ? TcpState.Closed : info.State],
             "tcpi_snd_cwnd" => (info.CongestionWindow + mss - 1) / mss,
             "tcpi_snd_ssthresh" => info.SlowStartThreshold == uint.MaxValue ? 0x7FFF_FFFF : info.SlowStartThreshold / mss,
             "tcpi_rtt" => Microseconds(info.SmoothedRtt),
@@ -40,9 +41,9 @@ internal static class InfoNames
             "tcpi_total_retrans" => info.SegmentsRetransmitted,
             "tcpi_segs_in" => info.SegmentsReceived,
             "tcpi_segs_out" => info.SegmentsSent,
-            "tcpi_bytes_acked" => (long)info.BytesAcknowledged,
-            // Linux counts the FIN.
-            "tcpi_bytes_received" => (long)info.BytesReceived + (!world.Setup.Manners.IsFreeBsd && info.State is TcpState.CloseWait or TcpState.LastAck or TcpState.Closing ? 1 : 0),
+            // Linux counts SYN and FIN.
+            "tcpi_bytes_acked" => (long)(info.Details is { } d && !world.Setup.Manners.IsFreeBsd ? d.NumbersAcknowledged : info.BytesAcknowledged),
+            "tcpi_bytes_received" => (long)(info.Details is { } d && !world.Setup.Manners.IsFreeBsd ? d.NumbersReceived : info.BytesReceived),
             "tcpi_notsent_bytes" => info.UnsentBytes,
             "tcpi_unacked" => info.SegmentsInFlight,
             "tcpi_options" => (info.Timestamps ? 1 : 0) | (info.Sack ? 2 : 0) | (info.SendScale > 0 || info.ReceiveScale > 0 ? 4 : 0) | (info.Ecn ? 8 : 0) | (info is { Ecn: true, Details.EcnSeen: true } ? 16 : 0)

@@ -35,7 +35,9 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
         {
             Connection = TcpProfile.Linux.Connection with
             {
+                ReceiveBufferBytes = 540_000,
                 ReceiveBufferBytesMax = 15 * 1024 * 1024,
+                PacketReceiver = true,
                 SlowStartAfterIdle = false,
                 PacketSender = true,
                 DelaysFinAck = true,

@@ -38,6 +38,8 @@ internal struct SenderHistory
 
     /// <summary>Of <see cref="SenderMechanisms.OfHistory"/>, those that this sender has.</summary>
     internal SenderMechanisms Mechanisms;
+
+    internal ReceiverMemory Receiver;
 }
 
 [Flags]
