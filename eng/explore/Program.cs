@@ -1,7 +1,8 @@
 // Looks for what Linux does otherwise: makes random scripts that only stimulate, runs each against our stack in virtual time and against the
 // running kernel, and compares what both sent and what tcp_info said.
 //   dotnet run -c Release --project eng/explore -- [--seed N] [--count N] [--jobs N] [--kind NAME] [--folder PATH] [--show]
-// Or with --scripts FOLDER [--quiet | --both]: those instead, --both with the traces of all. --windows compares receive windows too. Needs root, for the kernel. Differences are written to the folder as scripts with both traces; --show prints the scripts of seeds instead.
+// Or with --scripts FOLDER [--quiet | --both]: those instead, --both with the traces of all. --windows compares receive windows too.
+// Needs root, for the kernel. Differences are written to the folder as scripts with both traces; --show prints the scripts of seeds instead.
 using System.Globalization;
 using System.Text;
 using Peregrine.Scripting;

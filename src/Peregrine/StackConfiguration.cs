@@ -72,6 +72,7 @@ internal static class StackConfiguration
         [nameof(TcpSettings.RepairsAsTimeout)] = static (o, s) => o with { RepairsAsTimeout = Flag(s) },
         [nameof(TcpSettings.HastensDelayedAcks)] = static (o, s) => o with { HastensDelayedAcks = Flag(s) },
         [nameof(TcpSettings.MtuSearchKeepsMss)] = static (o, s) => o with { MtuSearchKeepsMss = Flag(s) },
+        [nameof(TcpSettings.PacketReceiver)] = static (o, s) => o with { PacketReceiver = Flag(s) },
         [nameof(TcpSettings.GradualEcnReduction)] = static (o, s) => o with { GradualEcnReduction = Flag(s) },
         [nameof(TcpSettings.DelaysFinAck)] = static (o, s) => o with { DelaysFinAck = Flag(s) },
         [nameof(TcpSettings.HyStart)] = static (o, s) => o with { HyStart = Flag(s) },

@@ -74,7 +74,8 @@ internal static class TcpHandshake
         c.Snd.QueueEnd = iss + 1;
         c.TsOffset = tsOffset;
         x.Details?.OnOpened(x.Tcbs.IndexOf(t), now);
-        c.ReceiveBuffer = (uint)Math.Min(TrueSizeWindow.First(settings, AnnouncedMss(c.Local, c.Path, settings, x.Encapsulation.OverheadOf(c))), settings.WindowSlowStart ? ushort.MaxValue : int.MaxValue);
+        var first = TrueSizeWindow.First(settings, AnnouncedMss(c.Local, c.Path, settings, x.Encapsulation.OverheadOf(c)));
+        c.ReceiveBuffer = (uint)Math.Min(first, settings.WindowSlowStart ? ushort.MaxValue : int.MaxValue);
         c.RcvScale = settings.WindowScaling ? TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax) : (byte)0;
         c.Acks.Quick = (byte)settings.QuickAckCount;
         if (settings.NoDelay) c.Flags |= TcbFlags.NoDelay;

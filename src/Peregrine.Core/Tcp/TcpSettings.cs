@@ -289,9 +289,9 @@ public sealed record TcpSettings
     public bool MtuSearchKeepsMss { get; init; } = true;
 
     /// <summary>
-    /// Receivers behave to the packet, as Linux's do, where a connection has a history (<see cref="StackOptions.SenderHistoryCountMax"/>): ACKs wait as long as data
-    /// take to come, 40 ms at first, and the receive buffer counts the memory that Linux would need for what it holds, so that about half of it is
-    /// offered. Default false.
+    /// With <see cref="PacketSender"/> and a history: receivers behave to the packet too, as Linux's: ACKs wait as long as data take to come, 40 ms at first and 200
+    /// at most; the receive buffer counts the memory that Linux would need for what it holds, so that about half of it is offered; and a segment that
+    /// reaches beyond the window is refused. Default false.
     /// </summary>
     public bool PacketReceiver { get; init; }
 

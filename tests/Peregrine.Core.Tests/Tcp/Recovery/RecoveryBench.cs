@@ -21,7 +21,7 @@ internal sealed class RecoveryBench : IDisposable
     internal RecoveryBench(bool sack = true, CongestionAlgorithm algorithm = CongestionAlgorithm.NewReno, uint first = 1, int records = 4096,
         RecoverySettings? settings = null, uint cwnd = 0, bool synRetransmitted = false)
     {
-        _region = MemoryRegion.Allocate(LossRecovery.BytesFor(records));
+        _region = MemoryRegion.Allocate(LossRecovery.BytesFor(records) + IndexedPool<SenderHistory>.BytesFor(0) + 128);
         Recovery = new LossRecovery(_region, records, settings ?? Classic);
         RecordCount = records;
         _first = new SeqNumber(first);
