@@ -85,7 +85,8 @@ internal static class InterfaceDump
         };
     }
 
-    private static ReadOnlySpan<byte> Find(ReadOnlySpan<byte> attributes, ushort wanted)
+    /// <summary>The value of an attribute of netlink's; empty where it is not there.</summary>
+    internal static ReadOnlySpan<byte> Find(ReadOnlySpan<byte> attributes, ushort wanted)
     {
         while (attributes.Length >= 4)
         {

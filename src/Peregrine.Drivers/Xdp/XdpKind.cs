@@ -1,5 +1,6 @@
 // The kind "xdp": from a line to XdpOptions, and what this machine's interfaces offer.
 using Peregrine.Core.Links;
+using Peregrine.Drivers.Linux;
 
 namespace Peregrine.Drivers.Xdp;
 
@@ -75,12 +76,20 @@ internal static class XdpKind
         }
     }
 
+    // What the driver announces is no promise, and before Linux 6.3 it announces nothing: only attaching tells, and that would disturb the interface.
+    private static string ModeOf(InterfaceFacts one, IReadOnlyDictionary<int, DeviceFeatures>? features)
+    {
+        if (features is null || !features.TryGetValue(one.Index, out var has)) return one.Kind is "" or "veth" or "tun" ? "native where the driver can, else generic" : "generic";
+        return has.HasZeroCopy ? "native without copies, as the driver says" : has.IsNative ? "native, as the driver says" : "generic";
+    }
+
     // Metadata of sent frames came with Linux 6.8.
     private static bool KernelSums(int mtu) => OperatingSystem.IsOSPlatformVersionAtLeast("Linux", 6, 8) && !XdpLink.TakesSeveralChunks(mtu);
 
     private static IEnumerable<LinkOffer> Offers(MachineFacts facts)
     {
         var may = facts.Has(Capability.SysAdmin) || (facts.Has(Capability.NetAdmin) && facts.Has(Capability.NetRaw) && facts.Has(Capability.Bpf));
+        var features = DeviceFeatures.TryReadAll();
         foreach (var one in facts.Interfaces.Where(static one => one.IsEthernet && !one.IsLoopback))
         {
             var reason = !may ? "CAP_NET_ADMIN, CAP_NET_RAW or CAP_BPF is missing"
@@ -91,10 +100,9 @@ internal static class XdpKind
                 Kind = "xdp",
                 IsKernels = one.HasAddress,
                 Line = "xdp:" + one.Name,
-                // Only attaching tells whether the driver takes a program, and that would disturb the interface.
-                Mode = one.Kind is "" or "veth" or "tun" ? "native where the driver can, else generic" : "generic",
+                Mode = ModeOf(one, features),
                 QueueCountMax = Math.Clamp(one.ReceiveQueueCount, 1, 64),
-                // Where it is sure that the kernel copies; a card may do without, and is then not asked for checksums.
+                // Where it is sure that the kernel copies; a card may do without, and then its driver decides.
                 Offloads = one.Kind is "veth" && KernelSums(one.Mtu) ? LinkOffloads.TransmitChecksum : LinkOffloads.None,
                 Reason = reason,
                 Remedy = reason is null ? null : !may ? "run as root" : one.HasXdpProgram ? $"'ip link set dev {one.Name} xdp off'" : $"'ip link set {one.Name} up'",

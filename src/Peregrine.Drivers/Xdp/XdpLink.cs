@@ -85,7 +85,7 @@ public sealed class XdpLink : ILink
     public int QueueCount => _queues.Length;
 
     /// <summary>How the link works, for people: "native, copy (…), several chunks a frame".</summary>
-    public string Mode => _abilities.TransmitMetadata && _options.TransmitChecksum ? _mode + ", checksums by the kernel" : _mode;
+    public string Mode => _abilities.TransmitMetadata && _options.TransmitChecksum ? _mode + (_abilities.ZeroCopy ? ", checksums by the driver" : ", checksums by the kernel") : _mode;
 
     /// <summary>
     /// Whether the interface is there, up, and has its carrier; asks the kernel. An interface that was deleted and is there again is taken again

@@ -129,11 +129,11 @@ internal sealed unsafe class XdpSocket : IDisposable
     private static XdpSocket? Attempt(in XdpPlace place, XdpOptions options, bool zeroCopy, out Errno error)
     {
         error = Errno.None;
+        var sums = options.TransmitChecksum && (!zeroCopy || FinishesChecksums(DeviceFeatures.TryReadAll(), place.InterfaceIndex));
         // What is newest is given up first: metadata (6.8), then several chunks a frame (6.6), then wake-ups on demand (5.4).
         foreach (var (metadata, multiBuffer, wakeup) in ((bool, bool, bool)[])[(true, true, true), (false, true, true), (false, false, true), (false, false, false)])
         {
-            // In zero-copy mode the card would have to know the metadata; which one does can be asked, and none could be tried.
-            if ((metadata && (zeroCopy || !options.TransmitChecksum)) || (multiBuffer && !options.MultiBuffer)) continue;
+            if ((metadata && !sums) || (multiBuffer && !options.MultiBuffer)) continue;
             if (place.Shared?.Abilities is { } same && (metadata != same.TransmitMetadata || multiBuffer != same.MultiBuffer)) continue;
             var socket = new XdpSocket(Create(options), place.InterfaceIndex, place.Queue);
             var result = socket.Bind(place, options, new XdpAbilities(zeroCopy, multiBuffer, metadata, wakeup && options.NeedWakeup, null));
@@ -144,6 +144,13 @@ internal sealed unsafe class XdpSocket : IDisposable
         }
         return null;
     }
+
+    /// <summary>
+    /// Whether the metadata of frames that are sent without a copy may ask for a checksum. In copy mode the kernel itself serves that, whatever the driver
+    /// has; here a driver that does not announce it would send the frame unfinished.
+    /// </summary>
+    internal static bool FinishesChecksums(IReadOnlyDictionary<int, DeviceFeatures>? features, int interfaceIndex) =>
+        features is not null && features.TryGetValue(interfaceIndex, out var has) && has.FinishesChecksums;
 
     private static IOException Refused(in XdpPlace place, XdpOptions options, Errno error) => new(
         $"cannot bind an AF_XDP socket to queue {place.Queue} of interface {place.InterfaceIndex} ({(options.Copy == XdpCopy.ZeroCopy ? "zero-copy" : "copy")} mode): {Why(error)}",
