@@ -13,23 +13,39 @@ internal static class PacketParser
         foreach (var kind in s_foreign)
         {
             if (!at.TryTakeWord(kind)) continue;
+            // What such a packet holds may stand on more lines than one, and then nothing behind it can be read.
+            if (kind == "sctp") throw new NotApplicableException($"line {at.Line}: SCTP is not implemented");
             at.SkipLine();
             return new ForeignPacketText(kind);
         }
-        SkipPorts(at);
+        var ports = TakePorts(at);
         if (at.TryTakeWord("icmp")) return TakeIcmp(at, ip);
-        if (at.TryTakeWord("udp")) return TakeUdp(at, ip);
-        // A chunk list of SCTP has a name and a bracket where TCP has flags.
-        if (at.StartsWith("sctp:")) throw at.Error("SCTP is not understood");
-        return TakeTcp(at, ip);
+        if (at.TryTakeWord("udp")) return ports is null ? TakeUdp(at, ip) : TakeUdp(at, ip) with { Ports = ports };
+        // What an error quotes may stand before it as well.
+        if (at.Current == '[') return TakeQuotedIcmp(at, ip);
+        return TakeTcp(at, ip) with { Ports = ports };
     }
 
-    // Ports before the flags ("80 > 5000") name the connection in scripts for a real wire; here a script has one at a time.
-    private static void SkipPorts(TextCursor at)
+    // Ports before the flags ("80 > 5000") say which connection is meant, where a script has several.
+    private static (int From, int To)? TakePorts(TextCursor at)
     {
         var start = at.Position;
-        if (at.AtNumber && at.TakeWhile(char.IsAsciiDigit).Length > 0 && at.TryTake('>') && at.AtNumber && at.TakeWhile(char.IsAsciiDigit).Length > 0 && char.IsWhiteSpace(at.Current)) at.SkipBlanks();
-        else at.Position = start;
+        if (at.AtNumber && int.TryParse(at.TakeWhile(char.IsAsciiDigit), out var from) && at.TryTake('>') && at.AtNumber && int.TryParse(at.TakeWhile(char.IsAsciiDigit), out var to)
+            && from <= ushort.MaxValue && to <= ushort.MaxValue && (char.IsWhiteSpace(at.Current) || at.Current == '('))
+        {
+            at.SkipBlanks();
+            return (from, to);
+        }
+        at.Position = start;
+        return null;
+    }
+
+    private static IcmpPacketText TakeQuotedIcmp(TextCursor at, IpMarks ip)
+    {
+        at.Expect('[');
+        var quote = TakeQuote(at, new IcmpPacketText(ip, "", null, null, null));
+        if (!at.TryTakeWord("icmp")) throw at.Error("'icmp' was expected behind what it quotes");
+        return TakeIcmp(at, ip) with { Seq = quote.Seq, Length = quote.Length, QuotesUdp = quote.QuotesUdp, Encapsulation = quote.Encapsulation };
     }
 
     private static IpMarks TakeMarks(TextCursor at)
@@ -39,7 +55,7 @@ internal static class PacketParser
         {
             at.SkipBlanks();
             var end = at.Current switch { '[' => ']', '(' => ')', _ => '\0' };
-            if (end == '\0') return marks;
+            if (end == '\0' || (end == ']' && (char.IsAsciiDigit(at.Peek(1)) || at.Peek(1) == 'u'))) return marks;
             at.Position++;
             do marks = TakeMark(at, marks);
             while (at.TryTake(','));
@@ -59,7 +75,7 @@ internal static class PacketParser
             "ce" => marks with { Ecn = 3 },
             "tos" or "class" or "tclass" => marks with { TrafficClass = (int)at.TakeInteger() },
             "ttl" or "hlim" => marks with { HopLimit = (int)at.TakeInteger() },
-            "flowlabel" => Ignore(at, marks),
+            "flowlabel" => marks with { FlowLabel = (int)at.TakeInteger() },
             // FreeBSD's dialect: the name of the field first.
             "ecn" => TakeMark(at, marks),
             "dscp" => marks with { Dscp = TakeDscp(at) },
@@ -84,38 +100,47 @@ internal static class PacketParser
         };
     }
 
-    private static IpMarks Ignore(TextCursor at, IpMarks marks)
-    {
-        at.TakeInteger();
-        return marks;
-    }
-
     private static UdpPacketText TakeUdp(TextCursor at, IpMarks ip)
     {
+        var ports = TakePorts(at);
         at.Expect('(');
         var length = (int)at.TakeInteger();
         at.Expect(')');
-        return new UdpPacketText(ip, length);
+        return new UdpPacketText(ip, length) { Ports = ports };
     }
 
     private static IcmpPacketText TakeIcmp(TextCursor at, IpMarks ip)
     {
         var type = at.TakeName();
-        string? code = null;
-        int? mtu = null;
+        var packet = new IcmpPacketText(ip, type, null, null, null);
         at.SkipBlanks();
         // The code is on the same line and is no keyword.
-        if (char.IsAsciiLetter(at.Current) && !at.StartsWith("mtu ") && !at.StartsWith("time")) code = at.TakeName();
-        if (at.TryTakeWord("mtu")) mtu = (int)at.TakeInteger();
-        if (!at.TryTake('[')) return new IcmpPacketText(ip, type, code, mtu, null);
+        if (char.IsAsciiLetter(at.Current) && !at.StartsWith("mtu ") && !at.StartsWith("id ") && !at.StartsWith("time")) packet = packet with { Code = at.TakeName() };
+        while (true)
+        {
+            if (at.TryTakeWord("mtu")) packet = packet with { Mtu = (int)at.TakeInteger() };
+            else if (at.TryTakeWord("id")) packet = packet with { Id = (int)at.TakeInteger() };
+            else if (OnSameLine(at, '['))
+            {
+                at.Position++;
+                packet = TakeQuote(at, packet);
+            }
+            else return packet;
+        }
+    }
+
+    private static IcmpPacketText TakeQuote(TextCursor at, IcmpPacketText packet)
+    {
         if (at.TryTakeWord("udp"))
         {
+            TakePorts(at);
             at.Expect('(');
             var length = (int)at.TakeInteger();
             at.Expect(')');
             at.Expect(']');
-            return new IcmpPacketText(ip, type, code, mtu, null) { QuotesUdp = true, Length = length };
+            return packet with { QuotesUdp = true, Length = length };
         }
+        TakePorts(at);
         // Flags may stand before the sequence number that is quoted.
         if (char.IsAsciiLetterUpper(at.Current) || at.Current == '.') at.TakeWhile(static c => !char.IsWhiteSpace(c));
         var seq = at.TakeInteger();
@@ -126,7 +151,7 @@ internal static class PacketParser
         at.Expect(')');
         var ports = TakeEncapsulation(at);
         at.TakeUntil("]");
-        return new IcmpPacketText(ip, type, code, mtu, seq) { Length = quoted, Encapsulation = ports };
+        return packet with { Seq = seq, Length = quoted, Encapsulation = ports };
     }
 
     private static TcpPacketText TakeTcp(TextCursor at, IpMarks ip)

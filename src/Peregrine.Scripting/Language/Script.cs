@@ -96,6 +96,8 @@ internal sealed record IpMarks
     /// <summary>The code point of the traffic class, its upper six bits.</summary>
     internal int? Dscp { get; init; }
 
+    internal int? FlowLabel { get; init; }
+
     /// <summary>TTL or hop limit.</summary>
     internal int? HopLimit { get; init; }
 }
@@ -127,12 +129,19 @@ internal sealed record TcpPacketText(IpMarks Ip) : ScriptPacket(Ip)
     /// <summary>The options; null for any.</summary>
     internal IReadOnlyList<string>? Options { get; init; }
 
+    /// <summary>From and to which port, where that was written.</summary>
+    internal (int From, int To)? Ports { get; init; }
+
     /// <summary>UDP ports of the encapsulation, where one was written.</summary>
     internal (int From, int To)? Encapsulation { get; init; }
 }
 
 /// <summary>A UDP datagram.</summary>
-internal sealed record UdpPacketText(IpMarks Ip, int Length) : ScriptPacket(Ip);
+internal sealed record UdpPacketText(IpMarks Ip, int Length) : ScriptPacket(Ip)
+{
+    /// <summary>From and to which port, where that was written.</summary>
+    internal (int From, int To)? Ports { get; init; }
+}
 
 /// <summary>An ICMP error about a segment.</summary>
 internal sealed record IcmpPacketText(IpMarks Ip, string Type, string? Code, int? Mtu, long? Seq) : ScriptPacket(Ip)
@@ -141,6 +150,9 @@ internal sealed record IcmpPacketText(IpMarks Ip, string Type, string? Code, int
     internal (int From, int To)? Encapsulation { get; init; }
 
     internal bool QuotesUdp { get; init; }
+
+    /// <summary>The identifier of an echo.</summary>
+    internal int? Id { get; init; }
 
     internal int Length { get; init; }
 }

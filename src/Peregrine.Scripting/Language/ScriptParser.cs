@@ -32,7 +32,7 @@ internal static class ScriptParser
         if (at.Current == '=')
         {
             at.Position++;
-            value = at.TakeWhile(static c => !char.IsWhiteSpace(c));
+            value = at.Current == '"' && at.TryTake('"') ? at.TakeQuoted('"') : at.TakeWhile(static c => !char.IsWhiteSpace(c));
         }
         return new(name, value);
     }
@@ -56,7 +56,7 @@ internal static class ScriptParser
     private static ShellEvent TakeShell(TextCursor at, int line, EventTime time, bool initial)
     {
         at.Position++;
-        return new ShellEvent(line, time, at.TakeUntil("`"), initial);
+        return new ShellEvent(line, time, at.TakeQuoted('`'), initial);
     }
 
     private static EventTime TakeTime(TextCursor at)

@@ -56,6 +56,17 @@ internal sealed class TextCursor(string text)
         return taken;
     }
 
+    /// <summary>The text up to a quotation mark that no backslash stands before; the marks within are without theirs.</summary>
+    internal string TakeQuoted(char mark)
+    {
+        var start = Position;
+        while (!AtEnd && Current != mark) Position += Current == '\\' ? 2 : 1;
+        if (AtEnd) throw Error($"'{mark}' is missing");
+        var taken = _text[start..Position];
+        Position++;
+        return taken.Replace($"\\{mark}", mark.ToString(), StringComparison.Ordinal);
+    }
+
     internal bool TryTake(char c)
     {
         SkipBlanks();
@@ -138,9 +149,15 @@ internal sealed class TextCursor(string text)
             digits = TakeWhile(char.IsAsciiDigit);
             if (!ulong.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number)) throw Error($"a number was expected before '{Rest()}'");
             value = (long)number;
-            if (digits is ['0', _, ..] && digits.All(static d => d < '8')) value = Convert.ToInt64(digits, 8);
+            if (digits is ['0', _, ..] && digits.All(static d => d < '8')) value = Octal(digits);
         }
         return negative ? -value : value;
+    }
+
+    private long Octal(string digits)
+    {
+        const int digitsMax = 21;
+        return digits.TrimStart('0') is { Length: <= digitsMax } few ? few.Aggregate(0L, static (sum, digit) => (sum << 3) | (long)(digit - '0')) : throw Error("a number was expected");
     }
 
     /// <summary>Seconds with a fraction, in microseconds.</summary>
@@ -156,7 +173,10 @@ internal sealed class TextCursor(string text)
             fraction = TakeWhile(char.IsAsciiDigit);
         }
         if (whole.Length + fraction.Length == 0) throw Error($"a time was expected before '{Rest()}'");
-        var seconds = decimal.Parse($"0{whole}.{fraction}0", CultureInfo.InvariantCulture);
+        // A year is longer than any script.
+        const int digitsMax = 8;
+        if (whole.TrimStart('0').Length > digitsMax) throw Error("a time was expected that is not years away");
+        var seconds = decimal.Parse($"0{whole}.{fraction[..Math.Min(fraction.Length, digitsMax)]}0", CultureInfo.InvariantCulture);
         return (long)(seconds * 1_000_000m);
     }
 }

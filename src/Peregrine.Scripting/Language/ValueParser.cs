@@ -22,19 +22,27 @@ internal static class ValueParser
     {
         at.SkipBlanks();
         if (at.TryTake("...")) return new Ellipsis();
-        if (at.TryTake('"')) return new Text(at.TakeUntil("\""));
+        if (at.TryTake('"')) return TakeText(at);
         if (at.TryTake('[')) return new List(TakeList(at, ']', depth));
         if (at.TryTake('{')) return new Struct(TakeFields(at, depth));
         if (at.TryTake('(')) return Parenthesis(at, depth);
         if (at.AtNumber) return Factor(at, new Number(at.TakeInteger()), depth);
         var name = at.TakeName();
-        if (name == "sizeof") return new Call(name, []);
         if (at.Current == '(')
         {
             at.Position++;
             return new Call(name, TakeList(at, ')', depth));
         }
-        return name == "NULL" ? new Name("NULL") : new Name(name);
+        return new Name(name);
+    }
+
+    // Strings side by side are one; dots behind one stand for as much more as the length says.
+    private static Text TakeText(TextCursor at)
+    {
+        var text = at.TakeQuoted('"');
+        while (at.TryTake('"')) text += at.TakeQuoted('"');
+        at.TryTake("...");
+        return new Text(text);
     }
 
     private static ScriptValue Factor(TextCursor at, Number left, int depth)

@@ -73,6 +73,8 @@ internal sealed record SentPacket(long AtMicroseconds, byte[] Bytes, int TunnelP
 
     internal int TrafficClass => IsV4 ? Bytes[1] : ((Bytes[0] & 15) << 4) | (Bytes[1] >> 4);
 
+    internal int FlowLabel => IsV4 ? 0 : ((Bytes[1] & 15) << 16) | (Bytes[2] << 8) | Bytes[3];
+
     internal int HopLimit => IsV4 ? Bytes[8] : Bytes[7];
 
     private ReadOnlySpan<byte> Outer => Bytes.AsSpan(HeaderLength);

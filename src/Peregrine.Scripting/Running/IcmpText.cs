@@ -11,6 +11,9 @@ internal static class IcmpText
         return numbers ?? throw new NotApplicableException($"the ICMP{(v4 ? "v4" : "v6")} error '{(text.Code is null ? text.Type : text.Type + " " + text.Code)}' is not understood");
     }
 
+    /// <summary>Whether a type is an echo's: it quotes nothing.</summary>
+    internal static bool IsEcho(byte type, bool v4) => v4 ? type is 0 or 8 : type is 128 or 129;
+
     private static (byte, byte)? OfV4(string type, string? code) => (type, code) switch
     {
         ("unreachable", _) => Unreachable(code) is { } number ? (3, number) : null,

@@ -47,6 +47,7 @@ internal static class OptionText
                 foreach (var block in words[1..])
                 {
                     var ends = block.Split(':');
+                    if (ends.Length != 2) throw new NotApplicableException($"the TCP option '{option}' is not understood");
                     Add32(bytes, Number(ends[0]) + shift.Sack);
                     Add32(bytes, Number(ends[1]) + shift.Sack);
                 }
@@ -59,7 +60,7 @@ internal static class OptionText
             case "FO":
                 AddHex(bytes, [TcpOptionKind.FastOpen], words);
                 break;
-            case "FOEXP" or "EXP-FO" or "exp-FO":
+            case "FOEXP" or "EXP-FO" or "exp-FO" or "exp-fastopen":
                 AddHex(bytes, [TcpOptionKind.Experimental, 0xF9, 0x89], words);
                 break;
             case "md5" when option == Signatures.Valid:
@@ -85,6 +86,8 @@ internal static class OptionText
             case ['e', 'x', 'p', '-', .. var experiment] when ushort.TryParse(experiment, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var number):
                 AddHex(bytes, [TcpOptionKind.Experimental, (byte)(number >> 8), (byte)number], words);
                 break;
+            case "mp_capable" or "mp_capable_no_cs" or "mp_join_syn" or "mp_join_syn_ack" or "mp_join_ack" or "dss" or "add_address" or "remove_address" or "mp_fail" or "mp_fastclose" or "mp_prio":
+                throw new NotApplicableException("MPTCP is not implemented");
             default:
                 throw new NotApplicableException($"the TCP option '{option}' is not understood");
         }

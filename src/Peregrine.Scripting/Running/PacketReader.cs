@@ -72,6 +72,7 @@ internal static class PacketReader
         var mask = expected.Ecn is null ? 0xFF : 0xFC;
         if (expected.TrafficClass is { } traffic && (packet.TrafficClass & mask) != (traffic & mask)) return "traffic class";
         if (expected.Dscp is { } dscp && packet.TrafficClass >> 2 != dscp) return "code point";
+        if (expected.FlowLabel is { } label && (packet.IsV4 || packet.FlowLabel != label)) return "flow label";
         return expected.HopLimit is { } hops && packet.HopLimit != hops ? "hop limit" : null;
     }
 
@@ -95,8 +96,9 @@ internal static class PacketReader
     {
         var want = expected.Split(' ');
         var have = seen.Split(' ');
-        if (have.Length != 5 || have[0] != "TS") return false;
-        if (!uint.TryParse(want[2], out var val) || !uint.TryParse(want[4], out var ecr)) return false;
+        if (want.Length != 5 || have.Length != 5 || have[0] != "TS") return false;
+        if (IsOpen(want[2]) || IsOpen(want[4])) return (IsOpen(want[2]) || SameStamp($"TS val {want[2]} ecr {have[4]}", seen, flow, setup)) && (IsOpen(want[4]) || want[4] == have[4]);
+        if (!uint.TryParse(want[2], out var val) || !uint.TryParse(want[4], out var ecr)) throw new NotApplicableException($"the TCP option '{expected}' is not understood");
         var live = uint.Parse(have[2]);
         if (want[4] != have[4] && ecr != 0) return false;
         if (setup.StampTickMicroseconds is { } tick && flow.HasStamps)
@@ -107,6 +109,8 @@ internal static class PacketReader
         flow.LearnStamp(val, live);
         return true;
     }
+
+    private static bool IsOpen(string number) => number is "*" or "..." or "?";
 
     /// <summary>A packet of any protocol, shortly.</summary>
     internal static string Describe(SentPacket packet, Flow? flow)

@@ -56,6 +56,7 @@ internal static class PacketWriter
     {
         var v4 = setup.Local.IsIPv4;
         var (type, code) = IcmpText.NumbersOf(text, v4);
+        if (IcmpText.IsEcho(type, v4)) return Echo(setup, text, type);
         var protocol = text.QuotesUdp || text.Encapsulation is not null ? IpProtocol.Udp : IpProtocol.Tcp;
         var before = text.Encapsulation is null ? 0 : UdpHeader.Length;
         var quoted = Ip(setup.Local, setup.Remote, protocol, before + (text.QuotesUdp ? 8 + text.Length : 20 + text.Length), IpMarks.None, out var inner);
@@ -83,6 +84,18 @@ internal static class PacketWriter
         return packet;
     }
 
+    // RFC 792, RFC 4443 §4.1: an identifier, and no data.
+    private static byte[] Echo(ScriptSetup setup, IcmpPacketText text, byte type)
+    {
+        var v4 = setup.Local.IsIPv4;
+        var packet = Ip(setup.Remote, setup.Local, v4 ? (byte)1 : (byte)58, 8, text.Ip, out var icmp);
+        icmp[0] = type;
+        BinaryPrimitives.WriteUInt16BigEndian(icmp[4..], (ushort)(text.Id ?? 0));
+        if (v4) InternetChecksum.Store(icmp[2..], InternetChecksum.Sum(icmp));
+        else Sum(setup.Remote, setup.Local, 58, icmp, 2);
+        return packet;
+    }
+
     private static byte[] Ip(in IpAddress from, in IpAddress to, byte protocol, int length, IpMarks marks, out Span<byte> payload)
     {
         var v4 = from.IsIPv4;
@@ -103,8 +116,7 @@ internal static class PacketWriter
             InternetChecksum.Store(packet.AsSpan(10), InternetChecksum.Sum(packet.AsSpan(0, 20)));
             return packet;
         }
-        packet[0] = (byte)(0x60 | (traffic >> 4));
-        packet[1] = (byte)(traffic << 4);
+        BinaryPrimitives.WriteUInt32BigEndian(packet, (6u << 28) | ((uint)traffic << 20) | ((uint)(marks.FlowLabel ?? 0) & 0xF_FFFF));
         BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(4), (ushort)length);
         packet[6] = protocol;
         packet[7] = (byte)(marks.HopLimit ?? 64);
@@ -130,6 +142,12 @@ internal static class FlagText
         var flags = 0;
         foreach (var c in text)
         {
+            // RFC 9768 §3.1: the counter's three bits, the first of them accurate ECN's own.
+            if (c is >= '0' and <= '7')
+            {
+                flags |= ((c & 4) << 6) | ((c & 2) << 6) | ((c & 1) << 6);
+                continue;
+            }
             var bit = Letters.IndexOf(c == 'C' ? 'W' : c == 'N' ? 'A' : c, StringComparison.Ordinal);
             if (bit < 0) throw new NotApplicableException($"the TCP flag '{c}' is not understood");
             flags |= 1 << bit;

@@ -13,6 +13,7 @@ internal sealed class ScriptRunner
     private readonly IScriptSystem _system;
     private readonly Action<string>? _trace;
     private readonly ScriptWire _wire;
+    private readonly PythonScope _python;
     private long _previous;
     private PendingCall? _pending;
     private bool _isUsed;
@@ -29,6 +30,7 @@ internal sealed class ScriptRunner
     {
         (_script, _world, _system, _trace) = (script, world, system, trace);
         _wire = new ScriptWire(world, system, trace);
+        _python = new PythonScope { LookUp = system.LookUp, Print = trace is null ? null : text => trace($"{Clock(_world.Microseconds)} % {text}") };
         world.OnTurn = Retry;
     }
 
@@ -46,6 +48,7 @@ internal sealed class ScriptRunner
         try
         {
             text = Conditions.Apply(text, profile.Manners.IsFreeBsd ? "FreeBSD" : "Linux");
+            text = Symbols.Define(text);
             var script = ScriptParser.Parse(name, text);
             var setup = SetupReader.Read(script, profile);
             if (Symbols.TryApply(setup, ref text)) script = ScriptParser.Parse(name, text);
@@ -188,8 +191,7 @@ internal sealed class ScriptRunner
 
     private void Check(CodeEvent code)
     {
-        var failure = Assertion.Run(code.Text, _system.LookUp, _trace is null ? null : text => _trace($"{Clock(_world.Microseconds)} % {text}"));
-        if (failure is not null) throw new ScriptFailedException(failure);
+        if (Python.Run(_python, code.Text) is { } failure) throw new ScriptFailedException(failure);
     }
 
     /// <summary>A time as a trace begins with it.</summary>

@@ -17,6 +17,7 @@ internal sealed class ScriptWire
     private readonly IScriptSystem _system;
     private readonly Action<string>? _trace;
     private readonly List<Flow> _flows = [];
+    private readonly Dictionary<(int Local, int Remote), Flow> _named = [];
     private ushort _nextRemotePort = FirstRemotePort;
     private Flow? _current;
 
@@ -84,6 +85,7 @@ internal sealed class ScriptWire
                 SendTcp(tcp);
                 break;
             case UdpPacketText udp:
+                Choose(udp.Ports, isInbound: true);
                 _world.Deliver(PacketWriter.Udp(_world.Setup, _current ?? Stranger(), udp));
                 break;
             case IcmpPacketText icmp:
@@ -104,11 +106,28 @@ internal sealed class ScriptWire
         return _current;
     }
 
+    // Ports name a connection for as long as the script lasts: they are its own numbers, and those on the wire are learned.
+    private bool Choose((int From, int To)? ports, bool isInbound)
+    {
+        if (ports is not { } said) return true;
+        var key = isInbound ? (said.To, said.From) : (said.From, said.To);
+        if (!_named.TryGetValue(key, out var flow)) return false;
+        _current = flow;
+        return true;
+    }
+
+    private void Name((int From, int To)? ports, bool isInbound, Flow flow)
+    {
+        if (ports is { } said) _named.TryAdd(isInbound ? (said.To, said.From) : (said.From, said.To), flow);
+    }
+
     private void SendTcp(TcpPacketText text)
     {
+        var isKnown = Choose(text.Ports, isInbound: true);
         var isSyn = text.Flags.Contains('S', StringComparison.Ordinal);
         var isOpening = isSyn && text.Ack is null && !text.Flags.Contains('R', StringComparison.Ordinal) && !text.Flags.Contains('F', StringComparison.Ordinal);
-        var flow = isOpening && StartsAnew() ? Passive() : _current ?? Stranger();
+        var flow = isOpening && (!isKnown || StartsAnew()) ? Passive() : _current ?? Stranger();
+        Name(text.Ports, isInbound: true, flow);
         // A SYN to a port where nobody listens begins nothing: what answers it is in its own numbers. Another try at the answer to our SYN
         // has its own too; once there is a connection, a SYN is one more segment of it.
         var mayBegin = isSyn && (_world.HasListener || flow.LocalIsn is not null);
@@ -144,6 +163,8 @@ internal sealed class ScriptWire
     internal long Expect(PacketEvent e, long earliest, long latest)
     {
         if (e.Packet is ForeignPacketText) throw Foreign(e.Packet);
+        var ports = (e.Packet as TcpPacketText)?.Ports ?? (e.Packet as UdpPacketText)?.Ports;
+        Choose(ports, isInbound: false);
         var tolerance = _world.Setup.ToleranceMicroseconds;
         var end = latest == long.MaxValue ? _world.Microseconds + AnyTimeMax : latest + tolerance;
         SkipOthers(e.Packet);
@@ -151,6 +172,7 @@ internal sealed class ScriptWire
         if (_world.Sent.Count == 0)
             throw new ScriptFailedException($"nothing was sent until {ScriptRunner.Seconds(_world.Microseconds)}\n      expected {Describe(e.Packet)}");
         var packet = _world.Sent.Dequeue();
+        if (packet.IsTcp && FlowOf(packet) is { } spoken) Name(ports, isInbound: false, spoken);
         if (packet.AtMicroseconds < earliest - tolerance || packet.AtMicroseconds > end) throw Mismatch("time", e, packet, earliest);
         if (e.Packet is TcpPacketText tcp) ExpectTcp(e, tcp, packet, earliest);
         else ExpectOther(e, packet, earliest);
@@ -176,6 +198,7 @@ internal sealed class ScriptWire
         {
             var (type, code) = IcmpText.NumbersOf(icmp, packet.IsV4);
             if (packet.Protocol != (packet.IsV4 ? 1 : 58) || packet.Payload[0] != type || packet.Payload[1] != code) throw Mismatch("packet", e, packet, earliest);
+            if (icmp.Id is { } id && BinaryPrimitives.ReadUInt16BigEndian(packet.Payload[4..]) != id) throw Mismatch("identifier", e, packet, earliest);
         }
         if (PacketReader.CompareIp(e.Packet.Ip, packet) is { } difference) throw Mismatch(difference, e, packet, earliest);
     }

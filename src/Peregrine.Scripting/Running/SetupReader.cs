@@ -37,7 +37,7 @@ internal static class SetupReader
         switch (name)
         {
             case "ip_version" or "wire_client" or "verbose" or "debug" or "speed" or "connect_port" or "bind_port" or "gateway_ip" or "netmask_ip" or "init_scripts"
-                or "dry_run" or "define" or "code_command" or "code_format" or "code_sockopt" or "local_linklocal_ip" or "gateway_linklocal_ip" or "wire_client_dev"
+                or "dry_run" or "define" or "D" or "code_command" or "code_format" or "code_sockopt" or "local_linklocal_ip" or "gateway_linklocal_ip" or "wire_client_dev"
                 or "tun_dev" or "persistent_tun_dev" or "no_cleanup"
                 or "so_filename" or "so_flags" or "is_anyip" or "send_omit_free" or "mss" or "wire_server" or "wire_server_ip" or "wire_server_at" or "wire_server_port"
                 or "wire_server_dev" or "tolerance_percent" or "tcp_ts_ecr_scaled":
@@ -58,8 +58,10 @@ internal static class SetupReader
                 return setup with { Remote = Address(name, value) };
             case "tcp_md5_secret":
                 return setup with { Md5Secret = value };
-            case "udp_encapsulation" when value == "tcp":
+            case "udp_encapsulation" or "udp_encaps" when value is "tcp" or "none" or "":
                 return setup;
+            case var psp when psp.StartsWith("psp", StringComparison.Ordinal):
+                throw new NotApplicableException("PSP is not implemented");
             default:
                 throw new NotApplicableException($"the option --{name} is not understood");
         }

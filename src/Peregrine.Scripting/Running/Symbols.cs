@@ -7,6 +7,18 @@ namespace Peregrine.Scripting.Running;
 
 internal static partial class Symbols
 {
+    /// <summary>A script with values in the place of words that its own options define ("--define=NAME=VALUE").</summary>
+    internal static string Define(string text)
+    {
+        foreach (Match definition in Definition().Matches(text))
+        {
+            var value = definition.Groups[2].Value.Trim('"');
+            // What stands in the option itself is no use of the word.
+            text = Regex.Replace(text, $@"(?<!--define=|--D=)\b{definition.Groups[1].Value}\b", _ => value, RegexOptions.CultureInvariant);
+        }
+        return text;
+    }
+
     /// <summary>Puts values in the place of symbols; false when there are none.</summary>
     internal static bool TryApply(ScriptSetup setup, ref string text)
     {
@@ -26,6 +38,9 @@ internal static partial class Symbols
     };
 
     private static string CookieOf(ScriptSetup setup, FastOpenKeys keys) => Convert.ToHexStringLower(keys.CookieOf(setup.Remote, setup.Local));
+
+    [GeneratedRegex("""^\s*--(?:define|D)=(\w+)=("[^"\n]*"|\S*)""", RegexOptions.Multiline)]
+    private static partial Regex Definition();
 
     [GeneratedRegex(@"\b(TFO_COOKIE|TFO_COOKIE_ZERO|CMSG_LEVEL_IP|CMSG_TYPE_RECVERR|CODE)\b")]
     private static partial Regex Pattern();
