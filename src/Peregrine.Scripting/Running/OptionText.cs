@@ -11,6 +11,9 @@ internal readonly record struct OptionShift(uint Sack, Func<uint, uint> TsVal, F
 
 internal static class OptionText
 {
+    private static readonly string[] s_multipath =
+        ["mp_capable", "mp_capable_no_cs", "mp_join_syn", "mp_join_syn_ack", "mp_join_ack", "dss", "add_address", "remove_address", "mp_fail", "mp_fastclose", "mp_prio"];
+
     /// <summary>The bytes of options, padded to a whole word with ends of list.</summary>
     internal static byte[] Encode(IReadOnlyList<string> options, OptionShift shift)
     {
@@ -86,10 +89,8 @@ internal static class OptionText
             case ['e', 'x', 'p', '-', .. var experiment] when ushort.TryParse(experiment, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var number):
                 AddHex(bytes, [TcpOptionKind.Experimental, (byte)(number >> 8), (byte)number], words);
                 break;
-            case "mp_capable" or "mp_capable_no_cs" or "mp_join_syn" or "mp_join_syn_ack" or "mp_join_ack" or "dss" or "add_address" or "remove_address" or "mp_fail" or "mp_fastclose" or "mp_prio":
-                throw new NotApplicableException("MPTCP is not implemented");
             default:
-                throw new NotApplicableException($"the TCP option '{option}' is not understood");
+                throw new NotApplicableException(s_multipath.Contains(words[0]) ? "MPTCP is not implemented" : $"the TCP option '{option}' is not understood");
         }
     }
 
