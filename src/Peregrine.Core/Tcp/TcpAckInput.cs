@@ -43,7 +43,7 @@ internal sealed class TcpAckInput(TcpContext context)
         if (c.Snd.Una != una) OnProgress(t, una, now);
         t.K.More &= ~MoreHints.Held;
         if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0 && !s.IsSyn) TcpEcn.OnAck(_x, t, s, (uint)(c.Snd.Una - una), delivered, priorCwnd, now);
-        if (isNews) TcpLossTimer.OnAck(_x, t, wait, now);
+        if (isNews) TcpLossTimer.OnAck(_x, t, wait, hasDelivered: delivered > 0 || c.Snd.Una != una, now);
         if ((c.Flags & TcbFlags.Persisting) != 0) OnPersistAnswer(t);
         if (WantsOutput(t) || _x.Details is not null) _x.MarkReady(t);
     }

@@ -21,7 +21,12 @@ internal static class TcpLossTimer
     }
 
     /// <summary>An ACK was taken: waits for the reordering window, or for a probe, or for the time-out.</summary>
-    internal static void OnAck(TcpContext x, TcbRef t, Duration reorderingWait, Instant now)
+    /// <param name="x">The stack.</param>
+    /// <param name="t">The connection.</param>
+    /// <param name="reorderingWait">When losses are to be looked for again; zero for never.</param>
+    /// <param name="hasDelivered">It told of something that has arrived.</param>
+    /// <param name="now">Now.</param>
+    internal static void OnAck(TcpContext x, TcbRef t, Duration reorderingWait, bool hasDelivered, Instant now)
     {
         ref var k = ref t.K;
         if ((t.C.Flags & TcbFlags.Persisting) != 0 || !TcpContext.HasOutstanding(t.C)) return;
@@ -30,6 +35,12 @@ internal static class TcpLossTimer
         {
             k.Recovery.Flags = (k.Recovery.Flags & ~Kinds) | RecoveryFlags.TimerIsReordering;
             k.Retransmission = Deadline.At(now + reorderingWait);
+        }
+        else if (!hasDelivered && before != RecoveryFlags.TimerIsReordering)
+        {
+            // RFC 8985 §7.2: a probe's time runs from new data and what they are acknowledged by. Duplicates that say nothing would put it off, and with it
+            // the time-out, for as long as they come.
+            return;
         }
         else if (x.Recovery.MayScheduleProbe(t.C, k))
         {
@@ -81,7 +92,8 @@ internal static class TcpLossTimer
         // RFC 8985 §7.3: the time-out starts anew, and is the last resort when the probe fails.
         k.Retransmission = Deadline.At(now + x.Recovery.Rto(k));
         if (kind == RecoveryFlags.TimerIsReordering) OnReorderingTimeout(x, t, now);
-        else if (TcpContext.HasOutstanding(t.C) && !x.Recovery.OnProbeTimeout(t.C, ref k) && k.Does(SenderMechanisms.ProbeTimerStays)) k.Retransmission = x.Recovery.TimeoutAt(k, now);
+        else if (TcpContext.HasOutstanding(t.C) && !x.Recovery.OnProbeTimeout(t.C, ref k) && k.Does(SenderMechanisms.ProbeTimerStays))
+            k.Retransmission = x.Recovery.TimeoutAt(k, now, isOverdueAtOnce: true);
         x.MarkReady(t);
         return true;
     }
@@ -89,7 +101,7 @@ internal static class TcpLossTimer
     private static void OnReorderingTimeout(TcpContext x, TcbRef t, Instant now)
     {
         x.Recovery.Phases.MtuProbe = x.MtuProbing?.ProbeOf(t);
-        OnAck(x, t, x.Recovery.OnReorderingTimeout(ref t.C, ref t.K, now), now);
+        OnAck(x, t, x.Recovery.OnReorderingTimeout(ref t.C, ref t.K, now), hasDelivered: true, now);
         x.MtuProbing?.OnAck(t, x.Recovery.Phases.TakeMtuProbeLoss(), now);
     }
 

@@ -308,12 +308,12 @@ internal sealed class LossRecovery
         return segments < RestartThreshold && left > Duration.Zero ? left : rto;
     }
 
-    /// <summary>When the time-out comes of what was sent longest ago. Where that is over already, an ACK has come meanwhile: RFC 6298 §5.3.</summary>
-    internal Deadline TimeoutAt(in TcbCold k, Instant now)
+    /// <summary>When the time-out comes of what was sent longest ago. Where that is over already, an ACK has come meanwhile: RFC 6298 §5.3; or nobody has, and it is due.</summary>
+    internal Deadline TimeoutAt(in TcbCold k, Instant now, bool isOverdueAtOnce = false)
     {
         var rto = Rto(k);
         var at = k.Recovery.Head == RecordPool.None ? now : _board[k.Recovery.Head].SentAt + rto;
-        return Deadline.At(at > now ? at : now + rto);
+        return Deadline.At(at > now ? at : isOverdueAtOnce ? now : now + rto);
     }
 
     /// <summary>RFC 8985 §7.2: whether a loss probe may be scheduled now.</summary>
