@@ -18,35 +18,27 @@ internal static class CountedDuplicates
     }
 
     /// <summary>One duplicate more, as long as there are segments that it can stand for.</summary>
-    internal static void Add(ref Tcb c)
+    internal static void Add(ref Tcb c, in RecoveryState r, Scoreboard board)
     {
-        var segments = SegmentCount.Of(LossRecovery.FlightSize(c), c.Mss);
-        if (c.DupAcks < byte.MaxValue && c.DupAcks + 1u < segments) c.DupAcks++;
+        var enough = c.DupAcks + 2u;
+        if (c.DupAcks < byte.MaxValue && board.SegmentsFrom(r.Head, c.Mss, enough) >= enough) c.DupAcks++;
     }
 
-    /// <summary>Duplicates that are left after an ACK of so many bytes: the first of its segments was the hole, the others are those that were counted.</summary>
-    internal static byte Left(in Tcb c, uint acked)
-    {
-        var segments = SegmentCount.Of(acked, c.Mss);
-        return segments > c.DupAcks ? (byte)0 : (byte)(c.DupAcks - (segments - 1));
-    }
+    /// <summary>Duplicates that are left after an ACK of so many segments: the first of them was the hole, the others are those that were counted.</summary>
+    internal static byte Left(in Tcb c, uint acked) => acked > c.DupAcks ? (byte)0 : (byte)(c.DupAcks - (Math.Max(acked, 1) - 1));
 
-    /// <summary>What an ACK of so many bytes delivers that was not counted before.</summary>
-    internal static uint Delivered(in Tcb c, uint acked, uint countedBefore)
-    {
-        var segments = SegmentCount.Of(acked, c.Mss);
-        return Math.Max(segments - Math.Min(segments, countedBefore), 1) * c.Mss;
-    }
+    // What an ACK of so many segments delivers that was not counted before.
+    private static uint Delivered(in Tcb c, uint acked, uint countedBefore) => Math.Max(acked - Math.Min(acked, countedBefore), 1) * c.Mss;
 
     /// <summary>An ACK during the repair after a time-out: a duplicate tells of new data that have arrived (RFC 5682 §2.1 step 2b), and makes room.</summary>
-    internal static void OnAckAfterTimeout(ref Tcb c, in RecoveryState r, uint acked, bool isDuplicate)
+    internal static void OnAckAfterTimeout(ref Tcb c, in RecoveryState r, Scoreboard board, uint acked, bool isDuplicate)
     {
         if (acked > 0) c.DupAcks = 0;
-        else if (isDuplicate && c.Snd.Max.IsAfter(r.RecoveryPoint)) Add(ref c);
+        else if (isDuplicate && c.Snd.Max.IsAfter(r.RecoveryPoint)) Add(ref c, r, board);
     }
 
-    /// <summary>An ACK in recovery that does not end it.</summary>
-    internal static void OnAck(ref Tcb c, ref TcbCold k, ref RecoveryEpisode e, uint acked, uint countedBefore, bool isDuplicate)
+    /// <summary>An ACK in recovery, of so many segments, that does not end it.</summary>
+    internal static void OnAck(ref Tcb c, ref TcbCold k, ref RecoveryEpisode e, Scoreboard board, uint acked, uint countedBefore, bool isDuplicate)
     {
         ref var r = ref k.Recovery;
         var isHeld = c.Snd.Una == r.RecoveryPoint;
@@ -64,7 +56,7 @@ internal static class CountedDuplicates
         }
         else if (isDuplicate)
         {
-            Add(ref c);
+            Add(ref c, r, board);
         }
         if (acked > 0) ProportionalRateReduction.OnAck(ref c, k, ref e, Delivered(c, acked, countedBefore), isSafe: isHeld);
         else if (isDuplicate && !isHeld) ProportionalRateReduction.OnAck(ref c, k, ref e, c.Mss, isSafe: false);

@@ -229,7 +229,7 @@ internal sealed class LossRecovery
         {
             _board.Acknowledge(ref r, ack, ref d);
             (c.Snd.Una, d.CountedDuplicates) = (ack, c.DupAcks);
-            c.DupAcks = CountedDuplicates.Are(c, k) ? CountedDuplicates.Left(c, acked) : (byte)0;
+            c.DupAcks = CountedDuplicates.Are(c, k) ? CountedDuplicates.Left(c, d.Segments) : (byte)0;
             r.Flags &= ~RecoveryFlags.TimedOut;
         }
         if (options.SackBlockCount > 0 && (c.Flags & TcbFlags.Sack) != 0)

@@ -117,7 +117,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             return;
         }
         if ((r.Flags & RecoveryFlags.RecoveryPointSet) != 0 && c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
-        if (isDuplicate && CountedDuplicates.Are(c, k)) CountedDuplicates.Add(ref c);
+        if (isDuplicate && CountedDuplicates.Are(c, k)) CountedDuplicates.Add(ref c, r, _board);
         else if (isDuplicate && c.DupAcks < byte.MaxValue) c.DupAcks++;
         if (!IsProbeLoss(c, ref k, sample.LostBytes) && MayEnter(c, k, sample, isSack, isDuplicate))
         {
@@ -173,10 +173,10 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         ref var r = ref k.Recovery;
         if (r.Phase == RecoveryPhase.Loss)
         {
-            if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAckAfterTimeout(ref c, r, sample.AckedBytes, isDuplicate);
+            if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAckAfterTimeout(ref c, r, _board, sample.AckedBytes, isDuplicate);
             Grow(ref c, ref k, sample);
         }
-        else if (CountsDuplicates(c, k)) CountedDuplicates.OnAck(ref c, ref k, ref _pool.Episode(r.Episode), sample.AckedBytes, d.CountedDuplicates, isDuplicate);
+        else if (CountsDuplicates(c, k)) CountedDuplicates.OnAck(ref c, ref k, ref _pool.Episode(r.Episode), _board, sample.AckedBytes > 0 ? Math.Max(d.Segments, 1) : 0, d.CountedDuplicates, isDuplicate);
         else if (!isSack) FastRecovery.OnAckWithoutSack(ref c, ref r, sample.AckedBytes, isDuplicate);
         else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0)
             ProportionalRateReduction.OnAck(ref c, k, ref _pool.Episode(r.Episode), sample.DeliveredBytes, sample.AckedBytes > 0 && sample.LostBytes == 0);

@@ -24,10 +24,8 @@ internal sealed class RetransmissionChoice(Scoreboard board)
         if (r.Head == None || ForwardRto.IsWaiting(r)) return false;
         if ((r.Flags & RecoveryFlags.RetransmitHead) != 0 && !_board[r.Head].IsSacked)
         {
-            // RFC 6675 §5 step 4.3, RFC 6582 §3.2: whatever the window says.
-            (seq, length) = (_board[r.Head].Seq, Math.Min(_board[r.Head].Length, c.Mss));
-            if (k.Does(SenderMechanisms.JoinsWholeRetransmissions)) length = JoinedWholes(r.Head, length, c.Mss);
-            return true;
+            // RFC 6675 §5 step 4.3, RFC 6582 §3.2: whatever the congestion window says.
+            return Choose(c, k, r.Head, joins: false, out seq, out length);
         }
         var isRepair = (r.Flags & RecoveryFlags.MtuRepair) != 0;
         if ((r.Phase < RecoveryPhase.Recovery && !isRepair) || !HasRoom(c, k)) return false;
@@ -42,24 +40,33 @@ internal sealed class RetransmissionChoice(Scoreboard board)
             if (!IsSackRecovery(c, r) || HasNewData(c)) return false;
             if (r.TopSacked == None || !record.Seq.IsBefore(_board[r.TopSacked].Seq)) return TryRescue(c, ref r, out seq, out length);
         }
+        return Choose(c, k, index, joins, out seq, out length);
+    }
+
+    private bool Choose(in Tcb c, in TcbCold k, uint index, bool joins, out SeqNumber seq, out uint length)
+    {
+        ref var record = ref _board[index];
         (seq, length) = (record.Seq, Math.Min(record.Length, c.Mss));
-        if (k.Does(SenderMechanisms.WindowToEdge) && !FitsWindow(c, seq, ref length)) return false;
-        if (joins) length = JoinedLength(index, length, c.Mss);
-        else if (k.Does(SenderMechanisms.JoinsWholeRetransmissions)) length = JoinedWholes(index, length, c.Mss);
+        uint most = c.Mss;
+        if (k.Does(SenderMechanisms.WindowToEdge) && !FitsWindow(c, seq, ref length, ref most)) return false;
+        if (joins) length = JoinedLength(index, length, most);
+        else if (k.Does(SenderMechanisms.JoinsWholeRetransmissions)) length = JoinedWholes(index, length, most, evenInFlight: CountedDuplicates.Are(c, k));
         return true;
     }
 
     // As Linux: what a window that shrank leaves out stays, but for the first segment, whose answer tells of the window.
-    private static bool FitsWindow(in Tcb c, SeqNumber seq, ref uint length)
+    private static bool FitsWindow(in Tcb c, SeqNumber seq, ref uint length, ref uint most)
     {
         var room = (c.Snd.Una + c.Snd.Wnd) - seq;
+        most = room > 0 ? Math.Min(most, (uint)room) : length;
         if (room <= 0) return seq == c.Snd.Una;
-        length = Math.Min(length, (uint)room);
+        length = Math.Min(length, most);
         return true;
     }
 
-    // As Linux (tcp_retrans_collapse): transmissions that fit into the segment as a whole, up to a message's end.
-    private uint JoinedWholes(uint index, uint length, uint mss)
+    // As Linux (tcp_retrans_collapse): transmissions that fit into the segment as a whole, up to a message's end; where duplicates are counted, also such as
+    // nothing is known of.
+    private uint JoinedWholes(uint index, uint length, uint most, bool evenInFlight)
     {
         if (_board[index].Length > length) return length;
         while (!_board[index].Has(RecordFlags.MessageEnd))
@@ -67,22 +74,22 @@ internal sealed class RetransmissionChoice(Scoreboard board)
             index = _board[index].Next;
             if (index == None) break;
             ref var record = ref _board[index];
-            if (!record.Has(RecordFlags.Lost) || record.Has(RecordFlags.Sacked | RecordFlags.InFlightAgain) || length + record.Length > mss) break;
+            if ((!evenInFlight && !record.Has(RecordFlags.Lost)) || record.Has(RecordFlags.Sacked | RecordFlags.InFlightAgain) || length + record.Length > most) break;
             length += record.Length;
         }
         return length;
     }
 
     // None that has gone again already; of the last, as much as there is room for.
-    private uint JoinedLength(uint index, uint length, uint mss)
+    private uint JoinedLength(uint index, uint length, uint most)
     {
-        while (length < mss)
+        while (length < most)
         {
             index = _board[index].Next;
             if (index == None) break;
             ref var record = ref _board[index];
             if (!record.Has(RecordFlags.Lost) || record.Has(RecordFlags.Sacked | RecordFlags.InFlightAgain)) break;
-            length = Math.Min(length + record.Length, mss);
+            length = Math.Min(length + record.Length, most);
         }
         return length;
     }
