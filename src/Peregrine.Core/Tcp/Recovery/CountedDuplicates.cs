@@ -38,7 +38,7 @@ internal static class CountedDuplicates
     }
 
     /// <summary>An ACK in recovery, of so many segments, that does not end it.</summary>
-    internal static void OnAck(ref Tcb c, ref TcbCold k, ref RecoveryEpisode e, Scoreboard board, uint acked, uint countedBefore, bool isDuplicate)
+    internal static void OnAck(ref Tcb c, ref TcbCold k, RecordPool pool, Scoreboard board, uint acked, uint countedBefore, bool isDuplicate)
     {
         ref var r = ref k.Recovery;
         var isHeld = c.Snd.Una == r.RecoveryPoint;
@@ -58,7 +58,9 @@ internal static class CountedDuplicates
         {
             Add(ref c, r, board);
         }
-        if (acked > 0) ProportionalRateReduction.OnAck(ref c, k, ref e, Delivered(c, acked, countedBefore), isSafe: isHeld);
-        else if (isDuplicate && !isHeld) ProportionalRateReduction.OnAck(ref c, k, ref e, c.Mss, isSafe: false);
+        // Without the reduction over a round trip the window is ssthresh all the time, and the pipe governs.
+        if ((r.Flags & RecoveryFlags.ProportionalReduction) == 0) return;
+        if (acked > 0) ProportionalRateReduction.OnAck(ref c, k, ref pool.Episode(r.Episode), Delivered(c, acked, countedBefore), isSafe: isHeld);
+        else if (isDuplicate && !isHeld) ProportionalRateReduction.OnAck(ref c, k, ref pool.Episode(r.Episode), c.Mss, isSafe: false);
     }
 }

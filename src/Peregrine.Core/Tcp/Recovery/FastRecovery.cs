@@ -6,7 +6,7 @@ namespace Peregrine.Core.Tcp.Recovery;
 internal static class FastRecovery
 {
     /// <summary>Ssthresh has been set: starts recovery, whose first act is to send the segment at Snd.Una again.</summary>
-    internal static void Begin(ref Tcb c, ref RecoveryState r, in TransmissionRecord head, bool isSack, bool isRack)
+    internal static void Begin(ref Tcb c, ref RecoveryState r, in TransmissionRecord head, bool isSack, bool isRack, bool countsDuplicates)
     {
         // RFC 6675 §5 step 4.1, RFC 6582 §3.2 step 2.
         r.RecoveryPoint = c.Snd.Max;
@@ -18,8 +18,8 @@ internal static class FastRecovery
         if (isRack ? head.Has(RecordFlags.Lost) && !head.Has(RecordFlags.InFlightAgain) : !isSack || !head.Has(RecordFlags.InFlightAgain))
             r.Flags |= RecoveryFlags.RetransmitHead;
         r.RtxNext = r.Head;
-        // RFC 6675 §5 step 4.2; RFC 5681 §3.2 step 3: three segments have left the network.
-        c.Cwnd = isSack ? c.Ssthresh : c.Ssthresh + (3u * c.Mss);
+        // RFC 6675 §5 step 4.2; RFC 5681 §3.2 step 3: three segments have left the network. Where duplicates are counted, the pipe has heard of them already.
+        c.Cwnd = isSack || countsDuplicates ? c.Ssthresh : c.Ssthresh + (3u * c.Mss);
     }
 
     /// <summary>An ACK in recovery of a connection without SACK that does not reach the recovery point.</summary>

@@ -100,7 +100,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         sample.Undone = r.Episode != RecordPool.None && OnEpisodeAck(ref c, ref k, sample, d, isDuplicate, isBareDuplicate);
         if (r.Phase >= RecoveryPhase.Recovery)
         {
-            if (c.Snd.Una.IsBefore(r.RecoveryPoint) || (c.Snd.Una == r.RecoveryPoint && (CountsDuplicates(c, k) || (r.Phase == RecoveryPhase.Loss && CountedDuplicates.Are(c, k)))))
+            if (c.Snd.Una.IsBefore(r.RecoveryPoint) || (c.Snd.Una == r.RecoveryPoint && CountedDuplicates.Are(c, k)))
             {
                 Continue(ref c, ref k, sample, d, isSack, isDuplicate);
                 return;
@@ -131,10 +131,6 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         if (sample.AckedBytes > 0 || (sample.SackedBytes > 0 && _recovery.Memory.HasReordered(k))) Grow(ref c, ref k, sample);
         sample.LeftRecovery = sample.Undone;
     }
-
-    // In fast recovery without SACK, by duplicates that are counted.
-    private static bool CountsDuplicates(in Tcb c, in TcbCold k) =>
-        CountedDuplicates.Are(c, k) && k.Recovery.Phase == RecoveryPhase.Recovery && (k.Recovery.Flags & RecoveryFlags.ProportionalReduction) != 0;
 
     private void TellLosses(ref Tcb c, ref TcbCold k, in Delivery d)
     {
@@ -176,7 +172,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAckAfterTimeout(ref c, r, _board, sample.AckedBytes, isDuplicate);
             Grow(ref c, ref k, sample);
         }
-        else if (CountsDuplicates(c, k)) CountedDuplicates.OnAck(ref c, ref k, ref _pool.Episode(r.Episode), _board, sample.AckedBytes > 0 ? Math.Max(d.Segments, 1) : 0, d.CountedDuplicates, isDuplicate);
+        else if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAck(ref c, ref k, _pool, _board, sample.AckedBytes > 0 ? Math.Max(d.Segments, 1) : 0, d.CountedDuplicates, isDuplicate);
         else if (!isSack) FastRecovery.OnAckWithoutSack(ref c, ref r, sample.AckedBytes, isDuplicate);
         else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0)
             ProportionalRateReduction.OnAck(ref c, k, ref _pool.Episode(r.Episode), sample.DeliveredBytes, sample.AckedBytes > 0 && sample.LostBytes == 0);
@@ -259,7 +255,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             _recovery.Controls.Of(k).OnLoss(ref c, ref k, _recovery.FlightAtLoss(c, k));
             if (window != 0) c.Ssthresh = window;
         }
-        FastRecovery.Begin(ref c, ref r, _board[r.Head], isSack, _recovery.IsRack(c, k));
+        FastRecovery.Begin(ref c, ref r, _board[r.Head], isSack, _recovery.IsRack(c, k), CountedDuplicates.Are(c, k));
         r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending | RecoveryFlags.EcnResponded);
         if ((!isSack && !CountedDuplicates.Are(c, k)) || !hasEpisode) return;
         ref var e = ref _pool.Episode(r.Episode);
