@@ -16,11 +16,9 @@ internal sealed class TcpAckInput(TcpContext context)
         var una = c.Snd.Una;
         _x.Recovery.Memory.EndGathering(t.K);
         var (priorWindow, priorCwnd) = (c.Snd.Wnd, c.Cwnd);
-        var widest = c.Snd.WndMax;
         // RFC 7323 §2.2: the window of a SYN is never scaled. RFC 9293 MUST-1: unsigned.
         var window = s.IsSyn ? s.RawWindow : (uint)s.RawWindow << c.SndScale;
-        if (!KeepsWindow(t, s, window)) UpdateWindow(ref c, s.Seq, s.Ack, window, s.Ack.IsAfter(una));
-        if (c.Snd.WndMax != widest && t.K.Does(Recovery.SenderMechanisms.HalfWindowMss)) TcpHandshake.RefreshMss(_x, t);
+        if (!KeepsWindow(t, s, window)) UpdateWindow(t, s.Seq, s.Ack, window, s.Ack.IsAfter(una));
         if (s.Ack.IsBefore(una)) return;
         var outstanding = TcpContext.HasOutstanding(c);
         // RFC 5681 §2: a duplicate ACK has no data, no SYN or FIN, the same ACK and the same window, and something is outstanding.
@@ -77,7 +75,8 @@ internal sealed class TcpAckInput(TcpContext context)
     internal void OnPredicted(TcbRef t, SeqNumber seq, SeqNumber una, ushort rawWindow, Instant now)
     {
         ref var c = ref t.C;
-        UpdateWindow(ref c, seq, c.Snd.Una, (uint)rawWindow << c.SndScale, c.Snd.Una != una);
+        _x.Recovery.Memory.EndGathering(t.K);
+        UpdateWindow(t, seq, c.Snd.Una, (uint)rawWindow << c.SndScale, c.Snd.Una != una);
         if (c.Snd.Una != una) OnProgress(t, una, now);
         if (WantsOutput(t)) _x.MarkReady(t);
         _x.Counters.SegmentsAccepted++;
@@ -90,14 +89,17 @@ internal sealed class TcpAckInput(TcpContext context)
     // RFC 9293 §3.10.7.4: SND.WND follows the newest segment, by SND.WL1 and SND.WL2. One that acknowledges more than all before it was sent
     // after them, though its own data be older (sent again while later ones wait behind a gap). Were its window left out, SND.UNA would move on
     // without it, and with SND.UNA the edge, beyond what the peer has offered.
-    private static void UpdateWindow(ref Tcb c, SeqNumber seq, SeqNumber ack, uint window, bool acknowledgesMore)
+    private void UpdateWindow(TcbRef t, SeqNumber seq, SeqNumber ack, uint window, bool acknowledgesMore)
     {
+        ref var c = ref t.C;
         if (ack.IsBefore(c.Snd.Una)) return;
         if (!acknowledgesMore && !c.Snd.Wl1.IsBefore(seq) && (c.Snd.Wl1 != seq || c.Snd.Wl2.IsAfter(ack))) return;
         c.Snd.Wnd = window;
         c.Snd.Wl1 = SeqNumber.Max(c.Snd.Wl1, seq);
         c.Snd.Wl2 = ack;
-        if (window > c.Snd.WndMax) c.Snd.WndMax = window;
+        if (window <= c.Snd.WndMax) return;
+        c.Snd.WndMax = window;
+        if (t.K.Does(Recovery.SenderMechanisms.HalfWindowMss)) TcpHandshake.RefreshMss(_x, t);
     }
 
     private void OnProgress(TcbRef t, SeqNumber una, Instant now)
