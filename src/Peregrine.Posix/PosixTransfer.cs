@@ -67,9 +67,9 @@ internal static class PosixTransfer
                 source.FileOffset += left;
                 return new PosixResult(left);
             default:
-                // Urgent data are no part of what is spliced: it stops before them.
+                // Urgent data are no part of what is spliced: it stops before them, and there Linux's says 0 where it may wait, though nothing will come.
                 var urgent = x.Stack.Tcp.GetStatus(source.Connection).UrgentBytes;
-                if (urgent == 1) return new PosixResult(0);
+                if (urgent == 1) return patient ? new PosixResult(0) : PosixResult.Fail("EAGAIN");
                 if (urgent > 0) most = Math.Min(most, urgent - 1);
                 return Read(x, fd, new byte[most], peek: false, dontWait: !patient, waitAll: false, now);
         }
