@@ -234,6 +234,20 @@ public sealed class IpTableTests
         Assert.Equal(SocketError.Success, Resolve(IpAddress.Parse("127.9.9.9"), default));
     }
 
+    [Theory]
+    [InlineData("10.0.0.1")]
+    [InlineData("172.16.0.1")]
+    [InlineData("192.168.0.1")]
+    [InlineData("192.168.1.1")]
+    [InlineData("192.168.178.1")]
+    [InlineData("fe80::1")]
+    [InlineData("fd00::1")]
+    public void AUsualGatewayIsNotLookedUpForTheLoopbackAddress(string gateway)
+    {
+        // The IPv6 ones share their low half with ::1, which is no address of an interface by default.
+        Assert.NotEqual(AddressTable.Bit(IpAddress.Parse("127.0.0.1")), AddressTable.Bit(IpAddress.Parse(gateway)));
+    }
+
     [Fact]
     public void AddressesComeAndGoWithTheirRoutes()
     {
