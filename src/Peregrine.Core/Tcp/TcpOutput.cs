@@ -15,10 +15,9 @@ internal sealed class TcpOutput(
     private readonly TcpContext _x = context;
     private readonly TcpSegmentWriter _writer = writer;
     private readonly TcpTimers _timers = timers;
-    private readonly FastOpenClient _fastOpenClient = fastOpenClient;
-    private readonly FastOpenServer _fastOpenServer = fastOpenServer;
+    private readonly TcpSynOutput _syns = new(context, writer, fastOpenClient, fastOpenServer);
 
-    // Nothing was in flight when the connection's output began that goes on.
+    // Nothing was in flight when the connection's output began that goes on, in an earlier turn perhaps.
     private bool _wasIdle;
 
     /// <summary>New data that a connection sends before the others have their turn: as much as the largest super-segment.</summary>
@@ -56,14 +55,15 @@ internal sealed class TcpOutput(
         ref var c = ref t.C;
         if (!_x.Ip.IsCurrent(c.Path) && !TryResolve(t, now)) return true;
         if (UsesShortWay && TcpAnswer.Is(_x, t, now, out var answer)) return SendAnswer(t, answer, now);
-        if ((c.Flags & TcbFlags.SynPending) != 0 && !SendSyn(t, now)) return false;
+        if ((c.Flags & TcbFlags.SynPending) != 0 && !_syns.Send(t, now)) return false;
         if (c.State is TcpState.SynSent or TcpState.Closed) return true;
         // RFC 7413 §4.2.2: who was opened by a SYN's data may answer before the handshake is complete.
         if (c.State is TcpState.SynReceived && (t.K.FastOpen & FastOpenFlags.Pending) == 0) return (c.Flags & TcbFlags.AckNow) == 0 || SendAck(t, now);
         if (TcpEcn.OwesHandshakeAck(_x, t) && !SendAck(t, now)) return false;
         // RFC 9293 SHLD-16, MAY-7: retransmissions do not ask whether the window was shrunk meanwhile.
         if (!SendRetransmissions(t, now)) return false;
-        _wasIdle = c.Snd.Nxt == c.Snd.Una;
+        _wasIdle = c.Snd.Nxt == c.Snd.Una || t.K.Recovery.BeganIdle;
+        t.K.Recovery.BeganIdle = false;
         for (var sent = 0u; NextNew(t, out var newLength, now) && TcpPacing.MaySend(_x, t, now); sent += newLength)
         {
             isTurnOver = sent >= TurnBytes;
@@ -73,7 +73,9 @@ internal sealed class TcpOutput(
                 if (choice == MtuProbeChoice.Wait) break;
                 if (choice == MtuProbeChoice.Send && TrySendMtuProbe(t, probeLength, now)) continue;
             }
-            if (isTurnOver || !_x.Ip.HasRoom(c.Path) || !SendRange(t, c.Snd.Nxt, newLength, isRetransmission: false, now)) return false;
+            if (!isTurnOver && _x.Ip.HasRoom(c.Path) && SendRange(t, c.Snd.Nxt, newLength, isRetransmission: false, now)) continue;
+            t.K.Recovery.BeganIdle = _wasIdle;
+            return false;
         }
         if (LossRecovery.StopsWaiting(c, ref t.K) && !SendRetransmissions(t, now)) return false;
         if (c.Snd.Nxt == c.Snd.QueueEnd) _x.Recovery.OnAppLimited(ref c, ref t.K);
@@ -282,7 +284,7 @@ internal sealed class TcpOutput(
         if (dataLength > 0 && !isRetransmission) AdaptiveAcks.NoteAnswer(_x, t, now);
         _x.Recovery.Memory.NoteSent(t.K, now);
         _x.Details?.OnSent(_x.Tcbs.IndexOf(t), dataLength, c.Mss, isRetransmission, now);
-        AckIsSent(t);
+        AckIsSent(_x, t);
         if (isRetransmission)
         {
             t.K.SegmentsRetransmitted++;
@@ -362,56 +364,6 @@ internal sealed class TcpOutput(
         }
     }
 
-    private bool SendSyn(TcbRef t, Instant now)
-    {
-        ref var c = ref t.C;
-        if (!_x.Ip.HasRoom(c.Path)) return false;
-        var settings = _x.SettingsOf(t);
-        var answer = c.State == TcpState.SynReceived;
-        var plan = new SegmentPlan
-        {
-            Seq = c.Snd.Iss,
-            Ack = answer ? c.Rcv.Nxt : default,
-            Flags = answer ? TcpFlags.Syn | TcpFlags.Ack : TcpFlags.Syn,
-            Window = (ushort)Math.Min(c.ReceiveBuffer, ushort.MaxValue),
-        };
-        plan.Flags |= answer ? TcpEcn.SynAckBits(_x, t) : TcpEcn.SynBits(settings, c.Backoff, _x.AccurateEcn.HasRoom);
-        plan.Ecn = TcpEcn.SynEcn(settings, plan.Flags);
-        plan.Options.IsPacked = settings.PackedSynOptions;
-        // RFC 9293 SHLD-5, MAY-3, MUST-65: the MSS option goes on every SYN and on nothing else.
-        if (!settings.NoOptions) plan.Options.Mss = TcpHandshake.AnnouncedMss(c.Local, c.Path, settings, _x.Encapsulation.OverheadOf(c));
-        var offered = TcpActiveOpen.Offered(t, settings, answer);
-        if ((offered & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);
-        if (_x.Authenticator is { } authenticator) authenticator.Of(t)?.Reserve(ref plan.Options);
-        if ((offered & TcbFlags.Sack) != 0) plan.Options.SackPermitted = true;
-        if ((offered & TcbFlags.WindowScaling) != 0) plan.Options.WindowScale = new WindowScale(TcpActiveOpen.OfferedScale(t, settings, answer));
-        var cookie = default(FastOpenCookie);
-        var dataLength = 0;
-        // RFC 7413 §4.2.1, §4.2.2: on the first try only.
-        if (answer) cookie = PlanGrant(t, ref plan);
-        else if ((t.K.FastOpen & FastOpenFlags.Client) != 0) cookie = _fastOpenClient.Plan(t, ref plan, out dataLength);
-        if (!_writer.TrySend(t, plan, 0, dataLength, now, cookie)) return false;
-        AckIsSent(t);
-        c.Flags &= ~TcbFlags.SynPending;
-        c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Iss + 1);
-        c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Iss + 1 + (uint)dataLength);
-        if (c.Backoff == 0) t.K.RoundStart = Deadline.At(now);
-        else _x.CountSynAgain();
-        if (!t.K.Retransmission.IsSet) t.K.Retransmission = Deadline.At(now + _x.Recovery.Settings.RtoInitial);
-        _x.Arm(t, t.K.Retransmission);
-        return true;
-    }
-
-    // A cookie of the key before was good once more: here is one of the new key.
-    private FastOpenCookie PlanGrant(TcbRef t, ref SegmentPlan plan)
-    {
-        const FastOpenFlags grants = FastOpenFlags.Pending | FastOpenFlags.Granting;
-        if (t.C.Backoff > 0 || (t.K.FastOpen & grants) != grants) return default;
-        var cookie = _fastOpenServer.KeysOf(_x.Listeners.Get(t.K.FastOpenListener.Index)).Make(t.C.Remote, t.C.Local);
-        plan.Options.SetFastOpen(cookie.Length);
-        return cookie;
-    }
-
     private bool SendAck(TcbRef t, Instant now)
     {
         if (!_x.Ip.HasRoom(t.C.Path)) return false;
@@ -420,17 +372,17 @@ internal sealed class TcpOutput(
         if (RepeatsFin(t)) (plan.Seq, plan.Flags) = (t.C.Snd.QueueEnd, TcpFlags.Fin | TcpFlags.Ack);
         if (!_writer.TrySend(t, plan, 0, 0, now)) return false;
         _x.Counters.AcksSent++;
-        AckIsSent(t);
+        AckIsSent(_x, t);
         return true;
     }
 
     private bool RepeatsFin(TcbRef t) =>
         (t.C.Flags & TcbFlags.FinSent) != 0 && t.C.Snd.Una == t.C.Snd.QueueEnd && t.C.LastAckSent != t.C.Rcv.Nxt && _x.SettingsOf(t).AcksRepeatFin;
 
-    private void AckIsSent(TcbRef t)
+    internal static void AckIsSent(TcpContext x, TcbRef t)
     {
         ref var c = ref t.C;
-        if (AdaptiveAcks.Is(_x, t)) AdaptiveAcks.OnSent(ref c, ref AdaptiveAcks.Of(_x, t), (c.Flags & (TcbFlags.AckNow | TcbFlags.AckDelayed)) != 0);
+        if (AdaptiveAcks.Is(x, t)) AdaptiveAcks.OnSent(ref c, ref AdaptiveAcks.Of(x, t), (c.Flags & (TcbFlags.AckNow | TcbFlags.AckDelayed)) != 0);
         c.Flags &= ~(TcbFlags.AckNow | TcbFlags.AckDelayed);
         c.LastAckSent = c.Rcv.Nxt;
         t.K.DelayedAck = Deadline.None;
@@ -471,7 +423,7 @@ internal sealed class TcpOutput(
             _x.Counters.KeepaliveProbesSent++;
             c.Flags &= ~TcbFlags.KeepaliveNow;
         }
-        AckIsSent(t);
+        AckIsSent(_x, t);
         return true;
     }
 

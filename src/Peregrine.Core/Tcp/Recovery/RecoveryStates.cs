@@ -230,17 +230,25 @@ internal struct RecoveryState
         private set => _phaseAndAlgorithm = (byte)((_phaseAndAlgorithm & 0xDF) | (value ? 0x20 : 0));
     }
 
-    // An index of 25 bits, of one or the other: a sender with a history judges by that how its window is used. Above it the mechanisms.
+    // An index of 25 bits, of one or the other: a sender with a history judges by that how its window is used. Above it the mechanisms, and BeganIdle.
     private uint _validationOrHistory;
 
     private const int MechanismShift = 25;
     private const uint IndexMask = (1u << MechanismShift) - 1;
+    private const uint Idle = 1u << 31;
+
+    /// <summary>What is being sent began with nothing in flight, and its turn was over before all of it had gone.</summary>
+    internal bool BeganIdle
+    {
+        readonly get => (_validationOrHistory & Idle) != 0;
+        set => _validationOrHistory = value ? _validationOrHistory | Idle : _validationOrHistory & ~Idle;
+    }
 
     /// <summary>Of <see cref="SenderMechanisms.OfTcb"/>, those that this sender has.</summary>
     internal SenderMechanisms Mechanisms
     {
-        readonly get => (SenderMechanisms)(_validationOrHistory >> MechanismShift);
-        set => _validationOrHistory = (_validationOrHistory & IndexMask) | ((uint)value << MechanismShift);
+        readonly get => (SenderMechanisms)(_validationOrHistory >> MechanismShift) & SenderMechanisms.OfTcb;
+        set => _validationOrHistory = (_validationOrHistory & (IndexMask | Idle)) | ((uint)value << MechanismShift);
     }
 
     /// <summary>Whether this sender does that, which needs no history.</summary>

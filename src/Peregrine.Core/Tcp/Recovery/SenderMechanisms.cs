@@ -27,7 +27,7 @@ internal enum SenderMechanisms : ushort
     ProbeTimerStays = 0x20,
 
     /// <summary>Those that a TCB has bits for.</summary>
-    OfTcb = 0x7F,
+    OfTcb = 0x3F,
 
     /// <summary><see cref="TcpSettings.PacketCubic"/>.</summary>
     PacketCubic = 0x80,

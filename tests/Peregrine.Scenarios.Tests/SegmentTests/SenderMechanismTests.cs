@@ -1,0 +1,53 @@
+// Mechanisms of a sender that need no history, each alone, on a connection whose segments may take the short ways.
+using Peregrine.Core.Tcp;
+using Peregrine.Scenarios.Tests.World;
+
+namespace Peregrine.Scenarios.Tests.SegmentTests;
+
+public sealed class SenderMechanismTests
+{
+    private const int Mss = 1460;
+
+    // A packet sender that does nothing yet.
+    private static readonly TcpSettings s_none = TcpProfile.FreeBsd.Connection with { PacketSender = true, NoDelay = true, QuickAckCount = 16 };
+
+    [Theory]
+    [InlineData(true, 500, 1460)]
+    [InlineData(false, 1000, 1460)]
+    // As Linux: two segments fit into the window; and the window of a segment that was expected counts like another's.
+    public void TheMssIsHalfOfTheLargestWindowUntilALargerOneComes(bool half, int before, int after)
+    {
+        using var p = new Peer(Host.SmallOptions);
+        var t = p.Accept(s_none with { HalfWindowMss = half }, window: 1_000);
+        p.Write(t, 1_000);
+        Assert.Equal(before, p.Take().Payload.Length);
+        while (p.Inbox.Count > 0) p.Take();
+        p.Send(Peer.Ack, window: 1_000);
+        p.SendNext(100, window: 8_000);
+        while (p.Inbox.Count > 0) p.Take();
+        p.Write(t, Mss);
+        Assert.Equal(after, p.Take().Payload.Length);
+    }
+
+    [Fact]
+    // RFC 9293 §3.7.4 by BSD: what began with nothing in flight goes to its end, though others had their turn meanwhile.
+    public void TheEndOfALongWriteThatBeganIdleWaitsForNobody()
+    {
+        using var p = new Peer(Host.SmallOptions);
+        var t = p.Accept(s_none with { NoDelay = false, PlainNagle = true, SendBufferBytes = 200_000, SlowStartSegmentsPerAck = 100 }, Peer.Offer(scale: 6), window: 60_000);
+        foreach (var segments in (int[])[10, 20, 40])
+        {
+            p.Write(t, segments * Mss);
+            while (p.Inbox.Count > 0) p.Take();
+            p.Send(Peer.Ack);
+        }
+        p.ExpectSilence();
+        p.Write(t, (50 * Mss) + 100);
+        var length = 0;
+        while (p.Inbox.Count > 0) length += p.Take().Payload.Length;
+        Assert.Equal((50 * Mss) + 100, length);
+        // And not what is written behind it.
+        p.Write(t, 100);
+        p.ExpectSilence();
+    }
+}
