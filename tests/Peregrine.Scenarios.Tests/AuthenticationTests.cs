@@ -109,6 +109,25 @@ public sealed class AuthenticationTests
     }
 
     [Fact]
+    // RFC 2385 §4.3: with SACK and a signature there is no room for timestamps, in the SYN-ACK of a simultaneous open (RFC 9293 MUST-10) either.
+    public void SynsOfASimultaneousOpenWithMd5OfferTheSame()
+    {
+        using var world = new TwoHosts();
+        List<(TcpFlags Flags, bool Timestamps, bool Sack)> seen = [];
+        world.AtoB.OnFrame = world.BtoA.OnFrame = (_, frame) =>
+        {
+            if (frame[12] == 8 && frame[13] == 0 && frame[14 + 9] == IpProtocol.Tcp && TcpPacket.TryParse(frame.AsSpan(34), out var tcp) && tcp.ToSegment(out var s) && (s.Flags & TcpFlags.Syn) != 0)
+                seen.Add((s.Flags & (TcpFlags.Syn | TcpFlags.Ack), s.Options.HasTimestamps, s.Options.SackPermitted));
+        };
+        var keys = Set(Key(TcpKeyAlgorithm.Md5, 0, 0));
+        Assert.Equal(SocketError.Success, world.A.Tcp.Connect(new TcpConnectOptions(new Endpoint(world.B.Address, 179), new Endpoint(world.A.Address, 179), Keys: keys), world.Now, out var a));
+        Assert.Equal(SocketError.Success, world.B.Tcp.Connect(new TcpConnectOptions(new Endpoint(world.A.Address, 179), new Endpoint(world.B.Address, 179), Keys: keys), world.Now, out var b));
+        world.AssertRunUntil(() => world.A.Tcp.GetStatus(a).State == TcpState.Established && world.B.Tcp.GetStatus(b).State == TcpState.Established, Duration.FromSeconds(5), "the handshake");
+        Assert.Contains((TcpFlags.Syn | TcpFlags.Ack, false, true), seen);
+        Assert.DoesNotContain(seen, static syn => syn.Timestamps);
+    }
+
+    [Fact]
     public void AFloodOfOthersGetsNoCookieOfAKeyedPeer()
     {
         var options = Host.SmallOptions with { SynBacklogCountMax = 1 };

@@ -148,6 +148,18 @@ internal enum TcbFlags : uint
     WaitsForBlocks = 0x80000000,
 }
 
+/// <summary>What a wrong ACK in SYN-SENT has led to.</summary>
+internal enum SynAgain : byte
+{
+    None,
+
+    /// <summary>The SYN goes again shortly.</summary>
+    Due,
+
+    /// <summary>It has.</summary>
+    Sent,
+}
+
 /// <summary>How ACKs are given: a byte.</summary>
 internal struct AckManner
 {
@@ -314,6 +326,13 @@ internal struct TcbCold
     {
         readonly get => (byte)(_softErrorAndFastOpen & 3);
         set => _softErrorAndFastOpen = (byte)((_softErrorAndFastOpen & 0xFC) | value);
+    }
+
+    /// <summary>Whether our SYN goes again for an ACK that was wrong: in the place of <see cref="ProbesSent"/>, of which there are none before the handshake is done.</summary>
+    internal SynAgain SynAgain
+    {
+        readonly get => (SynAgain)ProbesSent;
+        set => ProbesSent = (byte)value;
     }
 
     /// <summary>The sender's <see cref="Recovery.SenderHistory"/>, or none.</summary>

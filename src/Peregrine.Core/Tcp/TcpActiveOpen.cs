@@ -68,8 +68,7 @@ internal sealed class TcpActiveOpen
         if (old is { } record) iss = TimeWaitJudge.IssAfter(record, iss);
         if (keys is not null) TcpKeyring.Enable(_x).OnConnect(t, keys, iss);
         TcpHandshake.Initialize(_x, t, iss, _x.Isn.TimestampOffset(local, port, remote.Address, remote.Port), settings, now);
-        // RFC 2385 §4.3: an MD5 signature leaves no room for timestamps beside SACK blocks. FreeBSD, whose SYNs are packed, rather does without the blocks.
-        if (keys is { IsMd5: true } && (c.Flags & TcbFlags.Sack) != 0 && !settings.PackedSynOptions) c.Flags &= ~TcbFlags.Timestamps;
+        if ((c.Flags & TcbFlags.Sack) != 0 && LacksTimestamps(keys, settings)) c.Flags &= ~TcbFlags.Timestamps;
         // A signature leaves no room for a cookie.
         if (keys is null && _fastOpen.MayTry(remote.Address, settings, now)) t.K.FastOpen = FastOpenFlags.Client;
         t.K.LastReceived = Deadline.At(now);
@@ -82,24 +81,32 @@ internal sealed class TcpActiveOpen
     }
 
     /// <summary>What a SYN of ours offers; one that answers the peer's in a simultaneous open, what both share, or what ours offered before.</summary>
-    internal static TcbFlags Offered(TcbRef t, TcpSettings settings, bool isAnswer)
+    internal static TcbFlags Offered(TcpContext x, TcbRef t, TcpSettings settings, bool isAnswer)
     {
         // Left out on the wire only: a SYN-ACK that has them is of a peer that heard an earlier SYN, and counts on them.
         if (!isAnswer) return settings.SynOptionsRetryCount != 0 && t.C.Backoff >= settings.SynOptionsRetryCount ? TcbFlags.None : t.C.Flags;
         if ((t.C.Flags & TcbFlags.ActiveOpen) == 0 || !settings.SynAckRepeatsSyn || settings.NoOptions) return t.C.Flags;
-        return (settings.Timestamps ? TcbFlags.Timestamps : 0) | (settings.SelectiveAcknowledgments ? TcbFlags.Sack : 0) | (settings.WindowScaling ? TcbFlags.WindowScaling : 0);
+        var timestamps = settings.Timestamps && !(settings.SelectiveAcknowledgments && LacksTimestamps(x.Authenticator?.Of(t)?.Keys, settings));
+        return (timestamps ? TcbFlags.Timestamps : 0) | (settings.SelectiveAcknowledgments ? TcbFlags.Sack : 0) | (settings.WindowScaling ? TcbFlags.WindowScaling : 0);
     }
+
+    // RFC 2385 §4.3: an MD5 signature leaves no room for timestamps beside SACK blocks. FreeBSD, whose SYNs are packed, rather does without the blocks.
+    private static bool LacksTimestamps(TcpPeerKeys? keys, TcpSettings settings) => keys is { IsMd5: true } && !settings.PackedSynOptions;
 
     /// <summary>The scale that goes with it: of a SYN that answers, the one that counts already where both have offered one.</summary>
     internal static byte OfferedScale(TcbRef t, TcpSettings settings, bool isAnswer) =>
         !isAnswer || (t.C.Flags & TcbFlags.WindowScaling) != 0 ? t.C.RcvScale : TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax);
 
-    /// <summary>Our SYN was answered by an ACK of something else, of a connection before perhaps: once the peer has our reset, a SYN may be welcome.</summary>
+    /// <summary>
+    /// Our SYN was answered by an ACK of something else, of a connection before perhaps: once the peer has our reset, a SYN may be welcome. Whoever guesses the ports
+    /// can send such an ACK (RFC 5961 §1): so it has the SYN go again once, and is no loss: neither of the path's, by which a window of one segment would follow, nor
+    /// of what went with the SYN (RFC 7413 §4.1.3.1).
+    /// </summary>
     internal static void OnWrongAck(TcpContext x, TcbRef t, Instant now)
     {
         var settings = x.SettingsOf(t);
-        if (!settings.WrongAckRepeatsSyn || t.C.Backoff != 0 || settings.SynRetryCount == 0) return;
-        // Not put off by the next one: many of them would be a handshake without end.
+        if (!settings.WrongAckRepeatsSyn || t.C.Backoff != 0 || t.K.SynAgain != SynAgain.None || settings.SynRetryCount == 0) return;
+        t.K.SynAgain = SynAgain.Due;
         t.K.Retransmission = Deadline.Min(t.K.Retransmission, Deadline.At(now + Duration.FromMilliseconds(settings.ReorderingMarginMs)));
         x.Arm(t, t.K.Retransmission);
     }

@@ -173,10 +173,11 @@ internal static class TcpHandshake
         k.Retransmission = Deadline.None;
         k.UserTimeout = Deadline.None;
         // Karn: a SYN that was repeated gives no sample, and RFC 6298 §5.7, RFC 5681 §3.1 start such a connection with care.
-        var rtt = c.Backoff == 0 && k.RoundStart.IsSet ? Duration.Max(now - k.RoundStart.ToInstant(now), Duration.FromMicroseconds(1)) : Duration.Zero;
+        var rtt = c.Backoff == 0 && k.SynAgain != SynAgain.Sent && k.RoundStart.IsSet ? Duration.Max(now - k.RoundStart.ToInstant(now), Duration.FromMicroseconds(1)) : Duration.Zero;
         if (wasOpen) ContinueOpen(x, t, rtt, now);
         else x.Recovery.OnEstablished(ref c, ref k, AlgorithmOf(x.SettingsOf(t)), rtt, c.Backoff, now);
         c.Backoff = 0;
+        k.SynAgain = SynAgain.None;
         k.RoundStart = Deadline.At(now);
         TcpKeepalive.Start(x, t, now);
         TcpMtuProbing.OnEstablished(x, t, now);

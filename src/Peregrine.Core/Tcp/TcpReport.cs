@@ -72,7 +72,7 @@ internal static class TcpReport
             SackedBytes = k.Recovery.SackedBytes,
             LostBytes = k.Recovery.LostBytes,
             RetransmittedBytes = k.Recovery.RetransmittedBytes,
-            Probes = k.ProbesSent,
+            Probes = c.State is TcpState.SynSent or TcpState.SynReceived ? (byte)0 : k.ProbesSent,
             ReceiveRtt = Duration.FromMicroseconds(k.RcvRttUs),
             DelayedAck = Duration.FromMilliseconds(AdaptiveAcks.Is(x, t) ? AdaptiveAcks.Of(x, t).AckDelayMs : x.SettingsOf(t).DelayedAckMs),
             PacingBytesPerSecondMax = (ulong)x.SettingsOf(t).PacingBytesPerSecondMax,

@@ -19,6 +19,7 @@ internal sealed class TcpSynOutput(TcpContext context, TcpSegmentWriter writer, 
         if (!_x.Ip.HasRoom(c.Path)) return false;
         var settings = _x.SettingsOf(t);
         var answer = c.State == TcpState.SynReceived;
+        var isAgain = c.Backoff != 0 || t.K.SynAgain == SynAgain.Sent;
         var plan = new SegmentPlan
         {
             Seq = c.Snd.Iss,
@@ -31,7 +32,7 @@ internal sealed class TcpSynOutput(TcpContext context, TcpSegmentWriter writer, 
         plan.Options.IsPacked = settings.PackedSynOptions;
         // RFC 9293 SHLD-5, MAY-3, MUST-65: the MSS option goes on every SYN and on nothing else.
         if (!settings.NoOptions) plan.Options.Mss = TcpHandshake.AnnouncedMss(c.Local, c.Path, settings, _x.Encapsulation.OverheadOf(c));
-        var offered = TcpActiveOpen.Offered(t, settings, answer);
+        var offered = TcpActiveOpen.Offered(_x, t, settings, answer);
         if ((offered & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), answer ? c.TsRecent : 0);
         if (_x.Authenticator is { } authenticator) authenticator.Of(t)?.Reserve(ref plan.Options);
         if ((offered & TcbFlags.Sack) != 0) plan.Options.SackPermitted = true;
@@ -40,13 +41,13 @@ internal sealed class TcpSynOutput(TcpContext context, TcpSegmentWriter writer, 
         var dataLength = 0;
         // RFC 7413 §4.2.1, §4.2.2: on the first try only.
         if (answer) cookie = PlanGrant(t, ref plan);
-        else if ((t.K.FastOpen & FastOpenFlags.Client) != 0) cookie = _fastOpenClient.Plan(t, ref plan, out dataLength);
+        else if ((t.K.FastOpen & FastOpenFlags.Client) != 0 && !isAgain) cookie = _fastOpenClient.Plan(t, ref plan, out dataLength);
         if (!_writer.TrySend(t, plan, 0, dataLength, now, cookie)) return false;
         TcpOutput.AckIsSent(_x, t);
         c.Flags &= ~TcbFlags.SynPending;
         c.Snd.Nxt = SeqNumber.Max(c.Snd.Nxt, c.Snd.Iss + 1);
         c.Snd.Max = SeqNumber.Max(c.Snd.Max, c.Snd.Iss + 1 + (uint)dataLength);
-        if (c.Backoff == 0) t.K.RoundStart = Deadline.At(now);
+        if (!isAgain) t.K.RoundStart = Deadline.At(now);
         else _x.CountSynAgain();
         if (!t.K.Retransmission.IsSet) t.K.Retransmission = Deadline.At(now + _x.Recovery.Settings.RtoInitial);
         _x.Arm(t, t.K.Retransmission);

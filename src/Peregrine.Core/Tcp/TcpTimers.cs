@@ -129,6 +129,14 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         ref var c = ref t.C;
         ref var k = ref t.K;
         var settings = _x.SettingsOf(t);
+        if (k.SynAgain == SynAgain.Due)
+        {
+            k.SynAgain = SynAgain.Sent;
+            c.Flags |= TcbFlags.SynPending;
+            _x.MarkReady(t);
+            k.Retransmission = Deadline.At(Instant.Max(k.RoundStart.ToInstant(now) + _x.Recovery.Settings.RtoInitial, now));
+            return false;
+        }
         // RFC 9293 MUST-22, MUST-23: SYNs by the same rules, for at least three minutes.
         if (c.Backoff == 0) _fastOpen.OnSynTimeout(t, now);
         if (c.Backoff >= ((k.FastOpen & FastOpenFlags.Pending) != 0 ? settings.SynAckRetryCount : settings.SynRetryCount))

@@ -200,6 +200,70 @@ public sealed class BlindAttackTests
     }
 
     [Fact]
+    // RFC 9293 §3.10.7.3, RFC 5961 §1: a guess in SYN-SENT is no loss: the SYN goes again once, and the initial window is whole (RFC 6928 §2).
+    public void WrongAcksInSynSentHaveTheSynGoAgainOnceAndCountAsNoLoss()
+    {
+        using var peer = new Peer();
+        var c = peer.Connect(out var syn);
+        for (var i = 0; i < 3; i++)
+        {
+            peer.Send(Ack, peer.Iss, ack: peer.HostNext + 77);
+            Assert.Equal(Rst, peer.Take().Flags);
+            peer.Advance(10);
+            if (i == 0) Assert.Equal((Syn, syn.Seq), (peer.Inbox.Peek().Flags, peer.Take().Seq));
+            peer.ExpectSilence();
+        }
+        // The next comes when it would have come.
+        peer.Advance(965);
+        peer.ExpectSilence();
+        peer.Send(Syn | Ack, peer.Iss, options: Offer());
+        peer.Next = peer.Iss + 1;
+        peer.ExpectAck();
+        peer.Write(c, 20 * 1460);
+        var sent = 0;
+        while (peer.Inbox.Count > 0) sent += peer.Take().Payload.Length;
+        Assert.Equal(10 * 1460, sent);
+    }
+
+    [Fact]
+    public void AfterAWrongAckTheNextSynComesAtItsTime()
+    {
+        using var peer = new Peer();
+        peer.Connect(out var syn);
+        peer.Send(Ack, peer.Iss, ack: peer.HostNext + 77);
+        peer.Take();
+        peer.Advance(10);
+        Assert.Equal(syn.Seq, peer.Take().Seq);
+        peer.Advance(985);
+        peer.ExpectSilence();
+        peer.Advance(10);
+        Assert.Equal((Syn, syn.Seq), (peer.Inbox.Peek().Flags, peer.Take().Seq));
+    }
+
+    [Fact]
+    // RFC 7413 §4.1.3.1: losses of SYNs with data turn fast open off; a guessed ACK does not.
+    public void WrongAcksInSynSentTurnNoFastOpenOff()
+    {
+        using var peer = new Peer();
+        var settings = new TcpSettings { FastOpenConnect = true, FastOpenWithoutCookie = true };
+        for (var i = 0; i < 4; i++)
+        {
+            Assert.Equal(SocketError.Success, peer.Tcp.Connect(new TcpConnectOptions(new Endpoint(peer.Address, peer.Port), default, settings), peer.Now, out var c));
+            Assert.Equal(100, peer.Tcp.Send(c, new byte[100], peer.Now));
+            var syn = peer.Take();
+            Assert.Equal((Syn, 100), (syn.Flags, syn.Payload.Length));
+            peer.HostPortOf = syn.From;
+            peer.Send(Ack, peer.Iss, ack: syn.Seq + 177);
+            Assert.Equal(Rst, peer.Take().Flags);
+            peer.Advance(10);
+            var again = peer.Take();
+            Assert.Equal((Syn, syn.Seq, 0), (again.Flags, again.Seq, again.Payload.Length));
+            peer.Tcp.Abort(c, peer.Now);
+            peer.Inbox.Clear();
+        }
+    }
+
+    [Fact]
     public void InSynReceivedAWrongAckElicitsAReset()
     {
         using var peer = new Peer();
