@@ -18,6 +18,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
     private readonly FastOpenClient _fastOpen = fastOpen;
     private readonly TcpAckInput _acks = new(context);
     private readonly TcpTextInput _text = new(context);
+    private readonly TcpFinInput _fins = new(context, replies);
 
     internal TcpAckInput Acks => _acks;
 
@@ -62,10 +63,10 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         if ((t.C.Flags & TcbFlags.Finished) != 0) return;
         if ((t.K.Recovery.Flags & RecoveryFlags.AccurateEcn) != 0) TcpEcn.OnSegment(_x, t, s, packet);
         CheckUrgent(t, ref s);
-        var mayWait = s.IsFin && MayFinWait(t, s);
+        var mayWait = s.IsFin && _fins.MayWait(t, s);
         if (s.PayloadLength > 0 && !_text.OnText(t, ref s, packet, now, _replies)) return;
-        if (s.IsFin || (t.C.Flags & TcbFlags.FinWaiting) != 0) CheckFin(t, ref s, now);
-        if (mayWait) DelayFinAck(t);
+        if (s.IsFin || (t.C.Flags & TcbFlags.FinWaiting) != 0) _fins.OnFin(t, ref s, now);
+        if (mayWait) TcpFinInput.DelayAck(t);
         Settle(t, now);
     }
 
@@ -141,7 +142,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         // Simultaneous open: the peer's SYN-ACK carries the SYN that we have already (RFC 9293 §3.5 figure 8).
         if (c.State == TcpState.SynReceived && s.IsSyn && s.IsAck && s.Seq + 1 == c.Rcv.Nxt)
         {
-            NoteDuplicate(t, s.Seq, c.Rcv.Nxt);
+            TcpTextInput.NoteDuplicate(_x, t, s.Seq, c.Rcv.Nxt);
             s.TrimFront(1);
         }
         var window = (uint)Math.Max(0, c.Rcv.Edge - c.Rcv.Nxt);
@@ -172,7 +173,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         if (s.Seq.IsBefore(c.Rcv.Nxt) && !s.IsRst)
         {
             var old = (uint)(c.Rcv.Nxt - s.Seq);
-            NoteDuplicate(t, s.Seq, s.Seq + Math.Min(old, s.Length), s.Length > old);
+            TcpTextInput.NoteDuplicate(_x, t, s.Seq, s.Seq + Math.Min(old, s.Length), s.Length > old);
             s.TrimFront(old);
         }
         s.TrimBack(c.Rcv.Edge);
@@ -211,7 +212,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         _x.Counters.DroppedOutOfWindow++;
         if (s.IsRst) return;
         // RFC 5961 §4.2: a SYN anywhere is challenged like one in the window.
-        if (s.IsSyn || s.PayloadLength == 0)
+        if (s.IsSyn || s.Length == 0)
         {
             if (MayChallenge(t, ref _x.Recovery.Counters.TCPACKSkippedSeq, now)) AckAtOnce(t);
             return;
@@ -220,7 +221,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         if (s.Seq.IsBefore(t.C.Rcv.Nxt))
         {
             _x.Recovery.Counters.DelayedACKLost++;
-            NoteDuplicate(t, s.Seq, SeqNumber.Min(s.Seq + (uint)s.PayloadLength, t.C.Rcv.Nxt));
+            TcpTextInput.NoteDuplicate(_x, t, s.Seq, SeqNumber.Min(s.Seq + s.Length, t.C.Rcv.Nxt));
         }
         AckAtOnce(t);
     }
@@ -331,58 +332,6 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         _x.Raise(t, TcpEvents.Urgent);
     }
 
-    // RFC 9293 §3.10.7.4, eighth: check the FIN bit. A FIN that came before its data waits for them.
-    private void CheckFin(TcbRef t, ref SegmentArrival s, Instant now)
-    {
-        ref var c = ref t.C;
-        var isInPlace = false;
-        if (s.IsFin && (c.Flags & TcbFlags.FinReceived) == 0)
-        {
-            var fin = s.Seq + (uint)s.PayloadLength;
-            isInPlace = fin == c.Rcv.Nxt;
-            c.Flags |= TcbFlags.AckNow;
-            // Where urgent data of ours have its field, an early one is as good as lost.
-            if (!isInPlace && (c.Flags & TcbFlags.UrgentToSend) == 0) (t.K.FinSeq, c.Flags) = (fin, c.Flags | TcbFlags.FinWaiting);
-        }
-        if (!isInPlace && ((c.Flags & TcbFlags.FinWaiting) == 0 || c.Rcv.Nxt != t.K.FinSeq)) return;
-        c.Flags &= ~TcbFlags.FinWaiting;
-        c.Flags |= TcbFlags.FinReceived | TcbFlags.AckNow;
-        // Nothing comes after a FIN (RFC 9293 §3.10.7.4): what lies beyond it can never be read.
-        _x.OutOfOrder.PruneTo(ref t.K.OutOfOrder, 0);
-        c.Rcv.Nxt += 1;
-        c.Rcv.Edge = SeqNumber.Max(c.Rcv.Edge, c.Rcv.Nxt);
-        _x.Raise(t, TcpEvents.PeerClosed | TcpEvents.Readable);
-        switch (c.State)
-        {
-            case TcpState.SynReceived:
-            case TcpState.Established:
-                TcpStates.Move(ref c.State, TcpState.CloseWait);
-                break;
-            case TcpState.FinWait1:
-                // Had our FIN been acknowledged by this segment, the fifth step would have moved us on.
-                TcpStates.Move(ref c.State, TcpState.Closing);
-                break;
-            case TcpState.FinWait2:
-                _replies.AckOf(t, now);
-                _x.EnterTimeWait(t, now);
-                break;
-        }
-    }
-
-    // Nothing is out of order, nothing is owed already, at most a segment comes with it, and it is not the first to be heard of the peer.
-    private bool MayFinWait(TcbRef t, in SegmentArrival s) =>
-        t.C.State == TcpState.Established && s.Seq == t.C.Rcv.Nxt && (t.C.Flags & TcbFlags.AckNow) == 0 && !t.K.OutOfOrder.HasIntervals
-        && s.PayloadLength <= t.C.Mss && t.K.BytesReceived + (uint)s.PayloadLength > 0 && _x.SettingsOf(t).DelaysFinAck;
-
-    // Whoever has heard the last will probably say something: its FIN at least.
-    private static void DelayFinAck(TcbRef t)
-    {
-        ref var c = ref t.C;
-        if (c.State != TcpState.CloseWait) return;
-        c.Flags = (c.Flags & ~TcbFlags.AckNow) | TcbFlags.AckDelayed;
-        c.Acks.IsInteractive = true;
-    }
-
     // RFC 9293 §3.10.7.3: SYN-SENT.
     private void OnSynSent(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
@@ -442,7 +391,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         s.TrimBack(c.Rcv.Edge);
         CheckUrgent(t, ref s);
         if (s.PayloadLength > 0 && !_text.OnText(t, ref s, packet, now, _replies)) return;
-        if (s.IsFin) CheckFin(t, ref s, now);
+        if (s.IsFin) _fins.OnFin(t, ref s, now);
         Settle(t, now);
     }
 
@@ -454,17 +403,6 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         _x.Raise(t, TcpEvents.Connected | TcpEvents.Writable);
         if ((c.Flags & TcbFlags.FinQueued) != 0) TcpStates.Move(ref c.State, TcpState.FinWait1);
         _x.MarkReady(t);
-    }
-
-    private void NoteDuplicate(TcbRef t, SeqNumber start, SeqNumber end, bool hasMore = false)
-    {
-        if (!end.IsAfter(start)) return;
-        _x.Counters.DuplicateBytes += end - start;
-        // Not delayed: the sender may be repeating because our ACK was lost. Linux lets one wait that has more.
-        if (!hasMore || !AdaptiveAcks.Is(_x, t)) AdaptiveAcks.OnRepeated(_x, t);
-        if ((t.C.Flags & TcbFlags.Sack) == 0) return;
-        t.K.DsackStart = start;
-        t.K.DsackEnd = end;
     }
 
     private void Challenge(TcbRef t, Instant now)

@@ -340,7 +340,7 @@ internal sealed class TcpOutput(
         if ((t.K.Recovery.Flags & RecoveryFlags.AccurateEcn) != 0) plan.Flags |= TcpEcn.Count(_x, t);
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
         if (_x.Authenticator is { } authenticator) authenticator.Of(t)?.Reserve(ref plan.Options);
-        if ((c.Flags & TcbFlags.Sack) != 0 && (t.K.OutOfOrder.HasIntervals || t.K.DsackStart != t.K.DsackEnd)) AddSackBlocks(t, ref plan);
+        if ((c.Flags & TcbFlags.Sack) != 0 && (t.K.OutOfOrder.HasIntervals || t.K.DsackStart != t.K.DsackEnd || (c.Flags & TcbFlags.FinWaiting) != 0)) AddSackBlocks(t, ref plan);
     }
 
     // RFC 2018 §4; RFC 2883 §4: a duplicate is reported first, and once.
@@ -354,14 +354,17 @@ internal sealed class TcpOutput(
             k.DsackStart = k.DsackEnd;
             _x.Counters.DsacksSent++;
         }
-        if (!k.OutOfOrder.HasIntervals) return;
         Span<SackBlock> blocks = stackalloc SackBlock[TcpOptions.SackBlockCountMax];
-        var count = _x.OutOfOrder.WriteSackBlocks(ref k.OutOfOrder, blocks);
+        var count = k.OutOfOrder.HasIntervals ? _x.OutOfOrder.WriteSackBlocks(ref k.OutOfOrder, blocks) : 0;
+        var owesFin = (t.C.Flags & TcbFlags.FinWaiting) != 0 && _x.SettingsOf(t).SackCoversFin;
         for (var i = 0; i < count; i++)
         {
-            var takesFin = (t.C.Flags & TcbFlags.FinWaiting) != 0 && blocks[i].Right == k.FinSeq && _x.SettingsOf(t).SackCoversFin;
+            var takesFin = owesFin && blocks[i].Right == k.FinSeq;
+            owesFin &= !takesFin;
             plan.Options.TryAddSackBlock(takesFin ? new SackBlock(blocks[i].Left, k.FinSeq + 1) : blocks[i]);
         }
+        // RFC 9293 §3.4: a FIN has a sequence number as data have. Alone it comes last: which was the latest to come is known of data only.
+        if (owesFin) plan.Options.TryAddSackBlock(new SackBlock(k.FinSeq, k.FinSeq + 1));
     }
 
     private bool SendAck(TcbRef t, Instant now)

@@ -358,8 +358,8 @@ public sealed record TcpSettings
     /// <summary>While our FIN alone is unacknowledged, an ACK of something new carries it again. Default false.</summary>
     public bool AcksRepeatFin { get; init; }
 
-    /// <summary>A FIN beyond a gap counts in the SACK block of the data before it. Default false; Linux's own is true.</summary>
-    public bool SackCoversFin { get; init; }
+    /// <summary>A FIN beyond a gap is reported by SACK, in the block of the data before it where they have come, and by D-SACK when it comes again. Default true.</summary>
+    public bool SackCoversFin { get; init; } = true;
 
     /// <summary>
     /// A reset counts also exactly behind the last of the data that are held beyond a gap, as Linux has it. Whoever can guess a place in the window can put

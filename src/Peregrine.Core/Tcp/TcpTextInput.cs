@@ -139,6 +139,18 @@ internal sealed class TcpTextInput(TcpContext context)
         t.C.Flags |= m.Ratio != 0 && AdaptiveAcks.IsDue(_x, t, ref m) ? TcbFlags.AckNow : TcbFlags.AckDelayed;
     }
 
+    /// <summary>Something came twice: it is owed an ACK, and RFC 2883 a report.</summary>
+    internal static void NoteDuplicate(TcpContext x, TcbRef t, SeqNumber start, SeqNumber end, bool hasMore = false)
+    {
+        if (!end.IsAfter(start)) return;
+        x.Counters.DuplicateBytes += end - start;
+        // Not delayed: the sender may be repeating because our ACK was lost. Linux lets one wait that has more.
+        if (!hasMore || !AdaptiveAcks.Is(x, t)) AdaptiveAcks.OnRepeated(x, t);
+        if ((t.C.Flags & TcbFlags.Sack) == 0) return;
+        t.K.DsackStart = start;
+        t.K.DsackEnd = end;
+    }
+
     // RFC 2883 §4.2: the sender learns what came twice also when a segment in order covers data that were held.
     private void NoteOverlap(TcbRef t, SeqNumber end)
     {

@@ -43,7 +43,6 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
                 DelaysFinAck = true,
                 SynRetryCount = 5,
                 ForgivenSynLosses = 1,
-                SackCoversFin = true,
                 AcceptsResetsBehindHeld = true,
                 Ecn = TcpEcnMode.Off,
             },

@@ -23,12 +23,15 @@ internal static class SackJudge
 
     private static bool IsHeld(TcpContext x, TcbRef t, in SackBlock block)
     {
+        // A FIN that waits is held, alone or behind data (RFC 9293 §3.4).
+        var hasFin = (t.C.Flags & TcbFlags.FinWaiting) != 0;
+        if (hasFin && block.Left == t.K.FinSeq && block.Right == t.K.FinSeq + 1) return true;
         if (!t.K.OutOfOrder.HasIntervals) return false;
         var intervals = x.OutOfOrder.View(t.K.OutOfOrder);
         for (var i = 0; i < intervals.Count; i++)
         {
             ref var held = ref intervals.At(i);
-            if (block.Left.IsAfterOrEqual(held.Start) && block.Right.IsBeforeOrEqual(held.End)) return true;
+            if (block.Left.IsAfterOrEqual(held.Start) && block.Right.IsBeforeOrEqual(hasFin && held.End == t.K.FinSeq ? held.End + 1 : held.End)) return true;
         }
         return false;
     }
