@@ -1,4 +1,4 @@
-// What congestion marks do to a sender: RFC 3168 §6.1.2: an echo reduces the window, once a round trip, and not within a recovery.
+// RFC 9293 SHLD-8: what congestion marks do to a sender. RFC 3168 §6.1.2: an echo reduces the window, once a round trip, and not within a recovery.
 using Peregrine.Core.Tcp.Congestion;
 using Peregrine.Core.Time;
 
