@@ -224,7 +224,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         seen.SentTo = end;
         // RFC 6582 §3.2: without SACK the window is inflated, and holds all that is not acknowledged.
         var isInflated = (c.Flags & TcbFlags.Sack) == 0 && t.K.Recovery.Phase == RecoveryPhase.Recovery;
-        var pipe = isInflated ? LossRecovery.FlightSize(c) : LossRecovery.Pipe(c, t.K);
+        var pipe = CountedDuplicates.Are(c, t.K) ? CountedDuplicates.Pipe(c, t.K) : isInflated ? LossRecovery.FlightSize(c) : LossRecovery.Pipe(c, t.K);
         if (pipe <= c.Cwnd + (SegmentsBeyondCwnd * c.Mss) || IsProbe(t, seen)) return;
         throw Failure("flight within cwnd", t,
             $"{pipe} bytes are in flight, {c.Snd.Max - seen.Max} of them new, with a congestion window of {c.Cwnd}, in {t.K.Recovery.Phase} after {c.DupAcks} duplicates ({t.K.Recovery.Flags})");

@@ -42,7 +42,7 @@ internal sealed class StackManners(SimulationRandom random)
         var tcp = options.Tcp;
         // Restarts after idleness are off by either of two draws, so that every seed keeps its world.
         var (merges, restarts) = (Flip(options.MergeReceived), Flip(true));
-        return options with
+        options = options with
         {
             MergeReceived = merges,
             SynCookiesOnly = Flip(options.SynCookiesOnly),
@@ -77,7 +77,40 @@ internal sealed class StackManners(SimulationRandom random)
                 SlowStartSegmentsMax = random.Percent(10) ? 30 : 0,
             },
         };
+        return SwitchMore(options, options.Tcp);
     }
+
+    // Drawn after all of Switch's, so that a seed keeps what it drew before these were settings. A pool of four senders' histories runs out.
+    private StackOptions SwitchMore(StackOptions options, TcpSettings tcp) => options with
+    {
+        SenderHistoryCountMax = random.Percent(40) ? random.Pick(4, 1_024) : 0,
+        ListenDropsSynFin = Flip(options.ListenDropsSynFin),
+        DropSynFin = Flip(options.DropSynFin),
+        PlainTimeWait = Flip(options.PlainTimeWait),
+        Tcp = tcp with
+        {
+            PlainNagle = Flip(tcp.PlainNagle),
+            ResetTimestamps = Flip(tcp.ResetTimestamps),
+            DelaysFinAck = Flip(tcp.DelaysFinAck),
+            AckPastSegment = Flip(tcp.AckPastSegment),
+            ReducesFromWindow = Flip(tcp.ReducesFromWindow),
+            GradualEcnReduction = Flip(tcp.GradualEcnReduction),
+            ChallengeSyns = Flip(tcp.ChallengeSyns),
+            ExactResetsOnly = Flip(tcp.ExactResetsOnly),
+            AcceptsMissingTimestamps = Flip(tcp.AcceptsMissingTimestamps),
+            PackedSynOptions = Flip(tcp.PackedSynOptions),
+            SynAckRepeatsSyn = Flip(tcp.SynAckRepeatsSyn),
+            WrongAckRepeatsSyn = Flip(tcp.WrongAckRepeatsSyn),
+            WindowIsBuffer = Flip(tcp.WindowIsBuffer),
+            WholeSegmentBuffer = Flip(tcp.WholeSegmentBuffer),
+            FastOpenExperimental = Flip(tcp.FastOpenExperimental),
+            QuickAckCount = random.Percent(10) ? random.Pick(0, 1) : tcp.QuickAckCount,
+            SlowStartSegmentsPerAck = random.Percent(15) ? random.Pick(1, 2) : tcp.SlowStartSegmentsPerAck,
+            ForgivenSynLosses = random.Percent(15) ? 1 : tcp.ForgivenSynLosses,
+            EcnSynRetryCount = random.Percent(10) ? 1 : tcp.EcnSynRetryCount,
+            ReorderingMarginMs = random.Percent(10) ? 0 : tcp.ReorderingMarginMs,
+        },
+    };
 
     private bool Flip(bool value) => value ^ random.Percent(15);
 }
