@@ -148,6 +148,8 @@ internal sealed class TcpMtuProbing(TcpContext context)
         if (c.Snd.QueueEnd - c.Snd.Nxt < need || (c.Snd.Una + c.Snd.Wnd) - c.Snd.Nxt < need || _x.Recovery.FreeRecords == 0) return MtuProbeChoice.None;
         // The window opens by segments, and a probe is more than one.
         var flight = t.K.Does(SenderMechanisms.PacketWindow) ? 2u * c.Mss : length;
+        // One that is larger than the window waits for the window to open, which it does only by data: nothing else may wait for it.
+        if (flight > c.Cwnd) return MtuProbeChoice.None;
         return LossRecovery.Pipe(c, t.K) + flight > c.Cwnd ? MtuProbeChoice.Wait : MtuProbeChoice.Send;
     }
 

@@ -99,7 +99,7 @@ internal sealed class ConnectionJudge(SimulatedHost host)
             ref var c = ref t.C;
             if (c.State is TcpState.Closed or TcpState.TimeWait && c.Flags == TcbFlags.None) continue;
             lines.Add(
-                $"{host.Name} {c.LocalPort}>{c.Remote}:{c.RemotePort} {c.State} flags {c.Flags} una {c.Snd.Una} nxt {c.Snd.Nxt} max {c.Snd.Max} queued to {c.Snd.QueueEnd} "
+                $"{host.Name} {c.LocalPort}>{c.Remote}:{c.RemotePort} {c.State} flags {c.Flags} una {c.Snd.Una} nxt {c.Snd.Nxt} max {c.Snd.Max} queued to {c.Snd.QueueEnd} MSS {c.Mss} cwnd {c.Cwnd} "
                 + $"window {c.Snd.Wnd} unread {c.ReceiveQueue.Length} events {c.PendingEvents} timer {t.K.Retransmission.ToInstant(host.LocalNow)}");
         }
         return lines;
@@ -237,6 +237,8 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         ref readonly var r = ref t.K.Recovery;
         ref var c = ref t.C;
         if (ForwardRto.IsWaiting(r)) return c.Snd.Max - r.RecoveryPoint <= 2 * c.Mss;
+        // RFC 4821 §7.4: a window of packets counts a probe of the path as two, however long it is.
+        if (t.K.Does(SenderMechanisms.PacketWindow) && _x.MtuProbing?.ProbeOf(t) is { } start && !start.IsBefore(seen.Max)) return true;
         const RecoveryFlags Kind = RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbeIsRetransmission;
         return (r.Flags & Kind) == RecoveryFlags.ProbeInFlight && _x.Recovery.EpisodeOf(r).ProbeEnd == c.Snd.Max && c.Snd.Max - seen.Max <= c.Mss + 1;
     }

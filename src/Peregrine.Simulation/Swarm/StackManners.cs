@@ -80,10 +80,10 @@ internal sealed class StackManners(SimulationRandom random)
         return SwitchMore(options, options.Tcp);
     }
 
-    // Drawn after all of Switch's, so that a seed keeps what it drew before these were settings. A pool of four senders' histories runs out.
+    // Drawn after all of Switch's, so that a seed keeps what it drew before these were settings. Small pools of histories run out.
     private StackOptions SwitchMore(StackOptions options, TcpSettings tcp) => options with
     {
-        SenderHistoryCountMax = random.Percent(40) ? random.Pick(4, 1_024) : 0,
+        SenderHistoryCountMax = random.Pick(1, 4, 1_024),
         ListenDropsSynFin = Flip(options.ListenDropsSynFin),
         DropSynFin = Flip(options.DropSynFin),
         PlainTimeWait = Flip(options.PlainTimeWait),
@@ -109,6 +109,20 @@ internal sealed class StackManners(SimulationRandom random)
             ForgivenSynLosses = random.Percent(15) ? 1 : tcp.ForgivenSynLosses,
             EcnSynRetryCount = random.Percent(10) ? 1 : tcp.EcnSynRetryCount,
             ReorderingMarginMs = random.Percent(10) ? 0 : tcp.ReorderingMarginMs,
+            PacketSender = random.Percent(40),
+            PacketCubic = Flip(tcp.PacketCubic),
+            RoundTripPerAck = Flip(tcp.RoundTripPerAck),
+            WindowUsePerWindow = Flip(tcp.WindowUsePerWindow),
+            WriteRuns = Flip(tcp.WriteRuns),
+            GathersSegments = Flip(tcp.GathersSegments),
+            PacingHeadStart = Flip(tcp.PacingHeadStart),
+            HalfWindowMss = Flip(tcp.HalfWindowMss),
+            PacketWindow = Flip(tcp.PacketWindow),
+            CountedDuplicates = Flip(tcp.CountedDuplicates),
+            JoinsWholeRetransmissions = Flip(tcp.JoinsWholeRetransmissions),
+            WindowToEdge = Flip(tcp.WindowToEdge),
+            ProbeTimerStays = Flip(tcp.ProbeTimerStays),
+            MtuSearchKeepsMss = Flip(tcp.MtuSearchKeepsMss),
         },
     };
 
