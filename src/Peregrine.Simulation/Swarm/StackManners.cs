@@ -123,6 +123,10 @@ internal sealed class StackManners(SimulationRandom random)
             WindowToEdge = Flip(tcp.WindowToEdge),
             ProbeTimerStays = Flip(tcp.ProbeTimerStays),
             MtuSearchKeepsMss = Flip(tcp.MtuSearchKeepsMss),
+            PacketReceiver = random.Percent(40),
+            SackCoversFin = Flip(tcp.SackCoversFin),
+            RepairsAsTimeout = Flip(tcp.RepairsAsTimeout),
+            HastensDelayedAcks = Flip(tcp.HastensDelayedAcks),
         },
     };
 
