@@ -345,6 +345,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if ((record.Flags & SynFlags.WindowScale) != 0) syn.Options.WindowScale = new WindowScale(record.SndScale);
         syn.Options.Mss = record.PeerMss;
         TcpHandshake.TakeSyn(_x, t, syn, now);
+        // What the SYN-ACK has promised, whether or not there is a memory for what it was reckoned by.
+        t.C.Rcv.Edge = SeqNumber.Max(t.C.Rcv.Edge, t.C.Rcv.Nxt + FirstWindow(record, _x.SettingsOf(t)));
         TcpEcn.Begin(_x, t, record);
         _x.Counters.PassiveOpens++;
         return t;

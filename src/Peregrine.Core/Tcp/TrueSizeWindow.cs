@@ -134,9 +134,13 @@ internal static class TrueSizeWindow
         var most = Math.Min(m.WindowMax, whole);
         var mss = Math.Min(c.RcvMss, most);
         var free = Free(m);
-        if (free < most / 2) c.Acks.Quick = 0;
-        free = free >> c.RcvScale << c.RcvScale;
-        if (free < whole >> 4 || free < mss) return 0;
+        if (free < most / 2)
+        {
+            c.Acks.Quick = 0;
+            free = free >> c.RcvScale << c.RcvScale;
+            // RFC 9293 §3.8.6.2.2: only while less than half is free; a buffer of less than a segment, or of no whole steps, would never open again.
+            if (free < whole >> 4 || free < mss) return 0;
+        }
         free = Math.Min(free, m.WindowLimit);
         if (c.RcvScale != 0) return AlignUp(free, c.RcvScale);
         // Without a scale it moves by whole segments.

@@ -165,13 +165,14 @@ internal sealed class ConnectionJudge(SimulatedHost host)
                 throw Failure("send queue", t, $"{c.SendQueue.Length} bytes are queued for {first} to {c.Snd.QueueEnd}");
         }
         // A buffer that was made smaller takes nothing back; nor did it before the first look.
-        seen.BufferMax = Math.Max(seen.BufferMax, seen.HasWindow ? c.ReceiveBuffer : Math.Max(c.ReceiveBuffer, Promised(c)));
+        var buffer = TrueSizeWindow.Is(_x, t) ? Math.Max(c.ReceiveBuffer, AdaptiveAcks.Of(_x, t).Buffer) : c.ReceiveBuffer;
+        seen.BufferMax = Math.Max(seen.BufferMax, seen.HasWindow ? buffer : Math.Max(buffer, Promised(c)));
         if (!seen.HasWindow || seen.State <= TcpState.SynReceived) return;
         if (c.Snd.Una.IsBefore(seen.Una) || c.Rcv.Nxt.IsBefore(seen.RcvNxt)) throw Failure("never back", t, "SND.UNA or RCV.NXT went back");
         if (c.Rcv.Edge.IsBefore(seen.Edge)) throw Failure("window kept", t, $"the window's edge went back from {seen.Edge} to {c.Rcv.Edge}");
         // RFC 7323 §2.4: what is offered and what is unread fit the buffer, but for a window that was rounded up to its scale.
         if (Promised(c) >= seen.BufferMax + (1u << c.RcvScale))
-            throw Failure("window kept", t, $"{Promised(c)} bytes are offered or unread, and the buffer is {c.ReceiveBuffer}, with a scale of {c.RcvScale}");
+            throw Failure("window kept", t, $"{Promised(c)} bytes are offered or unread, and the buffer is {seen.BufferMax}, with a scale of {c.RcvScale}");
         if (c.Rcv.Nxt.IsAfter(c.Rcv.Edge + 1)) throw Failure("window kept", t, $"RCV.NXT {c.Rcv.Nxt} is beyond the window's edge {c.Rcv.Edge}");
     }
 

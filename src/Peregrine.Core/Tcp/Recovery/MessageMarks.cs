@@ -90,7 +90,8 @@ internal sealed class MessageMarks(RecordPool pool, IndexedPool<SenderHistory> h
 
     private void Add(ref MessageMarkState m, SeqNumber end, RecordFlags flags)
     {
-        if (m.Count == CountMax || !_pool.TryRent(out var index)) return;
+        // What is to be sent needs records too: marks take none of the last half, or what waits could never go.
+        if (m.Count == CountMax || 2 * _pool.FreeCount <= _pool.Count || !_pool.TryRent(out var index)) return;
         _pool[index] = new TransmissionRecord { Seq = end, Flags = flags };
         if (m.Last == RecordPool.None) m.First = index;
         else _pool[m.Last].Next = index;
