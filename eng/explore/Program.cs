@@ -18,6 +18,7 @@ int Number(string name, int usual) => settings.TryGetValue(name, out var text) ?
 var (seed, count, jobs) = (Number("seed", 1), Number("count", 40), Number("jobs", 6));
 var folder = settings.GetValueOrDefault("folder", "artifacts/explore");
 var kind = settings.GetValueOrDefault("kind", "");
+Stimuli Make(int number) => Exchanges.Has(kind) ? new Exchanges(number, kind).Make() : new Generator(number, kind).Make();
 Comparison.ComparesWindows = settings.ContainsKey("windows");
 if (settings.TryGetValue("scripts", out var shown) && settings.ContainsKey("both"))
 {
@@ -39,14 +40,14 @@ if (settings.TryGetValue("scripts", out var given))
 }
 if (settings.ContainsKey("show"))
 {
-    for (var i = 0; i < count; i++) Console.WriteLine(new Generator(seed + i, kind).Make().Text);
+    for (var i = 0; i < count; i++) Console.WriteLine(Make(seed + i).Text);
     return 0;
 }
 Directory.CreateDirectory(folder);
 var different = 0;
 Parallel.For(seed, seed + count, new ParallelOptions { MaxDegreeOfParallelism = jobs }, one =>
 {
-    var script = new Generator(one, kind).Make();
+    var script = Make(one);
     var found = Comparison.Of(script.Text);
     if (found is null) return;
     Interlocked.Increment(ref different);

@@ -98,7 +98,7 @@ internal sealed class TcpOutput(
         }
         _x.Recovery.OnTransmit(ref c, ref t.K, seq, length, isRetransmission: false, now);
         _x.Recovery.Memory.NotePush(c, t.K);
-        OnSent(t, seq, length, length, fin: false, isRetransmission: false, now);
+        OnSent(t, seq, length, length, c.Mss, fin: false, isRetransmission: false, now);
         _x.Recovery.OnAppLimited(ref c, ref t.K);
         return true;
     }
@@ -184,6 +184,8 @@ internal sealed class TcpOutput(
             return false;
         }
         var mss = c.Mss;
+        // A packet like another: it waits for its place in both windows.
+        if (unsent == 0 && t.K.Does(SenderMechanisms.PacketWindow) && (usable == 0 || (allowance < mss && c.Snd.Nxt != c.Snd.Una))) return false;
         var most = Math.Min(Math.Min(usable, allowance), unsent);
         if (most >= mss)
         {
@@ -249,6 +251,8 @@ internal sealed class TcpOutput(
         TcpEcn.OnDataPlan(_x, t, ref plan, isRetransmission);
         // SACK blocks and the AccECN option take room from a full segment, and a super-segment would have them in every part.
         if ((plan.Options.SackBlockCount > 0 || plan.Options.HasAccurateEcn) && dataLength > 0) most = Math.Min(most, c.Mss - OptionRoom(c, plan));
+        // To Nagle a segment is full that SACK blocks leave no more room in.
+        var whole = plan.Options.SackBlockCount > 0 ? c.Mss - OptionRoom(c, plan) : c.Mss;
         var fin = end.IsAfter(c.Snd.QueueEnd) && dataLength <= most;
         dataLength = Math.Min(dataLength, most);
         if (fin) plan.Flags |= TcpFlags.Fin;
@@ -266,7 +270,7 @@ internal sealed class TcpOutput(
         _x.Recovery.OnTransmit(ref c, ref t.K, seq, sent, isRetransmission, now);
         if (!isRetransmission && (plan.Flags & TcpFlags.Psh) != 0) _x.Recovery.Memory.NotePush(c, t.K);
         TcpPacing.OnSent(_x, t, sent, now);
-        OnSent(t, seq, sent, dataLength, fin, isRetransmission, now);
+        OnSent(t, seq, sent, dataLength, whole, fin, isRetransmission, now);
         return true;
     }
 
@@ -277,7 +281,7 @@ internal sealed class TcpOutput(
         return isRetransmission ? _x.Recovery.Memory.WasPushed(ref t.K, seq, end) : _x.Recovery.Marks.IsPushed(t.K, end);
     }
 
-    private void OnSent(TcbRef t, SeqNumber seq, uint sent, uint dataLength, bool fin, bool isRetransmission, Instant now)
+    private void OnSent(TcbRef t, SeqNumber seq, uint sent, uint dataLength, uint whole, bool fin, bool isRetransmission, Instant now)
     {
         ref var c = ref t.C;
         if (fin) c.Flags |= TcbFlags.FinSent;
@@ -300,7 +304,7 @@ internal sealed class TcpOutput(
             // Most are one segment, for which a division would take longer than all the rest here.
             var segments = dataLength > c.Mss ? SegmentCount.Of(dataLength, c.Mss) : Math.Min(dataLength, 1);
             _x.Recovery.Counters.TCPOrigDataSent += segments;
-            if (segments * c.Mss != dataLength)
+            if (segments * c.Mss != dataLength && dataLength != whole)
             {
                 // A full segment that follows does not make the small one less in flight.
                 c.Flags |= TcbFlags.SmallInFlight;

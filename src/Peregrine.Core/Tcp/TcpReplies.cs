@@ -48,6 +48,8 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
     {
         ref var c = ref t.C;
         var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = c.Rcv.Nxt, Flags = TcpFlags.Rst | TcpFlags.Ack };
+        // Nobody looks at it, but Linux's has it.
+        if (TrueSizeWindow.Is(_x, t)) plan.Window = TcpWindow.Advertise(_x, t);
         // RFC 7323 §3.2: a reset may have timestamps, and need not.
         if ((c.Flags & TcbFlags.Timestamps) != 0 && _x.SettingsOf(t).ResetTimestamps) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
         if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now, signer: _x.Authenticator?.Of(t), marks: SegmentMarks.Of(_x.SettingsOf(t)))) return;

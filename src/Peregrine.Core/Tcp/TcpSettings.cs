@@ -241,8 +241,8 @@ public sealed record TcpSettings
 
     /// <summary>
     /// With <see cref="PacketSender"/>: the congestion window is a number of packets, which another MSS leaves as it is; proportional rate reduction goes by whole
-    /// segments, from the window (RFC 6937) and not from what is in flight; F-RTO's third ACK, and a time-out within recovery, lower nothing; and on a path that reorders what
-    /// SACKs report opens it too. Default true.
+    /// segments, from the window (RFC 6937) and not from what is in flight; F-RTO's third ACK, and a time-out within recovery, lower nothing; a FIN waits
+    /// for its place in it, and in the peer's; and on a path that reorders what SACKs report opens it too. Default true.
     /// </summary>
     public bool PacketWindow { get; init; } = true;
 
