@@ -262,6 +262,11 @@ internal static class PosixOptions
             "IP_TTL" or "IPV6_UNICAST_HOPS" => t.HopLimit,
             "SIOCINQ" or "FIONREAD" => x.Stack.Tcp.GetStatus(s.Connection).ReadableBytes,
             "SIOCOUTQNSD" => hasInfo ? info.UnsentBytes : 0,
+            // At the mark: the next byte to be read is urgent.
+            "SIOCATMARK" => x.Stack.Tcp.GetStatus(s.Connection).UrgentBytes == 1 ? 1 : 0,
+            // FreeBSD's names of them (tcp(4), sys/filio.h).
+            "FIONWRITE" => x.Stack.Tcp.GetStatus(s.Connection).UnacknowledgedBytes,
+            "FIONSPACE" when hasInfo => info.SendBuffer - x.Stack.Tcp.GetStatus(s.Connection).UnacknowledgedBytes,
             "SIOCOUTQ" => x.Stack.Tcp.GetStatus(s.Connection).UnacknowledgedBytes,
             _ => null,
         };

@@ -46,6 +46,9 @@ internal sealed class PosixSocket
     /// <summary>Whether the error with which the connection ended has been told.</summary>
     internal bool ErrorTaken { get; set; }
 
+    /// <summary>An error that no connection has: what a connection that was given up leaves behind.</summary>
+    internal string? PendingError { get; set; }
+
     /// <summary>Whether SO_ERROR has told of a soft error.</summary>
     internal bool SoftErrorTaken { get; set; }
 

@@ -145,11 +145,36 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         return s.NonBlocking ? PosixResult.Fail("EINPROGRESS") : PosixResult.Waits;
     }
 
+    /// <summary>A connect to an address of no family (connect(2)): the connection is given up, the socket is new again and keeps its name.</summary>
+    internal PosixResult Disconnect(long fd, Instant now)
+    {
+        if (Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        if (s.Kind != PosixKind.Tcp) return PosixResult.Fail("EAFNOSUPPORT");
+        if (Manners.IsFreeBsd) return PosixResult.Fail("EAFNOSUPPORT");
+        if (s.Phase == PosixPhase.Listening)
+        {
+            _listeners.Remove(s.Listener);
+            Stack.Tcp.CloseListener(s.Listener, now);
+            s.Listener = default;
+        }
+        if (s.Connection.IsValid)
+        {
+            if (Stack.Tcp.GetStatus(s.Connection).State is not (TcpState.Closed or TcpState.TimeWait)) s.PendingError = "ECONNRESET";
+            _connections.Remove(s.Connection);
+            Stack.Tcp.Abort(s.Connection, now);
+            Stack.Tcp.Close(s.Connection, now);
+            s.Connection = default;
+        }
+        (s.Phase, s.Remote, s.ReadShut, s.WriteShut, s.ErrorTaken, s.SoftErrorTaken, s.ConnectTold) = (PosixPhase.Fresh, default, false, false, false, false, false);
+        return PosixResult.Success;
+    }
+
     /// <summary>Makes the connection, whose SYN goes with the stack's next turn.</summary>
     internal SocketError StartConnect(PosixSocket s, Endpoint remote, TcpSettings settings, Instant now)
     {
         var error = Stack.Tcp.Connect(new TcpConnectOptions(remote, s.IsBound ? s.Local : default, settings, KeysOf(s)), now, out var connection);
         if (error != SocketError.Success) return error;
+        s.PendingError = null;
         (s.Phase, s.Connection, s.Remote, s.Settings) = (PosixPhase.Connecting, connection, remote, settings);
         s.Local = Stack.Tcp.LocalOf(connection);
         _connections[connection] = s;

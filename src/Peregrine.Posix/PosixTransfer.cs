@@ -23,6 +23,7 @@ internal static class PosixTransfer
             // What was queued for a connection that was never made has gone nowhere.
             if (TakeError(x, s) is { } refusal) return PosixResult.Fail(refusal);
         }
+        if (!s.Connection.IsValid && TakeError(x, s) is { } left) return PosixResult.Fail(left);
         if (!s.Connection.IsValid) return PosixResult.Fail(x.Manners.IsFreeBsd ? "ENOTCONN" : "EPIPE");
         if (TakeError(x, s) is { } error) return done > 0 ? new PosixResult(done) : PosixResult.Fail(error);
         if (s.WriteShut) return PosixResult.Fail("EPIPE");
@@ -159,6 +160,11 @@ internal static class PosixTransfer
     internal static string? TakeError(PosixSockets x, PosixSocket s)
     {
         if (s.Kind == PosixKind.Udp) return s.IsBound && x.Stack.Udp.TryTakeError(s.Datagrams, out var pending) ? PosixResult.NameOf(pending) : null;
+        if (s.PendingError is { } left)
+        {
+            s.PendingError = null;
+            return left;
+        }
         if (!s.Connection.IsValid || s.ErrorTaken) return null;
         var error = x.Stack.Tcp.GetStatus(s.Connection).Error;
         if (error == SocketError.Success) return null;

@@ -128,8 +128,14 @@ internal sealed unsafe class KernelCalls : IScriptSystem, IDisposable
 
     private Func<long> Accept(IReadOnlyList<ScriptValue> a)
     {
-        var fd = Real(a, 0);
-        return () => Outcome(KernelNative.Accept(fd, null, null));
+        var (fd, flags) = (Real(a, 0), a.Count > 3 ? Constants.ValueOf(a[3]) : 0);
+        return () =>
+        {
+            var accepted = Outcome(KernelNative.Accept(fd, null, null));
+            // accept4: SOCK_NONBLOCK is O_NONBLOCK, by F_SETFL.
+            if (accepted >= 0 && (flags & 0x800) != 0) _ = Control((int)accepted, 4, 0x800);
+            return accepted;
+        };
     }
 
     private Func<long> Connect(IReadOnlyList<ScriptValue> a)

@@ -86,12 +86,14 @@ internal static unsafe class KernelOptions
 
     internal static Func<long> Ioctl(int fd, IReadOnlyList<ScriptValue> a)
     {
-        var (request, wanted) = ((nuint)Constants.ValueOf(a[1]), Constants.ValueOf(a[2]));
+        var request = (nuint)Constants.ValueOf(a[1]);
+        long? wanted = a.Count < 3 || (a[2] is List { Items: [var only] } ? only : a[2]) is Ellipsis ? null : Constants.ValueOf(a[2]);
         return () =>
         {
-            var value = 0;
+            // What is set is given by reference as well.
+            var value = (int)(wanted ?? 0);
             var result = Outcome(IoControl(fd, request, &value));
-            if (result == 0 && value != wanted) throw new ScriptFailedException($"{a[1]} is {value}, not {wanted}");
+            if (result == 0 && wanted is not null && value != wanted) throw new ScriptFailedException($"{a[1]} is {value}, not {wanted}");
             return result;
         };
     }

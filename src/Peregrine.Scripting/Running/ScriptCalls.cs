@@ -70,7 +70,7 @@ internal sealed class ScriptCalls : IScriptSystem
             case "listen":
                 return Once(() => Listen(a));
             case "accept" or "accept4":
-                return () => Accept(a);
+                return () => Accept(call.Name, a);
             case "connect":
                 return Connect(a);
             case "close":
@@ -111,7 +111,7 @@ internal sealed class ScriptCalls : IScriptSystem
             case "epoll_wait":
                 return _polling.Wait(a);
             default:
-                throw new NotApplicableException($"the call {call.Name}() is not there");
+                throw new NotApplicableException(call.Name.StartsWith("sctp_", StringComparison.Ordinal) ? "SCTP is not implemented" : $"the call {call.Name}() is not there");
         }
     }
 
@@ -130,8 +130,9 @@ internal sealed class ScriptCalls : IScriptSystem
             _ => throw new NotApplicableException($"socket() of the family {a[0]}"),
         };
         var types = a[1] is Or or ? or.Parts : [a[1]];
-        var type = types[0] is Name name ? name.Value : "";
-        var protocol = a.Count > 2 && a[2] is Name p ? p.Value : "";
+        var type = types[0] switch { Name name => name.Value, Number { Value: 1 } => "SOCK_STREAM", Number { Value: 2 } => "SOCK_DGRAM", _ => "" };
+        var protocol = a.Count > 2 ? a[2] switch { Name p => p.Value, Number { Value: 6 } => "IPPROTO_TCP", Number { Value: 17 } => "IPPROTO_UDP", _ => "" } : "";
+        if (protocol is "IPPROTO_SCTP" or "IPPROTO_MPTCP") throw new NotApplicableException($"{protocol["IPPROTO_".Length..]} is not implemented");
         if (type is not ("SOCK_STREAM" or "SOCK_DGRAM")) throw new NotApplicableException($"socket() of the type {type}");
         if (protocol is "IPPROTO_UDP" && type == "SOCK_STREAM" || protocol is "IPPROTO_TCP" && type == "SOCK_DGRAM") return PosixResult.Fail("EPROTONOSUPPORT");
         if (protocol is not ("" or "IPPROTO_UDP" or "IPPROTO_TCP" or "IPPROTO_IP")) throw new NotApplicableException($"socket() of the protocol {protocol}");
@@ -155,10 +156,15 @@ internal sealed class ScriptCalls : IScriptSystem
         return _x.Listen(Integer(a, 0), Integer(a, 1));
     }
 
-    private PosixResult Accept(IReadOnlyList<ScriptValue> a)
+    private PosixResult Accept(string name, IReadOnlyList<ScriptValue> a)
     {
         var result = _x.Accept(Integer(a, 0), out _);
-        if (result.Value >= 0 && result.Errno is null) LastSocket = result.Value;
+        if (result.Blocks || result.Errno is not null || result.Value < 0) return result;
+        LastSocket = result.Value;
+        var accepted = _x.Get(result.Value)!;
+        // FreeBSD's accept hands on what the listener is; Linux's does not, and accept4 says.
+        if (name == "accept4") accepted.NonBlocking = Flags(a, 3).Contains("SOCK_NONBLOCK");
+        else if (_x.Manners.IsFreeBsd) accepted.NonBlocking = _x.Get(Integer(a, 0))!.NonBlocking;
         return result;
     }
 
@@ -169,13 +175,18 @@ internal sealed class ScriptCalls : IScriptSystem
         {
             if (started) return _x.FinishConnect(Integer(a, 0));
             started = true;
+            if (a.Count > 1 && IsUnspecified(a[1])) return _x.Disconnect(Integer(a, 0), _world.Now);
             return _x.Connect(Integer(a, 0), Address(a.Count > 1 ? a[1] : new Ellipsis(), new Endpoint(_world.Setup.Remote, BoundPort)), _world.Now);
         };
     }
 
+    // An address of no family: the connection is given up, and the socket is as it was.
+    private static bool IsUnspecified(ScriptValue address) =>
+        address is Name { Value: "AF_UNSPEC" } || (address is Struct s && s.Get("sa_family") is Name { Value: "AF_UNSPEC" } or Number { Value: 0 });
+
     private PosixResult Shutdown(IReadOnlyList<ScriptValue> a)
     {
-        var how = a[1] is Name name ? name.Value : "";
+        var how = a[1] is Name name ? name.Value : a[1] is Number { Value: >= 0 and <= 2 } number ? ((string[])["SHUT_RD", "SHUT_WR", "SHUT_RDWR"])[number.Value] : "";
         if (how is not ("SHUT_RD" or "SHUT_WR" or "SHUT_RDWR")) return PosixResult.Fail("EINVAL");
         return _x.Shutdown(Integer(a, 0), how != "SHUT_WR", how != "SHUT_RD", _world.Now);
     }

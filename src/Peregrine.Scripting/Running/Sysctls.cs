@@ -1,6 +1,7 @@
 // Shell lines that set kernel settings, mapped to ours. A setting of ours that has no such number, or a value that we cannot have, makes
 // the script not applicable, by name. Settings that only prepare a real machine (caches, queues) are passed over.
 using System.Globalization;
+using System.Text.RegularExpressions;
 using Peregrine.Core;
 using Peregrine.Core.Tcp;
 
@@ -11,11 +12,14 @@ internal static class Sysctls
     // What these commands do to a machine is so here already: every script has a stack of its own.
     private static readonly string[] s_harmless =
         ["ip tcp_metrics", "tcpdrop", "true", "sysctl_restore", "sysctl_restore_", "defaults.sh", "set_sysctls.py", "setkey -F", "kldload", "kldstat", "sleep 0",
-            "nstat > /dev/null", "nstat >/dev/null", "ss -", "grep ",
+            "nstat > /dev/null", "nstat >/dev/null", "nstat -n", "ss -", "grep ", "ip link set lo up", "ip link set dev lo up", "ip tcp-metrics", "ip route flush cache", "modprobe", "ethtool -K",
+            "ifconfig tun0", "ulimit", "sync", "/sys/module/tcp_cubic/parameters/hystart", "conntrack -F", "iptables -F",
             "/sys/module/tcp_cubic/parameters/hystart_"];
 
     /// <summary>What a line about an interface's queue is called among the settings; its value is the discipline's name and parameters.</summary>
     internal const string QueueDiscipline = "tc qdisc";
+
+    private const string Tree = "/proc/sys/";
 
     // "tc qdisc replace dev tun0 root fq …": what follows the place.
     private static string DisciplineOf(string line)
@@ -27,17 +31,23 @@ internal static class Sysctls
     /// <summary>The settings that a command sets, as name and value.</summary>
     internal static IEnumerable<(string Name, string Value)> Read(string command)
     {
-        foreach (var raw in command.Replace("\\\n", " ", StringComparison.Ordinal).Split(['\n', ';']))
+        foreach (var raw in command.Replace("\\\n", " ", StringComparison.Ordinal).Split(["\n", ";", "&&", "||"], StringSplitOptions.None))
         {
             var line = raw.Split('#')[0].Trim();
+            if (line.StartsWith("sudo ", StringComparison.Ordinal)) line = line["sudo ".Length..].TrimStart();
             if (line.Length == 0 || ScriptFileTable.Is(line)) continue;
             if (line.StartsWith("tc qdisc ", StringComparison.Ordinal))
             {
                 yield return (QueueDiscipline, DisciplineOf(line));
                 continue;
             }
+            if (EchoOf(line) is { } echoed)
+            {
+                yield return echoed;
+                continue;
+            }
             if (line.StartsWith("sysctl", StringComparison.Ordinal) || line.Contains("set_sysctls.py", StringComparison.Ordinal)
-                || line.Contains("/proc/sys/", StringComparison.Ordinal))
+                || line.Contains(Tree, StringComparison.Ordinal))
             {
                 foreach (var pair in Pairs(line)) yield return pair;
                 continue;
@@ -46,14 +56,25 @@ internal static class Sysctls
         }
     }
 
+    // "echo VALUE > /proc/sys/net/ipv4/NAME".
+    private static (string Name, string Value)? EchoOf(string line)
+    {
+        var at = line.IndexOf('>', StringComparison.Ordinal);
+        if (!line.StartsWith("echo ", StringComparison.Ordinal) || at < 0 || !line[(at + 1)..].TrimStart().StartsWith(Tree, StringComparison.Ordinal)) return null;
+        var value = line["echo ".Length..at].Trim();
+        if (value.StartsWith("-n ", StringComparison.Ordinal)) value = value[3..].Trim();
+        return (line[(at + 1)..].Trim()[Tree.Length..].Replace('/', '.'), value.Trim('"', '\''));
+    }
+
     private static IEnumerable<(string, string)> Pairs(string line)
     {
+        line = Regex.Replace(line, @"\s*=\s*", "=", RegexOptions.CultureInvariant);
         var at = 0;
         while ((at = line.IndexOf('=', at)) >= 0)
         {
             var start = at;
             while (start > 0 && !char.IsWhiteSpace(line[start - 1])) start--;
-            var name = line[start..at].Replace("/proc/sys/", "", StringComparison.Ordinal).Replace('/', '.');
+            var name = line[start..at].Replace(Tree, "", StringComparison.Ordinal).Replace('/', '.');
             at++;
             string value;
             if (at < line.Length && line[at] is '"' or '\'')
