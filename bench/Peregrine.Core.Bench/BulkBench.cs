@@ -47,14 +47,14 @@ internal sealed class BulkBench : IDisposable
     }
 
     /// <summary>The client's nanoseconds per 1,448 bytes, sending and receiving.</summary>
-    public static void RunMemif(long megabytes, int rounds)
+    public static void RunMemif(long megabytes, int rounds, int ring)
     {
-        Console.WriteLine($"Bulk over memif, {megabytes} MB a round: the client's nanoseconds per 1,448 bytes, best and median of {rounds} rounds");
+        Console.WriteLine($"Bulk over memif, rings of {ring:N0}, {megabytes} MB a round: the client's nanoseconds per 1,448 bytes, best and median of {rounds} rounds");
         foreach (var isSender in (bool[])[true, false])
         {
-            var socket = $"@bulk-{Environment.ProcessId}-{isSender}";
-            var server = MemifLink.Open(new MemifOptions { SocketPath = socket, Role = MemifRole.Server });
-            var client = MemifLink.Open(new MemifOptions { SocketPath = socket });
+            var options = new MemifOptions { SocketPath = $"@bulk-{Environment.ProcessId}-{isSender}", RingSize = ring };
+            var server = MemifLink.Open(options with { Role = MemifRole.Server });
+            var client = MemifLink.Open(options);
             while (!server.IsUp || !client.IsUp) Thread.Sleep(1);
             using var bench = isSender ? new BulkBench(client, server, merge: true) : new BulkBench(server, client, merge: true);
             bench.TimeOne(isSender ? "sends" : "receives", megabytes * 1_000_000, rounds, () => isSender ? bench._ticksA : bench._ticksB);

@@ -1,7 +1,7 @@
 // Nanoseconds of a request, a connection or bulk data in the stack alone. Prints; judges nothing. Single stages: Peregrine.Stages.Bench.
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench requests [callback | await] [small | hello] [CONNECTIONS ...]
 //   dotnet run -c Release --project bench/Peregrine.Core.Bench connects
-//   dotnet run -c Release --project bench/Peregrine.Core.Bench bulk [memif] [MEGABYTES [ROUNDS]]
+//   dotnet run -c Release --project bench/Peregrine.Core.Bench bulk [memif [ring=N]] [MEGABYTES [ROUNDS]]
 using System.Diagnostics;
 using Peregrine.Core;
 using Peregrine.Core.Bench;
@@ -19,12 +19,14 @@ if (args is ["connects"])
 if (args is ["bulk", ..])
 {
     var isMemif = args is [_, "memif", ..];
-    int[] sizes = [.. args[(isMemif ? 2 : 1)..].Select(static text => int.Parse(text, System.Globalization.CultureInfo.InvariantCulture))];
-    Action<long, int> run = isMemif ? BulkBench.RunMemif : BulkBench.Run;
-    run(sizes.Length > 0 ? sizes[0] : 100, sizes.Length > 1 ? sizes[1] : Measure.Rounds);
+    var ring = args is [_, _, ['r', 'i', 'n', 'g', '=', .. var count], ..] ? int.Parse(count, System.Globalization.CultureInfo.InvariantCulture) : 0;
+    int[] sizes = [.. args[(ring > 0 ? 3 : isMemif ? 2 : 1)..].Select(static text => int.Parse(text, System.Globalization.CultureInfo.InvariantCulture))];
+    var (megabytes, rounds) = (sizes.Length > 0 ? sizes[0] : 100, sizes.Length > 1 ? sizes[1] : Measure.Rounds);
+    if (isMemif) BulkBench.RunMemif(megabytes, rounds, ring > 0 ? ring : 1_024);
+    else BulkBench.Run(megabytes, rounds);
     return;
 }
-Console.Error.WriteLine("usage: requests [callback | await] [small | hello] [CONNECTIONS ...] | connects | bulk [memif] [MEGABYTES [ROUNDS]]");
+Console.Error.WriteLine("usage: requests [callback | await] [small | hello] [CONNECTIONS ...] | connects | bulk [memif [ring=N]] [MEGABYTES [ROUNDS]]");
 Environment.Exit(2);
 
 namespace Peregrine.Core.Bench
