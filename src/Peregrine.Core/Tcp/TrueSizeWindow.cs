@@ -146,7 +146,8 @@ internal static class TrueSizeWindow
         // Without a scale it moves by whole segments.
         var window = m.Offered;
         if (window + mss <= free || window > free) return mss == 0 ? free : free / mss * mss;
-        return mss == most && free > window + (most >> 1) ? free : window;
+        // RFC 9293 §3.8.6.2.2: or by half of what there is, where that is less.
+        return free > window + (Math.Min(most, m.WindowLimit) >> 1) ? free : window;
     }
 
     private static uint AlignUp(uint value, int scale) => (value + (1u << scale) - 1) >> scale << scale;
