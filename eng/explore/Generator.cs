@@ -12,9 +12,14 @@ internal sealed record Stimuli(string Kind, string Text);
 internal sealed partial class Generator(int seed, string kind)
 {
     private const string Info = "tcpi_state, tcpi_ca_state, tcpi_snd_cwnd, tcpi_snd_ssthresh, tcpi_unacked, tcpi_sacked, tcpi_lost, tcpi_retrans, tcpi_backoff, tcpi_probes, "
-        + "tcpi_total_retrans, tcpi_notsent_bytes, tcpi_reordering, tcpi_bytes_acked, tcpi_bytes_received, tcpi_snd_mss, tcpi_delivered, tcpi_dsack_dups, tcpi_options";
+        + "tcpi_total_retrans, tcpi_notsent_bytes, tcpi_reordering, tcpi_bytes_acked, tcpi_bytes_received, tcpi_snd_mss, tcpi_delivered, tcpi_dsack_dups, tcpi_options, "
+        + "tcpi_segs_in, tcpi_segs_out, tcpi_data_segs_in, tcpi_data_segs_out, tcpi_bytes_sent, tcpi_bytes_retrans, tcpi_rcv_ooopack, tcpi_reord_seen, tcpi_retransmits, tcpi_total_rto, "
+        + "tcpi_total_rto_recoveries, tcpi_delivered_ce";
 
-    private static readonly string[] s_kinds = ["send", "loss", "receive", "close", "options", "client"];
+    private static readonly string[] s_kinds = ["send", "loss", "receive", "close", "options", "client", "plain", "renege", "ecn", "mix", "mtu", "window"];
+
+    // Kinds in which segments are lost: without SACK, with SACKs taken back, with marks, with probes of the path's MTU.
+    private bool Loses => _kind is "loss" or "plain" or "renege" or "ecn" or "mtu";
 
     private readonly Random _random = new(seed);
     private readonly StringBuilder _text = new();
@@ -26,6 +31,9 @@ internal sealed partial class Generator(int seed, string kind)
     private bool _sack, _stamps, _ecn, _hasClosed, _hasFin, _hasShut, _isDead;
     private uint _una = 1, _next = 1, _snd = 1, _window = 2_000;
     private int _ms, _stampsFrom;
+    private List<(int At, int Since)> _due = [];
+    private int _lastSent = -1;
+    private bool _isRepeated;
 
     [GeneratedRegex(@"^> (\S+) (\d+):(\d+)\((\d+)\)(?: ack (\d+))?")]
     private static partial Regex Sent();
@@ -51,20 +59,61 @@ internal sealed partial class Generator(int seed, string kind)
 
     private void Add(int waitMs, string line)
     {
+        if (waitMs > 0) waitMs = Beside(waitMs);
         _ms += waitMs;
         _text.Append(CultureInfo.InvariantCulture, $"+{waitMs / 1_000}.{waitMs % 1_000:d3} {line}\n");
     }
 
+    // What our stack does by itself within the next seconds: a stimulus close to it would meet another state in a kernel, whose timers are
+    // as coarse as its ticks. Nor does an ACK come sooner than a round trip that a machine's delays are small beside.
+    private int Beside(int waitMs)
+    {
+        Foresee();
+        if (_lastSent >= 0) waitMs = Math.Max(waitMs, _lastSent + (_isRepeated ? 45 : 30) - _ms);
+        foreach (var (at, since) in _due)
+        {
+            var margin = since < 250 ? 20 : since < 2_000 ? 50 : 300;
+            if (_ms + waitMs > at - 12 && _ms + waitMs < at + margin) waitMs = at + margin - _ms;
+        }
+        return waitMs;
+    }
+
+    private void Foresee()
+    {
+        var stimulus = 0.0;
+        _due = [];
+        _lastSent = -1;
+        var seen = new HashSet<string>();
+        foreach (var line in Comparison.Ours(_text + "+4.000 %{ print(tcpi_state) }%\n").Trace)
+        {
+            if (line.Kind is '<' or '%') stimulus = line.At;
+            if (line.Kind != '>') continue;
+            var at = (int)(line.At * 1_000);
+            if (at > _ms) _due.Add((at, (int)((line.At - stimulus) * 1_000)));
+            else if (!line.Text.Contains("(0)", StringComparison.Ordinal))
+            {
+                _isRepeated = (_isRepeated && _lastSent == at) || !seen.Add(line.Text);
+                _lastSent = at;
+            }
+        }
+    }
+
     private void Open()
     {
-        (_sack, _stamps) = (Chance(75), Chance(40));
-        _ecn = _kind == "options" && Chance(40);
+        (_sack, _stamps) = (Chance(75) || _kind is "renege" or "mtu", Chance(40));
+        if (_kind == "plain") _sack = false;
+        _ecn = (_kind == "options" && Chance(40)) || _kind == "ecn";
         var scale = Chance(85);
         _mss = Chance(85) ? 1_000 : Pick(1_460, 536, 1_400, 300);
         _sendMss = Math.Min(_mss, 1_460) - (_stamps ? 12 : 0);
         _window = scale ? (uint)Pick(257, 257, 257, 1_000, 100, 65_535) : 65_535;
         var options = $"mss {_mss}" + (_stamps ? _sack ? ",sackOK,TS val 1000 ecr 0" : ",nop,nop,TS val 1000 ecr 0" : _sack ? ",nop,nop,sackOK" : "") + (scale ? $",nop,wscale {Pick(7, 7, 8)}" : "");
         if (_ecn) _text.Append("`sysctl -q net.ipv4.tcp_ecn=1`\n");
+        if (_kind == "mtu")
+        {
+            _mss = 1_460;
+            _text.Append(CultureInfo.InvariantCulture, $"`sysctl -q net.ipv4.tcp_mtu_probing=2 net.ipv4.tcp_base_mss={Pick(512, 1_024)}`\n");
+        }
         if (Chance(15)) _text.Append("`sysctl -q net.ipv4.tcp_congestion_control=reno`\n");
         if (Chance(15)) _text.Append("`sysctl -q net.ipv4.tcp_slow_start_after_idle=1`\n");
         if (_kind == "client") OpenClient(options);
@@ -86,7 +135,7 @@ internal sealed partial class Generator(int seed, string kind)
         Add(0, "listen(3, 1) = 0");
         Add(0, $"< {(_ecn ? "SEW" : "S")} 0:0(0) win 32792 <{options}>");
         if (_stamps) Add(0, $"> {(_ecn ? "SE." : "S.")} 0:0(0) ack 1 <{(_sack ? "mss 1460,sackOK," : "mss 1460,nop,nop,")}TS val 100 ecr 1000{(options.Contains("wscale", StringComparison.Ordinal) ? ",nop,wscale 8" : "")}>");
-        var rtt = Pick(10, 20, 50, 100, 200);
+        var rtt = Pick(40, 50, 100, 200);
         Add(rtt, Segment(".", 0));
         Add(0, "accept(3, ..., ...) = 4");
     }
@@ -97,7 +146,7 @@ internal sealed partial class Generator(int seed, string kind)
         Add(0, "fcntl(3, F_SETFL, O_RDWR|O_NONBLOCK) = 0");
         Add(0, "connect(3, ..., ...) = -1 EINPROGRESS");
         if (_stamps) Add(0, $"> {(_ecn ? "SEW" : "S")} 0:0(0) <mss 1460,sackOK,TS val 100 ecr 0,nop,wscale 8>");
-        Add(Pick(10, 50, 100), $"< {(_ecn ? "SE." : "S.")} 0:0(0) ack 1 win 32792 <{options.Replace("ecr 0", "ecr 100", StringComparison.Ordinal)}>");
+        Add(Pick(40, 50, 100), $"< {(_ecn ? "SE." : "S.")} 0:0(0) ack 1 win 32792 <{options.Replace("ecr 0", "ecr 100", StringComparison.Ordinal)}>");
         Add(0, "getsockopt(3, SOL_SOCKET, SO_ERROR, [0], [4]) = 0");
     }
 
@@ -116,7 +165,7 @@ internal sealed partial class Generator(int seed, string kind)
         }
     }
 
-    private int Wait() => Chance(60) ? Pick(0, 1, 5, 10, 20) : Pick(0, 20, 100, 120, 260, 700, 1_300);
+    private int Wait() => Loses || Chance(60) ? Pick(1, 1, 5, 10, 20, 50, 100) : Pick(1, 20, 100, 120, 260, 700, 1_300);
 
     private void Step()
     {
@@ -130,7 +179,20 @@ internal sealed partial class Generator(int seed, string kind)
                 else if (choice < 90) Change();
                 else Other();
                 break;
-            case "loss":
+            case "window":
+                if (choice < 30 && !_hasShut) Send(large: true);
+                else if (choice < 75) Acknowledge();
+                else if (choice < 85) Give();
+                else Add(Pick(300, 700, 1_500), "< . " + Tail(0));
+                break;
+            case "mix":
+                if (choice < 50 && !_hasShut) Send();
+                else if (choice < 75) Acknowledge();
+                else if (choice < 92) Change();
+                else Give();
+                break;
+            case var _ when Loses:
+                if (_kind == "renege" && Chance(12)) _sacked.Clear();
                 if (_snd == _una && !_hasShut) Send(large: true);
                 else if (choice < 15 && !_hasShut) Send();
                 else if (choice < 45) Acknowledge();
@@ -158,7 +220,7 @@ internal sealed partial class Generator(int seed, string kind)
         int[] sizes = large ? [4, 6, 10, 20] : [1, 1, 2, 3, 5, 10, 30];
         var size = sizes[_random.Next(sizes.Length)] * (Chance(70) ? _sendMss : _mss) + (Chance(40) ? Pick(-100, 1, 100, 250) : 0);
         if (!large && Chance(25)) size = Pick(1, 50, 100, 400);
-        if (!large && _kind is "options" or "send" && Chance(12)) Add(Wait(), $"send({Fd}, ..., {size}, {(Chance(60) ? "MSG_MORE" : "MSG_EOR")}) = ...");
+        if (!large && (_kind is "options" or "send" ? Chance(12) : _kind == "mix" && Chance(35))) Add(Wait(), $"send({Fd}, ..., {size}, {(Chance(60) ? "MSG_MORE" : "MSG_EOR")}) = ...");
         else Add(Wait(), $"write({Fd}, ..., {size}) = ...");
     }
 
@@ -188,10 +250,14 @@ internal sealed partial class Generator(int seed, string kind)
         var count = Chance(50) ? Math.Min(outstanding.Count, Pick(1, 2, 2, 3)) : Chance(60) ? outstanding.Count : 1 + _random.Next(outstanding.Count);
         _una = outstanding[count - 1];
         if (Chance(4)) _una = Math.Min(_snd, _una + 100);
-        if (_kind == "options" && Chance(20)) _window = (uint)Pick(0, 1, 4, 10, 257, 1_000);
+        if ((_kind == "options" && Chance(20)) || (_kind == "window" && Chance(50))) _window = (uint)Pick(0, 1, 4, 10, 30, 257, 1_000);
+        // What was reported as received is acknowledged with what comes before it, unless it is taken back.
+        if (_kind != "renege") _una = _sacked.Where(s => s.Start <= _una).Select(static s => s.End).Append(_una).Max();
         _sacked.RemoveAll(s => s.End <= _una);
-        Add(Wait(), Segment(_ecn && Chance(15) ? "E." : ".", 0, null, Blocks(null)));
+        Add(Wait(), Segment(Flags(), 0, null, Blocks(null)));
     }
+
+    private string Flags() => _ecn && Chance(15) ? "E." : ".";
 
     private string Blocks((uint Start, uint End)? first)
     {
@@ -216,16 +282,19 @@ internal sealed partial class Generator(int seed, string kind)
         }
         if (!_sack || flying.Count == 0)
         {
-            for (var i = Pick(1, 1, 2, 3); i > 0; i--) Add(Pick(0, 1), Segment(".", 0, null, Blocks(null)));
+            var count = Pick(1, 1, 2, 3);
+            for (var i = 0; i < count; i++) Add(i == 0 ? Wait() : 0, Segment(Flags(), 0, null, Blocks(null)));
             return;
         }
+        var isFirst = true;
         for (var i = Pick(1, 1, 2, 3); i > 0 && flying.Count > 0; i--)
         {
             var at = Chance(70) ? 0 : _random.Next(flying.Count);
             var one = flying[at];
             flying.RemoveAt(at);
             Merge(_sacked, one);
-            Add(Pick(0, 0, 1, 5), Segment(".", 0, null, Blocks(_sacked.First(s => s.Start <= one.Start && s.End >= one.End))));
+            Add(isFirst ? Math.Max(1, Wait()) : 0, Segment(Flags(), 0, null, Blocks(_sacked.First(s => s.Start <= one.Start && s.End >= one.End))));
+            isFirst = false;
         }
     }
 

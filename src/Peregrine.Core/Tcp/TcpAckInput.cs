@@ -23,14 +23,14 @@ internal sealed class TcpAckInput(TcpContext context)
         var outstanding = TcpContext.HasOutstanding(c);
         // RFC 5681 §2: a duplicate ACK has no data, no SYN or FIN, the same ACK and the same window, and something is outstanding.
         var isDuplicate = outstanding && s.Ack == una && s.Length == 0 && c.Snd.Wnd == priorWindow;
-        var wait = Duration.Zero;
-        var delivered = 0u;
+        Duration wait = Duration.Zero, renegingWait = Duration.Zero;
+        var (delivered, isRestarted) = (0u, false);
         var isNews = s.Ack.IsAfter(una) || isDuplicate || s.Options.SackBlockCount > 0;
         if (isNews && !(s.Ack == c.Snd.Max && s.Options.SackBlockCount == 0 && _x.Details is null && _x.Recovery.LoneAck.TryTake(ref c, ref t.K, now)))
         {
             _x.Recovery.Phases.MtuProbe = _x.MtuProbing?.ProbeOf(t);
             _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now, out var sample);
-            (wait, delivered) = (sample.ReorderingWait, sample.DeliveredBytes);
+            (wait, renegingWait, isRestarted, delivered) = (sample.ReorderingWait, sample.RenegingWait, sample.RestartTimer && s.Ack == una, sample.DeliveredBytes);
             _x.MtuProbing?.OnAck(t, _x.Recovery.Phases.TakeMtuProbeLoss(), now);
             _x.Details?.OnAck(_x.Tcbs.IndexOf(t), sample, t.K, c.Mss, now);
         }
@@ -41,7 +41,8 @@ internal sealed class TcpAckInput(TcpContext context)
         if (c.Snd.Una != una) OnProgress(t, una, now);
         t.K.More &= ~MoreHints.Held;
         if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0 && !s.IsSyn) TcpEcn.OnAck(_x, t, s, (uint)(c.Snd.Una - una), delivered, priorCwnd, now);
-        if (isNews) TcpLossTimer.OnAck(_x, t, wait, hasDelivered: delivered > 0 || c.Snd.Una != una, now);
+        if (renegingWait > Duration.Zero) TcpLossTimer.OnReneging(_x, t, renegingWait, now);
+        else if (isNews) TcpLossTimer.OnAck(_x, t, wait, isRestarted, hasDelivered: delivered > 0 || c.Snd.Una != una, now);
         if ((c.Flags & TcbFlags.Persisting) != 0) OnPersistAnswer(t);
         if (WantsOutput(t) || _x.Details is not null) _x.MarkReady(t);
     }

@@ -70,7 +70,7 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
 
     internal ref TcpDetails Of(uint index) => ref _entries[(int)index];
 
-    internal void OnOpened(uint index, Instant now) => Of(index) = new TcpDetails { LastDataReceived = now, LastDataSent = now, LastAckReceived = now, BusySince = now };
+    internal void OnOpened(uint index, Instant now) => Of(index) = new TcpDetails { LastDataReceived = now, LastDataSent = now, LastAckReceived = now, BusySince = now, IsRateAppLimited = true };
 
     /// <summary>The handshake is done: what was noted of it stays.</summary>
     internal void OnEstablished(uint index, Instant now)
@@ -99,6 +99,13 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
         if (d.IsTimedOut) return;
         (d.IsTimedOut, d.TimedOutSince) = (true, now);
         d.TimeoutEpisodes++;
+    }
+
+    /// <summary>Time-outs of a connection's SYN-ACK, which the record of its SYN has counted.</summary>
+    internal void OnSynAckTimeouts(uint index, uint count, Instant firstSentAt)
+    {
+        ref var d = ref Of(index);
+        (d.Timeouts, d.TimeoutEpisodes, d.IsTimedOut, d.TimedOutSince) = (count, 1, true, firstSentAt);
     }
 
     internal void OnMarked(uint index, uint segmentCount) => Of(index).MarkedSegmentsDelivered += segmentCount;

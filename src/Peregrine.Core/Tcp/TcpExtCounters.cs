@@ -44,8 +44,11 @@ public struct TcpExtCounters
     /// <summary>Of these, blocks above the acknowledgment.</summary>
     public long TCPDSACKOfoRecv;
 
-    /// <summary>Reductions in fast recovery undone by timestamps (RFC 4015).</summary>
+    /// <summary>Reductions in fast recovery undone by timestamps (RFC 4015), by the ACK that ended it.</summary>
     public long TCPFullUndo;
+
+    /// <summary>The same by an ACK within it.</summary>
+    public long TCPPartialUndo;
 
     /// <summary>Reductions undone by D-SACK (RFC 3708).</summary>
     public long TCPDSACKUndo;

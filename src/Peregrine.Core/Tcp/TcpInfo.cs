@@ -95,13 +95,13 @@ public readonly record struct TcpInfo
     /// <summary>Payload bytes acknowledged by the peer.</summary>
     public ulong BytesAcknowledged { get; init; }
 
-    /// <summary>Segments received.</summary>
+    /// <summary>Segments received, a passive open's SYN among them.</summary>
     public uint SegmentsReceived { get; init; }
 
     /// <summary>Segments sent.</summary>
     public uint SegmentsSent { get; init; }
 
-    /// <summary>Segments retransmitted.</summary>
+    /// <summary>Segments retransmitted, SYNs and SYN-ACKs among them.</summary>
     public uint SegmentsRetransmitted { get; init; }
 
     /// <summary>What ICMP reported of the path while the connection lives, or Success (RFC 9293 §3.9.1.8).</summary>
@@ -122,7 +122,7 @@ public readonly record struct TcpInfo
     /// <summary>How often the retransmission time-out is doubled now: until a round trip is measured, also when ACKs have come.</summary>
     public int TimeoutDoublings { get; init; }
 
-    /// <summary>Bytes in flight that the peer has acknowledged selectively.</summary>
+    /// <summary>Bytes in flight that the peer has acknowledged selectively, or without SACK by as many duplicate ACKs (<see cref="TcpSettings.CountedDuplicates"/>).</summary>
     public uint SackedBytes { get; init; }
 
     /// <summary>Bytes in flight that are thought lost.</summary>

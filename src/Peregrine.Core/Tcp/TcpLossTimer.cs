@@ -24,9 +24,10 @@ internal static class TcpLossTimer
     /// <param name="x">The stack.</param>
     /// <param name="t">The connection.</param>
     /// <param name="reorderingWait">When losses are to be looked for again; zero for never.</param>
+    /// <param name="isRestarted">The time-out counts from now, though nothing was acknowledged cumulatively.</param>
     /// <param name="hasDelivered">It told of something that has arrived.</param>
     /// <param name="now">Now.</param>
-    internal static void OnAck(TcpContext x, TcbRef t, Duration reorderingWait, bool hasDelivered, Instant now)
+    internal static void OnAck(TcpContext x, TcbRef t, Duration reorderingWait, bool isRestarted, bool hasDelivered, Instant now)
     {
         ref var k = ref t.K;
         if ((t.C.Flags & TcbFlags.Persisting) != 0 || !TcpContext.HasOutstanding(t.C)) return;
@@ -52,7 +53,20 @@ internal static class TcpLossTimer
             k.Recovery.Flags &= ~Kinds;
             k.Retransmission = x.Recovery.TimeoutAt(k, now);
         }
+        else if (isRestarted)
+        {
+            k.Retransmission = Deadline.At(now + x.Recovery.Rto(k));
+        }
         x.Arm(t, k.Retransmission);
+    }
+
+    /// <summary>The peer has taken back what it had reported: the time-out comes as soon as that is sure.</summary>
+    internal static void OnReneging(TcpContext x, TcbRef t, Duration wait, Instant now)
+    {
+        if ((t.C.Flags & TcbFlags.Persisting) != 0) return;
+        Reset(ref t.K);
+        t.K.Retransmission = Deadline.At(now + wait);
+        x.Arm(t, t.K.Retransmission);
     }
 
     /// <summary>Something was sent: the timer runs; and of new data, unless the handshake is not complete, the probe's time starts anew (RFC 8985 §7.2).</summary>
@@ -101,7 +115,7 @@ internal static class TcpLossTimer
     private static void OnReorderingTimeout(TcpContext x, TcbRef t, Instant now)
     {
         x.Recovery.Phases.MtuProbe = x.MtuProbing?.ProbeOf(t);
-        OnAck(x, t, x.Recovery.OnReorderingTimeout(ref t.C, ref t.K, now), hasDelivered: true, now);
+        OnAck(x, t, x.Recovery.OnReorderingTimeout(ref t.C, ref t.K, now), isRestarted: false, hasDelivered: true, now);
         x.MtuProbing?.OnAck(t, x.Recovery.Phases.TakeMtuProbeLoss(), now);
     }
 

@@ -320,6 +320,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         TcpEcn.OnFinalAck(_x, t, s);
         if ((record.Flags & SynFlags.Retransmitted) != 0) t.C.Backoff = Math.Max(record.Retries, (byte)1);
         else t.K.RoundStart = Deadline.At(record.FirstSent);
+        if (record.Retries > 0) _x.Details?.OnSynAckTimeouts(tcb, record.Retries, record.FirstSent);
         entry.Enqueue(_x.Tcbs.HandleOf(t));
         _x.Listeners.Raise(record.Listener);
         // From here on the segment is like any other: its data and FIN count (RFC 9293 §3.10.7.4, fifth).
@@ -335,7 +336,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         t.K.Settings = entry.Settings;
         (c.Local, c.LocalPort, c.Remote, c.RemotePort, c.Path) = (record.Local, record.LocalPort, record.Remote, record.RemotePort, record.Path);
         TcpStates.Move(ref c.State, TcpState.SynReceived);
-        c.Flags = TcbFlags.InAcceptQueue;
+        // The SYN counts, and the SYN-ACKs that its record has repeated.
+        (c.Flags, t.K.SegmentsIn, t.K.SegmentsRetransmitted) = (TcbFlags.InAcceptQueue, 1, record.Retries);
         _x.Authenticator?.OnAccepted(t, record);
         TcpHandshake.Initialize(_x, t, record.Iss, record.TsOffset, settings, now);
         c.Snd.Nxt = c.Snd.Max = record.Iss + 1;

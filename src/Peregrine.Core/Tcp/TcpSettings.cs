@@ -242,7 +242,8 @@ public sealed record TcpSettings
     /// <summary>
     /// With <see cref="PacketSender"/>: the congestion window is a number of packets, which another MSS leaves as it is; proportional rate reduction goes by whole
     /// segments, from the window (RFC 6937) and not from what is in flight; F-RTO's third ACK, and a time-out within recovery, lower nothing; a FIN waits
-    /// for its place in it, and in the peer's; and on a path that reorders what SACKs report opens it too. Default true.
+    /// for its place in it, and in the peer's; on a path that reorders what SACKs report opens it too; and SACKs are kept over repeated time-outs, but one
+    /// that the peer takes back leaves it half a round trip, not a whole time-out. Default true.
     /// </summary>
     public bool PacketWindow { get; init; } = true;
 
@@ -266,7 +267,7 @@ public sealed record TcpSettings
 
     /// <summary>
     /// With <see cref="PacketSender"/>: the timer of loss probes runs also while one is out, after which the time-out counts from when the first segment
-    /// was sent; and a probe is the last segment as it was sent, however short. Default true.
+    /// was sent; a SACK that took longer than the first segment has been out since it went again restarts the time-out; and a probe is the last segment as it was sent, however short. Default true.
     /// </summary>
     public bool ProbeTimerStays { get; init; } = true;
 

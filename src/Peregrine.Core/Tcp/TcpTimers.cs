@@ -145,6 +145,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
             return true;
         }
         c.Backoff++;
+        k.SegmentsRetransmitted++;
         _x.Details?.OnTimeout(_x.Tcbs.IndexOf(t), now);
         c.Flags |= TcbFlags.SynPending;
         c.Path.Generation = 0;

@@ -22,7 +22,7 @@ internal static class InfoNames
         if (socket.Phase == PosixPhase.Listening) return name == "tcpi_state" ? s_states[TcpState.Listen] : null;
         if (!world.Stack.Tcp.TryGetInfo(socket.Connection, world.Now, out var info)) return name == "tcpi_state" ? s_states[TcpState.Closed] : null;
         var mss = Math.Max(1, info.SendMss);
-        if (world.Setup.Manners.IsFreeBsd && OfFreeBsd(info, name) is { } value) return value;
+        if ((world.Setup.Manners.IsFreeBsd ? OfFreeBsd(info, name) : OfLinux(info, name)) is { } value) return value;
         return name switch
         {
             // Linux's socket is closed as soon as the wait begins, which is another's.
@@ -54,7 +54,7 @@ internal static class InfoNames
             "tcpi_retrans" => (info.RetransmittedBytes + mss - 1) / mss,
             "tcpi_retransmits" => info.Backoff,
             "tcpi_probes" => info.Probes,
-            "tcpi_ato" => Microseconds(info.DelayedAck),
+            "tcpi_ato" => info.Details is { DataSegmentsReceived: 0 } ? 0 : Microseconds(info.DelayedAck),
             // Linux has these three and fills none: FACK is gone, the last ACK's time was never kept, and here no flow label is drawn anew.
             "tcpi_fackets" or "tcpi_last_ack_sent" or "tcpi_rehash" => 0,
             "tcpi_rcv_rtt" => Microseconds(info.ReceiveRtt),
@@ -67,6 +67,39 @@ internal static class InfoNames
             "tcpi_max_pacing_rate" => info.PacingBytesPerSecondMax == 0 ? -1 : (long)info.PacingBytesPerSecondMax,
             "tcpi_reord_seen" => info.Details?.ReorderingEvents ?? (info.ReorderingSeen ? 1u : 0),
             _ => (info.Details is { } details ? LookUp(details, name) : null) ?? LookUp(info.AccurateEcnCounters.GetValueOrDefault(), name),
+        };
+    }
+
+    private static long? OfLinux(in TcpInfo info, string name) => info.State == TcpState.SynSent ? OfAttempt(info, name) : name switch
+    {
+        // Whether anything is paced by it or not: the window in a round trip, twice in slow start's first half and one and a fifth times after it.
+        "tcpi_pacing_rate" when info.PacingBytesPerSecond == 0 => PacingRate(info),
+        _ => null,
+    };
+
+    private static long PacingRate(in TcpInfo info)
+    {
+        const int slowStartRatio = 200, avoidanceRatio = 120;
+        var window = Math.Max(info.CongestionWindow / Math.Max(1, info.SendMss), info.SegmentsInFlight);
+        var ratio = info.CongestionWindow < info.SlowStartThreshold / 2 ? slowStartRatio : avoidanceRatio;
+        return info.SendMss * 80_000L * ratio * window / Math.Max(1, Microseconds(info.SmoothedRtt) * 8);
+    }
+
+    // While the SYN is out, it is a segment of an initial window like any other, nothing is agreed yet, and its time-out is a loss.
+    private static long? OfAttempt(in TcpInfo info, string name)
+    {
+        const int initialWindow = 10, reducedWindow = 7;
+        var isLost = info.TimeoutDoublings > 0;
+        return name switch
+        {
+            "tcpi_snd_cwnd" => isLost ? 1 : initialWindow,
+            "tcpi_snd_ssthresh" when isLost => reducedWindow,
+            "tcpi_ca_state" when isLost => (long)TcpSenderState.Loss,
+            "tcpi_unacked" => 1,
+            "tcpi_lost" or "tcpi_retrans" => isLost ? 1 : 0,
+            "tcpi_options" or "tcpi_rcv_wscale" => 0,
+            "tcpi_rto" => Microseconds(info.Rto) << info.TimeoutDoublings,
+            _ => null,
         };
     }
 

@@ -137,7 +137,7 @@ internal sealed class TcpEventLog(TcpContext context, ITcpEventSink sink)
 
     private void Begin(ref Known known) => (known.LostBytes, known.Undone) = (_x.Recovery.Counters.TCPLostBytes, UndoneSum);
 
-    private long UndoneSum => _x.Recovery.Counters.TCPFullUndo + _x.Recovery.Counters.TCPDSACKUndo + _x.Recovery.Counters.TCPLossUndo;
+    private long UndoneSum => _x.Recovery.Counters.TCPFullUndo + _x.Recovery.Counters.TCPPartialUndo + _x.Recovery.Counters.TCPDSACKUndo + _x.Recovery.Counters.TCPLossUndo;
 
     private static TcpCongestionPhase PhaseOf(TcbRef t) => t.K.Recovery.Phase switch
     {

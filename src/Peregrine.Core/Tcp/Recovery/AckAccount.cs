@@ -76,6 +76,16 @@ internal static class AckAccount
         return true;
     }
 
+    /// <summary>Whether the retransmission timer starts anew with this ACK.</summary>
+    internal static bool RestartsTimer(in TcbCold k, in Delivery d, uint acked, bool isFurtherPartial, Scoreboard board)
+    {
+        ref readonly var r = ref k.Recovery;
+        // RFC 6298 §5.3; RFC 6582 §3.2 step 3: of the partial ACKs in fast recovery only the first one restarts the timer.
+        if (acked > 0) return !(isFurtherPartial && r.Phase == RecoveryPhase.Recovery);
+        // As Linux: what a SACK reports has taken longer than the first segment has been out since it went again: that one has its full time yet.
+        return d.HasOldestSacked && k.Does(SenderMechanisms.ProbeTimerStays) && r.Head != RecordPool.None && d.OldestSackedAt < board[r.Head].SentAt;
+    }
+
     /// <summary>What the ACK says, for congestion control and rate estimation.</summary>
     internal static void MakeSample(ref RecoveryState r, in Delivery d, uint acked, uint inFlight, bool isRoundStart, Instant now, out AckSample sample)
     {

@@ -27,6 +27,9 @@ internal struct AckSample
     /// <summary>RFC 8985 §6.2 step 5: when to look for losses again if no ACK comes before; zero for never.</summary>
     internal Duration ReorderingWait { get; set; }
 
+    /// <summary>The peer has taken back what it had reported: how long it has to say otherwise; zero where it has not.</summary>
+    internal Duration RenegingWait { get; set; }
+
     /// <summary>Bytes newly marked lost.</summary>
     internal uint LostBytes { get; set; }
 

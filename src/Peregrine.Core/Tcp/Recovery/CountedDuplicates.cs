@@ -13,34 +13,55 @@ internal static class CountedDuplicates
     internal static uint Pipe(in Tcb c, in TcbCold k)
     {
         var flight = LossRecovery.Pipe(c, k);
-        var arrived = (uint)c.DupAcks * c.Mss + ((k.Recovery.Flags & RecoveryFlags.RetransmitHead) != 0 ? c.Mss : 0u);
-        return flight - Math.Min(flight, arrived);
+        return flight - Math.Min(flight, Arrived(c, k) + Lost(c, k));
     }
 
-    /// <summary>One duplicate more, as long as there are segments that it can stand for.</summary>
-    internal static void Add(ref Tcb c, in RecoveryState r, Scoreboard board)
+    /// <summary>Bytes of what has arrived.</summary>
+    internal static uint Arrived(in Tcb c, in TcbCold k) => Are(c, k) ? (uint)c.DupAcks * c.Mss : 0;
+
+    /// <summary>Bytes of what is lost and in no mark of the scoreboard: in fast recovery the first segment, also when it has gone again.</summary>
+    internal static uint Lost(in Tcb c, in TcbCold k)
+    {
+        ref readonly var r = ref k.Recovery;
+        var isLost = (r.Flags & RecoveryFlags.RetransmitHead) != 0 || (r.Phase == RecoveryPhase.Recovery && c.Snd.Una.IsBefore(r.RecoveryPoint));
+        return isLost && r.LostBytes == 0 && Are(c, k) ? c.Mss : 0u;
+    }
+
+    /// <summary>One duplicate more, as long as there are segments that it can stand for: one that is delivered.</summary>
+    internal static void Add(ref Tcb c, in RecoveryState r, Scoreboard board, ref AckSample sample)
     {
         var enough = c.DupAcks + 2u;
-        if (c.DupAcks < byte.MaxValue && board.SegmentsFrom(r.Head, c.Mss, enough) >= enough) c.DupAcks++;
+        if (c.DupAcks == byte.MaxValue || board.SegmentsFrom(r.Head, c.Mss, enough) < enough) return;
+        c.DupAcks++;
+        sample.DeliveredSegments++;
+    }
+
+    /// <summary>Snd.Una has moved on: what that delivers which was not counted before, and which duplicates are left.</summary>
+    internal static void OnProgress(ref Tcb c, ref Delivery d)
+    {
+        c.DupAcks = Left(c, d.Segments);
+        d.AckedSegments = Math.Max(d.Segments, 1);
+        d.Segments = Delivered(d.AckedSegments, d.CountedDuplicates);
     }
 
     /// <summary>Duplicates that are left after an ACK of so many segments: the first of them was the hole, the others are those that were counted.</summary>
-    internal static byte Left(in Tcb c, uint acked) => acked > c.DupAcks ? (byte)0 : (byte)(c.DupAcks - (Math.Max(acked, 1) - 1));
+    private static byte Left(in Tcb c, uint acked) => acked > c.DupAcks ? (byte)0 : (byte)(c.DupAcks - (Math.Max(acked, 1) - 1));
 
-    // What an ACK of so many segments delivers that was not counted before.
-    private static uint Delivered(in Tcb c, uint acked, uint countedBefore) => Math.Max(acked - Math.Min(acked, countedBefore), 1) * c.Mss;
+    // Segments that an ACK of so many delivers that were not counted before.
+    private static uint Delivered(uint acked, uint countedBefore) => Math.Max(acked - Math.Min(acked, countedBefore), 1);
 
     /// <summary>An ACK during the repair after a time-out: a duplicate tells of new data that have arrived (RFC 5682 §2.1 step 2b), and makes room.</summary>
-    internal static void OnAckAfterTimeout(ref Tcb c, in RecoveryState r, Scoreboard board, uint acked, bool isDuplicate)
+    internal static void OnAckAfterTimeout(ref Tcb c, in RecoveryState r, Scoreboard board, ref AckSample sample, bool isDuplicate)
     {
-        if (acked > 0) c.DupAcks = 0;
-        else if (isDuplicate && c.Snd.Max.IsAfter(r.RecoveryPoint)) Add(ref c, r, board);
+        if (sample.AckedBytes > 0) c.DupAcks = 0;
+        else if (isDuplicate && c.Snd.Max.IsAfter(r.RecoveryPoint)) Add(ref c, r, board, ref sample);
     }
 
     /// <summary>An ACK in recovery, of so many segments, that does not end it.</summary>
-    internal static void OnAck(ref Tcb c, ref TcbCold k, RecordPool pool, Scoreboard board, uint acked, uint countedBefore, bool isDuplicate)
+    internal static void OnAck(ref Tcb c, ref TcbCold k, RecordPool pool, Scoreboard board, ref AckSample sample, in Delivery d, bool isDuplicate)
     {
         ref var r = ref k.Recovery;
+        var acked = sample.AckedBytes > 0 ? d.AckedSegments : 0;
         var isHeld = c.Snd.Una == r.RecoveryPoint;
         if (isHeld)
         {
@@ -56,11 +77,11 @@ internal static class CountedDuplicates
         }
         else if (isDuplicate)
         {
-            Add(ref c, r, board);
+            Add(ref c, r, board, ref sample);
         }
         // Without the reduction over a round trip the window is ssthresh all the time, and the pipe governs.
         if ((r.Flags & RecoveryFlags.ProportionalReduction) == 0) return;
-        if (acked > 0) ProportionalRateReduction.OnAck(ref c, k, ref pool.Episode(r.Episode), Delivered(c, acked, countedBefore), isSafe: isHeld);
+        if (acked > 0) ProportionalRateReduction.OnAck(ref c, k, ref pool.Episode(r.Episode), d.Segments * c.Mss, isSafe: isHeld);
         else if (isDuplicate && !isHeld) ProportionalRateReduction.OnAck(ref c, k, ref pool.Episode(r.Episode), c.Mss, isSafe: false);
     }
 }

@@ -22,6 +22,9 @@ internal struct Delivery
     /// <summary>Records found lost that had been sent again already.</summary>
     internal int LostRetransmissions;
 
+    /// <summary>The peer has taken back what it had reported (<see cref="Reneging"/>).</summary>
+    internal bool IsReneging;
+
     /// <summary>Steps that may still be spent on finding places in the scoreboard.</summary>
     internal int Budget;
 
@@ -42,6 +45,9 @@ internal struct Delivery
 
     /// <summary>Segments that had not been reported before.</summary>
     internal uint Segments;
+
+    /// <summary>Segments that are acknowledged cumulatively, where duplicates are counted: also those that <see cref="CountedDuplicates"/> stood for.</summary>
+    internal uint AckedSegments;
 
     /// <summary>Their size at most.</summary>
     internal uint Mss;

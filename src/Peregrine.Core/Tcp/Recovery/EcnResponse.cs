@@ -62,7 +62,7 @@ internal static class EcnResponse
         const RecoveryFlags gradual = RecoveryFlags.EcnResponded | RecoveryFlags.ProportionalReduction;
         if ((r.Flags & gradual) != gradual || r.Phase >= RecoveryPhase.Recovery) return;
         // Something beyond the point is acknowledged, and with it that we have said CWR.
-        if (c.Snd.Una.IsAfter(r.RecoveryPoint)) ProportionalRateReduction.End(ref c, ref r);
+        if (c.Snd.Una.IsAfter(r.RecoveryPoint)) ProportionalRateReduction.End(ref c, ref r, keepsWindow: false);
         else if (delivered > 0) ProportionalRateReduction.OnAck(ref c, k, ref recovery.EpisodeOf(r), delivered, isSafe: false);
     }
 }

@@ -229,7 +229,8 @@ internal sealed class LossRecovery
         {
             _board.Acknowledge(ref r, ack, ref d);
             (c.Snd.Una, d.CountedDuplicates) = (ack, c.DupAcks);
-            c.DupAcks = CountedDuplicates.Are(c, k) ? CountedDuplicates.Left(c, d.Segments) : (byte)0;
+            if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnProgress(ref c, ref d);
+            else c.DupAcks = 0;
             r.Flags &= ~RecoveryFlags.TimedOut;
         }
         if (options.SackBlockCount > 0 && (c.Flags & TcbFlags.Sack) != 0)
@@ -240,15 +241,15 @@ internal sealed class LossRecovery
         var isRoundStart = AckAccount.EndRound(ref k, d);
         var partialSeen = (r.Flags & RecoveryFlags.PartialAckSeen) != 0;
         if (AckAccount.TryRoundTrip(c, k, options, d, acked > 0, Memory.Does(k, SenderMechanisms.RoundTripPerAck), now, out var roundTrip)) Memory.TakeRoundTrip(c, ref k, roundTrip);
-        var wait = Phases.FindLosses(ref c, ref k, ref d, now);
+        d.IsReneging = acked > 0 && IsRack(c, k) && k.Does(SenderMechanisms.PacketWindow) && Reneging.Shows(r, _board);
+        var wait = d.IsReneging ? Reneging.Wait(k.Rtt) : Phases.FindLosses(ref c, ref k, ref d, now);
         AckAccount.MakeSample(ref r, d, acked, inFlight, isRoundStart, now, out sample);
         Phases.Advance(ref c, ref k, ref sample, d, isDuplicateCandidate && acked == 0);
         if (CongestionControl.OwnsWindow(r.Algorithm)) Controls.Of(k).OnDelivery(ref c, ref k, sample);
         // A search that was cut off goes on with the next ACK, from the hint in there.
         if (r.Episode != RecordPool.None && d.Budget >= 0) CloseEpisodeIfOver(ref r, isRoundStart);
-        sample.ReorderingWait = wait;
-        // RFC 6298 §5.3; RFC 6582 §3.2 step 3: of the partial ACKs in fast recovery only the first one restarts the timer.
-        sample.RestartTimer = acked > 0 && !(partialSeen && r.Phase == RecoveryPhase.Recovery && (c.Flags & TcbFlags.Sack) == 0);
+        (sample.ReorderingWait, sample.RenegingWait) = d.IsReneging ? (Duration.Zero, wait) : (wait, Duration.Zero);
+        sample.RestartTimer = AckAccount.RestartsTimer(k, d, acked, isFurtherPartial: partialSeen && (c.Flags & TcbFlags.Sack) == 0, _board);
     }
 
     /// <summary>The retransmission timer expired: RTO doubles, all that is not SACKed is to be sent again, one segment at first.</summary>
@@ -272,8 +273,9 @@ internal sealed class LossRecovery
         c.Cwnd = c.Mss;
         c.DupAcks = 0;
         // RFC 2018 §8 and RFC 6675 §5.1: SACKs are kept unless the peer has taken data back, which shows in a left edge that was
-        // SACKed and is not acknowledged; and when the repair itself times out, they are not believed either.
-        var expunge = isRepeated || _board[r.Head].IsSacked;
+        // SACKed and is not acknowledged; and when the repair itself times out, they are not believed either. Linux believes them: what
+        // else was taken back comes to the left edge, one time-out later.
+        var expunge = (isRepeated && !k.Does(SenderMechanisms.PacketWindow)) || _board[r.Head].IsSacked;
         Phases.CountTimeout(c, r);
         if (r.Episode != RecordPool.None) Rack.Expire(ref EpisodeOf(r), now);
         // RFC 8985 §6.3: with RACK, only what has had its time.

@@ -43,10 +43,10 @@ internal static class ProportionalRateReduction
         return (((delivered * (long)whole) + window - 1) / window - sent) * c.Mss;
     }
 
-    /// <summary>RFC 9937 §6.4: recovery ends at ssthresh.</summary>
-    internal static void End(ref Tcb c, ref RecoveryState r)
+    /// <summary>RFC 9937 §6.4: recovery ends at ssthresh, unless it was undone and there is none.</summary>
+    internal static void End(ref Tcb c, ref RecoveryState r, bool keepsWindow)
     {
         r.Flags &= ~RecoveryFlags.ProportionalReduction;
-        c.Cwnd = c.Ssthresh;
+        if (!keepsWindow) c.Cwnd = c.Ssthresh;
     }
 }

@@ -55,7 +55,8 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         if (IsProbeLoss(c, ref k, d.LostBytes)) return wait;
         if (d.LostBytes == 0 || r.Phase >= RecoveryPhase.Recovery) return wait;
         Counters.TCPRACKTimerRecovery++;
-        Enter(ref c, ref k, default, isSack: true);
+        // As Linux: the delivery that has set the timer began this recovery, and is what PRR has to give at first. RFC 9937 §6.2 knows ACKs alone.
+        Enter(ref c, ref k, new AckSample { DeliveredBytes = k.Does(SenderMechanisms.PacketWindow) ? c.Mss : 0u }, isSack: true);
         return wait;
     }
 
@@ -97,12 +98,19 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         _recovery.Validation.OnRepaired(r, d.RetransmittedBytes);
         // RFC 6675 §2: with SACK, a duplicate ACK is one that reports something new.
         if (isSack) isDuplicate = sample.SackedBytes > 0;
+        if (d.IsReneging)
+        {
+            // Nothing is concluded from such a report; the window goes on as before.
+            if (r.Phase >= RecoveryPhase.Recovery) Continue(ref c, ref k, ref sample, d, isSack, isDuplicate);
+            else Grow(ref c, ref k, sample);
+            return;
+        }
         sample.Undone = r.Episode != RecordPool.None && OnEpisodeAck(ref c, ref k, sample, d, isDuplicate, isBareDuplicate);
         if (r.Phase >= RecoveryPhase.Recovery)
         {
             if (c.Snd.Una.IsBefore(r.RecoveryPoint) || (c.Snd.Una == r.RecoveryPoint && CountedDuplicates.Are(c, k)))
             {
-                Continue(ref c, ref k, sample, d, isSack, isDuplicate);
+                Continue(ref c, ref k, ref sample, d, isSack, isDuplicate);
                 return;
             }
             sample.LeftRecovery = true;
@@ -117,7 +125,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             return;
         }
         if ((r.Flags & RecoveryFlags.RecoveryPointSet) != 0 && c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
-        if (isDuplicate && CountedDuplicates.Are(c, k)) CountedDuplicates.Add(ref c, r, _board);
+        if (isDuplicate && CountedDuplicates.Are(c, k)) CountedDuplicates.Add(ref c, r, _board, ref sample);
         else if (isDuplicate && c.DupAcks < byte.MaxValue) c.DupAcks++;
         if (!IsProbeLoss(c, ref k, sample.LostBytes) && MayEnter(c, k, sample, isSack, isDuplicate))
         {
@@ -164,17 +172,18 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     }
 
     // An ACK within recovery, or within the repair after a time-out.
-    private void Continue(ref Tcb c, ref TcbCold k, in AckSample sample, in Delivery d, bool isSack, bool isDuplicate)
+    private void Continue(ref Tcb c, ref TcbCold k, ref AckSample sample, in Delivery d, bool isSack, bool isDuplicate)
     {
         ref var r = ref k.Recovery;
         if (r.Phase == RecoveryPhase.Loss)
         {
-            if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAckAfterTimeout(ref c, r, _board, sample.AckedBytes, isDuplicate);
+            if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAckAfterTimeout(ref c, r, _board, ref sample, isDuplicate);
             Grow(ref c, ref k, sample);
         }
-        else if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAck(ref c, ref k, _pool, _board, sample.AckedBytes > 0 ? Math.Max(d.Segments, 1) : 0, d.CountedDuplicates, isDuplicate);
+        else if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAck(ref c, ref k, _pool, _board, ref sample, d, isDuplicate);
         else if (!isSack) FastRecovery.OnAckWithoutSack(ref c, ref r, sample.AckedBytes, isDuplicate);
-        else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0)
+        // RFC 9937 §6.2: an ACK that delivers nothing changes nothing.
+        else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0 && sample.DeliveredBytes > 0)
             ProportionalRateReduction.OnAck(ref c, k, ref _pool.Episode(r.Episode), sample.DeliveredBytes, sample.AckedBytes > 0 && sample.LostBytes == 0);
     }
 
@@ -203,7 +212,10 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         if (isFrto) Counters.TCPSpuriousRTOs++;
         if (r.Phase == RecoveryPhase.Loss) Counters.TCPLossUndo++;
         else if (isDsack) Counters.TCPDSACKUndo++;
+        else if (c.Snd.Una.IsBefore(r.RecoveryPoint)) Counters.TCPPartialUndo++;
         else Counters.TCPFullUndo++;
+        // RFC 6582 §3.2 step 2: without SACK, recovery lasts until something above its recovery point is acknowledged, undone or not.
+        var lasts = c.Snd.Una == r.RecoveryPoint && r.Phase == RecoveryPhase.Recovery && (r.Flags & RecoveryFlags.ProportionalReduction) != 0 && CountedDuplicates.Are(c, k);
         if (r.Phase >= RecoveryPhase.Recovery) Rack.OnRecoveryEnd(ref r);
         Undo.Restore(ref c, ref r, e);
         _recovery.Validation.Reset(ref k);
@@ -212,7 +224,8 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         // RFC 4015 §3.3 step 8: nothing more goes again.
         _board.UnmarkLost(ref r);
         c.DupAcks = 0;
-        r.Phase = RecoveryPhase.Open;
+        r.Phase = lasts ? RecoveryPhase.Recovery : RecoveryPhase.Open;
+        if (lasts) r.Flags |= RecoveryFlags.ProportionalReduction | RecoveryFlags.RecoveryPointSet;
         return true;
     }
 
@@ -272,7 +285,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     {
         ref var r = ref k.Recovery;
         if (r.Phase == RecoveryPhase.Loss) Grow(ref c, ref k, sample);
-        else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) ProportionalRateReduction.End(ref c, ref r);
+        else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) ProportionalRateReduction.End(ref c, ref r, keepsWindow: !isSack && c.Ssthresh == uint.MaxValue);
         else FastRecovery.End(ref c, isSack);
         if (!isSack) c.DupAcks = 0;
         _recovery.Validation.OnRecoveryEnd(ref c, ref k);
@@ -288,7 +301,8 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
     {
         ref var r = ref k.Recovery;
         var isByPackets = k.Does(SenderMechanisms.PacketWindow);
-        if ((sample.AckedBytes == 0 && !isByPackets) || (r.Flags & RecoveryFlags.Established) == 0) return;
+        // As Linux: where nothing has been reordered, what only SACKs report does not open it.
+        if ((sample.AckedBytes == 0 && (!isByPackets || !_recovery.Memory.HasReordered(k))) || (r.Flags & RecoveryFlags.Established) == 0) return;
         // RFC 7661 §1, RFC 9438 §5.8: a window that is not used says nothing about the path, so it does not grow.
         var isLimited = r.Phase == RecoveryPhase.Loss || _recovery.Memory.IsWindowLimited(c, k, sample.InFlightBefore);
         // RFC 7661 §4.2: no sample during the repair after a time-out.

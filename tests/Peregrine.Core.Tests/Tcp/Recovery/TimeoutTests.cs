@@ -71,6 +71,23 @@ public sealed class TimeoutTests
     }
 
     [Fact]
+    // RFC 6675 §5.1: with a test for reneging they may be kept; where the first segment was reported, nothing is believed.
+    public void WherePacketsAreCountedSacksAreKeptUntilTheFirstSegmentIsAmongThem()
+    {
+        using var b = new RecoveryBench(cwnd: 10_000, settings: RecoveryBench.Classic with { Mechanisms = SenderMechanisms.PacketWindow }).SendMany(5);
+        b.Ack(0, (1000, 3000), (4000, 5000));
+        for (var i = 0; i < 3; i++)
+        {
+            b.Timeout();
+            Assert.Equal(3000u, b.K.Recovery.SackedBytes);
+            b.RetransmitAll();
+        }
+        b.Ack(1000);
+        b.Timeout();
+        Assert.Equal(0u, b.K.Recovery.SackedBytes);
+    }
+
+    [Fact]
     // RFC 5681 §3.1: ssthresh is held when the same segment times out again.
     public void SsthreshFallsOnceForOneSegment()
     {
