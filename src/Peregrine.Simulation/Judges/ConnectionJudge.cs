@@ -165,7 +165,8 @@ internal sealed class ConnectionJudge(SimulatedHost host)
                 throw Failure("send queue", t, $"{c.SendQueue.Length} bytes are queued for {first} to {c.Snd.QueueEnd}");
         }
         // A buffer that was made smaller takes nothing back; nor did it before the first look.
-        var buffer = TrueSizeWindow.Is(_x, t) ? Math.Max(c.ReceiveBuffer, AdaptiveAcks.Of(_x, t).Buffer) : c.ReceiveBuffer;
+        // By the memory of segments a buffer is full of less text, or more, than was reckoned when the window was offered.
+        var buffer = TrueSizeWindow.Is(_x, t) ? Math.Max(c.ReceiveBuffer, 2 * AdaptiveAcks.Of(_x, t).Buffer) : c.ReceiveBuffer;
         seen.BufferMax = Math.Max(seen.BufferMax, seen.HasWindow ? buffer : Math.Max(buffer, Promised(c)));
         if (!seen.HasWindow || seen.State <= TcpState.SynReceived) return;
         if (c.Snd.Una.IsBefore(seen.Una) || c.Rcv.Nxt.IsBefore(seen.RcvNxt)) throw Failure("never back", t, "SND.UNA or RCV.NXT went back");
