@@ -64,38 +64,6 @@ public sealed unsafe class DpdkReturnTests
         Holdings.Now().HasNotGrown(first);
     }
 
-    [Fact]
-    public void AMemifClientFindsItsServerAgain()
-    {
-        var socket = MemifPair.UniqueName();
-        var pool = PoolFixture.Pool();
-        DpdkFixture? dpdk = null;
-        var first = default(Holdings);
-        for (var round = 0; round < Rounds; round++)
-        {
-            using (var server = LinkFactory.Open($"memif:{socket},server"))
-            {
-                var queue = server.OpenQueue(0, pool);
-                dpdk ??= new DpdkFixture("net_memif", $"role=client,socket={socket[1..]},socket-abstract=yes");
-                IsThere(dpdk, () => server.IsUp && queue.Receive(new Frame[1]) + dpdk.Queue.Receive(new Frame[1]) == 0);
-                var bytes = PoolFixture.Pattern(1000, round);
-                Assert.Equal(1, queue.Transmit([PoolFixture.Make(pool, bytes)]));
-                Assert.Equal(bytes, dpdk.Receive(1)[0]);
-                if (round == 0) first = Holdings.Now();
-                // The driver does not free the queues that it closes.
-                else Holdings.Now().HasNotGrown(first, new Holdings(0, 28_000, 3), round);
-            }
-            Assert.True(SpinWait.SpinUntil(() => dpdk.Queue.Follow(out _) == LinkPresence.Gone, 60_000));
-            // It is asked whether somebody listens before DPDK is, which would lose memory each time.
-            var wanted = $"no server at {socket}: Connection refused (errno 111); it is connected again when one is there";
-            string? problem = null;
-            Assert.True(SpinWait.SpinUntil(() => dpdk.Queue.Follow(out problem) == LinkPresence.Gone && problem == wanted, 60_000), problem);
-            Assert.Equal((round, dpdk.Pool.Chunks.Count), (dpdk.Link.AttemptCount, dpdk.Pool.Chunks.FreeCount));
-        }
-        dpdk!.Dispose();
-        Assert.Equal(pool.Chunks.Count, pool.Chunks.FreeCount);
-    }
-
     [Theory]
     [InlineData("", "")]
     [InlineData(",client=1", ",server=1")]
@@ -210,19 +178,8 @@ public sealed unsafe class DpdkReturnTests
     public void InAChildOfItsOwn()
     {
         ChildTest.SkipUnlessChild();
-        var socket = MemifPair.UniqueName();
-        var pool = PoolFixture.Pool();
-        ILink Server()
-        {
-            var opened = LinkFactory.Open($"memif:{socket},server");
-            opened.OpenQueue(0, pool);
-            return opened;
-        }
-        var server = Server();
         using var space = DpdkWireTests.Veth();
         using var device = new DpdkFixture("net_af_packet", "iface=p0", new DpdkOptions { NetworkNamespace = space.Path });
-        using var memif = new DpdkFixture("net_memif", $"role=client,socket={socket[1..]},socket-abstract=yes");
-        IsThere(memif, () => server.IsUp);
         // Somebody who keeps the rights that we give up.
         var other = space.Run(static () => Process.Start(new ProcessStartInfo("sh", ["-c", "read go; ip link del p0; read go; ip link add p0 type veth peer name p1; ip link set p0 up; ip link set p1 up; read go"]) { RedirectStandardInput = true })!);
         using (other)
@@ -234,18 +191,12 @@ public sealed unsafe class DpdkReturnTests
             Assert.Contains("(--user)", problem, StringComparison.Ordinal);
             Assert.Contains("start the program anew, or take xdp:p0 or packet:p0, which come back", problem, StringComparison.Ordinal);
             other.StandardInput.WriteLine();
-            server.Dispose();
-            Assert.True(SpinWait.SpinUntil(() => memif.Queue.Follow(out _) == LinkPresence.Gone, 60_000));
-            server = Server();
-            ComesBack(memif);
-            Assert.True(memif.Link.IsUp);
             // An attempt would fail, and its traces would be the problem that is shown.
             Assert.Equal(LinkPresence.Gone, device.Queue.Follow(out var last));
             Assert.Equal((problem, 0), (last, device.Link.AttemptCount));
             other.StandardInput.Close();
             other.WaitForExit();
         }
-        server.Dispose();
     }
 
     private static void Connect(DpdkFixture vhost, DpdkFixture virtio)

@@ -106,6 +106,8 @@ internal sealed class TcpActiveOpen
     {
         var settings = x.SettingsOf(t);
         if (!settings.WrongAckRepeatsSyn || t.C.Backoff != 0 || t.K.SynAgain != SynAgain.None || settings.SynRetryCount == 0) return;
+        // One that has not gone as yet was not answered.
+        if ((t.C.Flags & TcbFlags.SynPending) != 0) return;
         t.K.SynAgain = SynAgain.Due;
         t.K.Retransmission = Deadline.Min(t.K.Retransmission, Deadline.At(now + Duration.FromMilliseconds(settings.ReorderingMarginMs)));
         x.Arm(t, t.K.Retransmission);

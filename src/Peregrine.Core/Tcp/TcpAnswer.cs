@@ -9,7 +9,8 @@ namespace Peregrine.Core.Tcp;
 internal static class TcpAnswer
 {
     private const TcbFlags Unusual =
-        TcbFlags.SynPending | TcbFlags.FinQueued | TcbFlags.FinSent | TcbFlags.ProbeNow | TcbFlags.KeepaliveNow | TcbFlags.UrgentToSend | TcbFlags.Persisting;
+        TcbFlags.SynPending | TcbFlags.FinQueued | TcbFlags.FinSent | TcbFlags.ProbeNow | TcbFlags.KeepaliveNow | TcbFlags.UrgentToSend | TcbFlags.Persisting
+        | TcbFlags.FinWaiting;
 
     private const RecoveryFlags UnusualRecovery =
         RecoveryFlags.EcnAgreed | RecoveryFlags.Paced | RecoveryFlags.RetransmitHead | RecoveryFlags.MtuRepair | RecoveryFlags.ProbePending;

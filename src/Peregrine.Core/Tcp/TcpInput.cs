@@ -375,8 +375,9 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             if (_x.SettingsOf(t).KeepsSynText) _text.Hold(t, s, packet);
             return;
         }
-        NotePeer(t, now);
         OnHandshakeDone(t, ref s, now);
+        // Only now, as it forgets that the SYN went again, of which no round trip may be taken.
+        NotePeer(t, now);
         AdaptiveAcks.OnSynAck(_x, t, now);
         if (t.K.FastOpen == FastOpenFlags.None && !_x.SettingsOf(t).KeepsSynText) s.PayloadLength = 0;
         if (t.K.FastOpen != FastOpenFlags.None)

@@ -155,7 +155,7 @@ internal sealed class TcpMtuProbing(TcpContext context)
 
     private static bool IsUndisturbed(TcbRef t) =>
         t.K.Recovery.Phase == RecoveryPhase.Open && t.K.Recovery.SackedBytes == 0 && t.C.Cwnd >= CwndSegmentsMin * (uint)t.C.Mss
-        && !t.K.OutOfOrder.HasIntervals && t.K.DsackStart == t.K.DsackEnd;
+        && !t.K.OutOfOrder.HasIntervals && t.K.DsackStart == t.K.DsackEnd && (t.C.Flags & TcbFlags.FinWaiting) == 0;
 
     /// <summary>The probe went out.</summary>
     internal void OnProbeSent(TcbRef t, uint length)

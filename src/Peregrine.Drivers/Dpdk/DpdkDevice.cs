@@ -4,7 +4,6 @@
 using System.Threading;
 using Peregrine.Core.Links;
 using Peregrine.Drivers.Linux;
-using Peregrine.Drivers.Memif;
 using Peregrine.Wire;
 
 namespace Peregrine.Drivers.Dpdk;
@@ -202,6 +201,7 @@ internal sealed class DpdkDevice : IDisposable
 
     private string? WhyLost(DpdkPort port)
     {
+        if (!port.Driver.ComesBack) return null;
         if (IsInterfaceGone)
         {
             return port.Driver.MakesInterface
@@ -225,24 +225,10 @@ internal sealed class DpdkDevice : IDisposable
             _problem = Forbidden();
             return false;
         }
-        // net_memif without a server fails when it starts, and what it had begun with is lost: asked first, nothing is.
-        if (ConnectsOnce(Port) && Port.Driver.Prefix == "net_memif" && MemifControl.TryReach(MemifSocket()) is { IsError: true } refused)
-        {
-            (_retryAt, _problem) = (Environment.TickCount64 + RetryMs, $"no server at {MemifSocket()}: {PosixResult.Describe(refused.Errno)}; it is connected again when one is there");
-            return false;
-        }
         if (_interface is not { } one || Port.Driver.MakesInterface || one.IsReady) return true;
         // net_af_xdp cannot bind to an interface that is down, and does not come away from the attempt.
         if (one.Exists) _problem = $"there is an interface '{one.Name}' again, but it is down";
         return false;
-    }
-
-    // As DPDK 22.11 reads its arguments, defaults included.
-    private string MemifSocket()
-    {
-        string Argument(string name, string otherwise) =>
-            _options.DeviceArguments.FirstOrDefault(one => one.StartsWith(name, StringComparison.Ordinal))?[name.Length..] ?? otherwise;
-        return (Argument("socket-abstract=", "yes") == "yes" ? "@" : "") + Argument("socket=", "/run/memif.sock");
     }
 
     private void Try(Action action)

@@ -13,10 +13,11 @@ namespace Peregrine.Drivers.Dpdk;
 /// <param name="MakesInterface">Whether the kernel's interface is the driver's own work, so that one that was deleted is made again and not waited for.</param>
 /// <param name="NeedsRights">Whether making the device takes rights, and not only access to a socket or a file.</param>
 /// <param name="ListensWith">Where the driver connects to its other end only when it is made, and not again: the argument by which it listens instead; else null.</param>
+/// <param name="ComesBack">Whether a device that is lost may be made anew. Not net_memif: it closes descriptors that DPDK's interrupt thread still waits for, which then aborts the process.</param>
 /// <param name="Defaults">Arguments that belong together: added where the user gave none of those names.</param>
 internal sealed record DpdkDriver(
     string Prefix, bool MakesSystemCalls = true, bool TakesAnyMemory = false, string? QueueWord = null, bool SharesKernelAddress = false, int ReceiveBuffersMin = 0,
-    bool MakesInterface = false, bool NeedsRights = true, string? ListensWith = null, params string[] Defaults)
+    bool MakesInterface = false, bool NeedsRights = true, string? ListensWith = null, bool ComesBack = true, params string[] Defaults)
 {
     private static readonly DpdkDriver[] s_known =
     [
@@ -27,7 +28,7 @@ internal sealed record DpdkDriver(
         new("net_af_packet", TakesAnyMemory: true, QueueWord: "qpairs", Defaults: ["framesz=1920", $"blocksz={15 * Posix.PageSize}"]),
         new("net_pcap", TakesAnyMemory: true, NeedsRights: false),
         new("net_tap", TakesAnyMemory: true, SharesKernelAddress: true, MakesInterface: true),
-        new("net_memif", TakesAnyMemory: true, NeedsRights: false, ListensWith: "role=server"),
+        new("net_memif", TakesAnyMemory: true, NeedsRights: false, ComesBack: false),
         new("net_vhost", TakesAnyMemory: true, QueueWord: "queues", NeedsRights: false),
         // Its fill queue takes 4,096 at once, and fails to start without them.
         new("net_af_xdp", QueueWord: "queue_count", ReceiveBuffersMin: 8192),

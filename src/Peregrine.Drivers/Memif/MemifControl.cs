@@ -89,7 +89,7 @@ internal sealed class MemifControl : IDisposable
 
     private static bool IsAbandoned(string path) => TryReach(path).Errno == Errno.ECONNREFUSED;
 
-    internal static PosixResult TryReach(string path)
+    private static PosixResult TryReach(string path)
     {
         var socket = UnixSocket.Create(UnixSocket.SequencedPackets).ThrowIfError("cannot make a unix socket").Int32;
         var connected = UnixSocket.Connect(socket, path);
