@@ -14,7 +14,7 @@ internal static class AdaptiveAcks
     private const int DelayMaxMs = 200;
 
     /// <summary>Segments that are acknowledged at once at most.</summary>
-    private const int QuickMax = 16;
+    private const uint QuickMax = 16;
 
     /// <summary>What the options of a segment may take from its text.</summary>
     private const int OptionsMax = 40;
@@ -24,16 +24,14 @@ internal static class AdaptiveAcks
 
     internal static bool Is(TcpContext x, TcbRef t) => t.K.HasHistory && x.SettingsOf(t).PacketReceiver;
 
-    private static uint Milliseconds(Instant now) => (uint)(now.Nanoseconds / 1_000_000);
-
     /// <summary>Text has come, next in sequence.</summary>
     internal static void OnData(TcpContext x, TcbRef t, ref ReceiverMemory m, Instant now)
     {
         ref var c = ref t.C;
-        var ms = Milliseconds(now);
+        var ms = now.Milliseconds;
         if (m.AckDelayMs == 0)
         {
-            Quicken(ref c, m, QuickMax);
+            Quicken(ref c, m);
             m.AckDelayMs = DelayMinMs;
         }
         else
@@ -43,7 +41,7 @@ internal static class AdaptiveAcks
             // The mean of what it was and of the pace of the data, but for pauses; a long one begins anew.
             if (gap <= DelayMinMs / 2) m.AckDelayMs = (ushort)((m.AckDelayMs / 2) + (DelayMinMs / 2));
             else if (gap < m.AckDelayMs) m.AckDelayMs = (ushort)Math.Min((m.AckDelayMs / 2) + gap, rto);
-            else if (gap > rto) Quicken(ref c, m, QuickMax);
+            else if (gap > rto) Quicken(ref c, m);
         }
         m.DataAtMs = ms;
     }
@@ -54,9 +52,9 @@ internal static class AdaptiveAcks
         if (x.SettingsOf(t).HastensAcks) t.C.Acks.HasHeard = t.C.Snd.QueueEnd.IsAfter(t.C.Snd.Nxt);
         if (!Is(x, t)) return;
         ref var m = ref Of(x, t);
-        m.DataAtMs = Milliseconds(now);
+        m.DataAtMs = now.Milliseconds;
         if (!t.C.Snd.QueueEnd.IsAfter(t.C.Snd.Nxt)) return;
-        Quicken(ref t.C, m, QuickMax);
+        Quicken(ref t.C, m);
         m.AckDelayMs = DelayMinMs;
     }
 
@@ -85,10 +83,10 @@ internal static class AdaptiveAcks
         m.Flags |= (m.Flags & ReceiverFlags.Small) != 0 ? ReceiverFlags.SmallAgain : ReceiverFlags.Small;
     }
 
-    private static void Quicken(ref Tcb c, in ReceiverMemory m, int most)
+    private static void Quicken(ref Tcb c, in ReceiverMemory m)
     {
         var half = m.Offered / (2u * c.RcvMss);
-        c.Acks.Quick = (byte)Math.Max(c.Acks.Quick, Math.Min(half == 0 ? 2 : half, (uint)most));
+        c.Acks.Quick = (byte)Math.Max(c.Acks.Quick, Math.Min(half == 0 ? 2 : half, QuickMax));
     }
 
     /// <summary>What came repeats what was there: the peer may not have heard of it, so that it hears at once for a while.</summary>
@@ -98,7 +96,7 @@ internal static class AdaptiveAcks
         t.C.Acks.IsInteractive = false;
         if (!Is(x, t)) return;
         ref var m = ref Of(x, t);
-        Quicken(ref t.C, m, QuickMax);
+        Quicken(ref t.C, m);
         m.AckDelayMs = DelayMinMs;
     }
 
@@ -154,7 +152,7 @@ internal static class AdaptiveAcks
         if (Is(x, t))
         {
             ref var m = ref Of(x, t);
-            acks.IsInteractive |= Milliseconds(now) - m.DataAtMs < m.AckDelayMs;
+            acks.IsInteractive |= now.Milliseconds - m.DataAtMs < m.AckDelayMs;
             return;
         }
         if (!acks.HasHeard) return;

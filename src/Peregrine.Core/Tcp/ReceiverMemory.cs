@@ -29,9 +29,6 @@ internal struct ReceiverMemory
 
     /// <summary>The window that was advertised last.</summary>
     internal uint Offered;
-
-    /// <summary>What the application read in the best round trip so far.</summary>
-    internal uint ReadMax;
 }
 
 [Flags]

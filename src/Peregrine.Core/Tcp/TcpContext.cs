@@ -117,7 +117,7 @@ internal sealed class TcpContext
 
     /// <summary>Our timestamp clock: milliseconds, with the connection's offset (RFC 7323 §5.4: between 1 ms and 1 s a tick).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static uint TimestampNow(in Tcb c, Instant now) => (uint)(now.Nanoseconds / 1_000_000) + c.TsOffset;
+    internal static uint TimestampNow(in Tcb c, Instant now) => now.Milliseconds + c.TsOffset;
 
     /// <summary>The protocol has ended for this connection: nothing more is sent or taken, and the application is told.</summary>
     /// <param name="t">The connection.</param>

@@ -154,7 +154,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if ((record.Flags & SynFlags.Timestamps) != 0)
         {
             var options = new CookieOptions((record.Flags & SynFlags.WindowScale) != 0, record.SndScale, (record.Flags & SynFlags.Sack) != 0, (record.Flags & SynFlags.Ecn) != 0);
-            stamp = SynCookies.EncodeTimestamp((uint)(now.Nanoseconds / 1_000_000), record.TsOffset, options);
+            stamp = SynCookies.EncodeTimestamp(now.Milliseconds, record.TsOffset, options);
         }
         else
         {
@@ -437,7 +437,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     private void SendSynAck(ref SynRecord record, Instant now)
     {
         if (_x.Listeners.Get(record.Listener) is not { } entry) return;
-        var stamp = (uint)(now.Nanoseconds / 1_000_000) + record.TsOffset;
+        var stamp = now.Milliseconds + record.TsOffset;
         SendSynAck(ref record, stamp, _x.Settings[entry.Settings], now);
     }
 
@@ -484,7 +484,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             Flags = TcpFlags.Ack,
             Window = (ushort)Math.Min(record.RcvWnd >> record.RcvScale, ushort.MaxValue),
         };
-        if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps((uint)(now.Nanoseconds / 1_000_000) + record.TsOffset, record.TsRecent);
+        if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(now.Milliseconds + record.TsOffset, record.TsRecent);
         var path = record.Path;
         if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: SignerOf(record), marks: SegmentMarks.Of(SettingsOf(record))))
             _x.Counters.ChallengeAcksSent++;

@@ -83,7 +83,7 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
             Flags = TcpFlags.Ack,
             Window = (ushort)Math.Min(record.RcvWnd >> record.RcvScale, ushort.MaxValue),
         };
-        if (record.Timestamps) plan.Options.SetTimestamps((uint)(now.Nanoseconds / 1_000_000) + record.TsOffset, record.TsRecent);
+        if (record.Timestamps) plan.Options.SetTimestamps(now.Milliseconds + record.TsOffset, record.TsRecent);
         var path = default(FlowPath);
         if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: signer, marks: record.Marks)) _x.Counters.AcksSent++;
     }

@@ -46,7 +46,6 @@ internal static class TrueSizeWindow
         // A segment is kept back, where there are more than two.
         if (m.WindowMax > 2 * mss && m.WindowMax + mss > whole) m.WindowMax = Math.Max(2 * mss, whole - mss);
         m.WindowLimit = Math.Min(m.Offered, m.WindowMax);
-        m.ReadMax = Math.Min(m.Offered, 10 * mss);
         c.RcvMss = (ushort)Math.Max(Math.Min(Math.Min(Math.Min(mss, c.Mss), m.Offered / 2), 536), 88);
         c.Acks.Quick = 0;
         c.Rcv.Edge = SeqNumber.Max(c.Rcv.Edge, c.LastAckSent + m.Offered);

@@ -15,6 +15,9 @@ public readonly record struct Instant(long Nanoseconds) : IComparable<Instant>
     /// <summary>Whether this is <see cref="Never"/>.</summary>
     public bool IsNever => Nanoseconds == long.MaxValue;
 
+    /// <summary>Whole milliseconds, modulo 2³²: the clock of timestamps (RFC 7323 §5.4), and of whatever counts as Linux does.</summary>
+    internal uint Milliseconds => (uint)(Nanoseconds / 1_000_000);
+
     /// <summary>The instant <paramref name="d"/> after <paramref name="i"/>.</summary>
     public static Instant operator +(Instant i, Duration d) => new(i.Nanoseconds + d.Nanoseconds);
 

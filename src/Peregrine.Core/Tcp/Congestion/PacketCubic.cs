@@ -35,8 +35,6 @@ internal sealed class PacketCubic(IndexedPool<SenderHistory> histories) : Conges
 
     private static uint Packets(in Tcb c) => Math.Max(1, SegmentCount.Of(c.Cwnd, c.Mss));
 
-    private static uint Milliseconds(Instant now) => (uint)(now.Nanoseconds / 1_000_000);
-
     internal override void OnAck(ref Tcb c, ref TcbCold k, in AckSample sample, bool isCwndLimited, RecoverySettings settings)
     {
         ref var s = ref Of(k);
@@ -51,7 +49,7 @@ internal sealed class PacketCubic(IndexedPool<SenderHistory> histories) : Conges
             acked -= growth;
             if (acked == 0) return;
         }
-        Update(ref s, Packets(c), acked, Milliseconds(sample.Now));
+        Update(ref s, Packets(c), acked, sample.Now.Milliseconds);
         Spend(ref c, ref s, acked, settings);
     }
 
@@ -59,7 +57,7 @@ internal sealed class PacketCubic(IndexedPool<SenderHistory> histories) : Conges
     private void TakeDelay(ref Tcb c, in TcbCold k, ref PacketCubicState s, in AckSample sample, RecoverySettings settings)
     {
         const uint second = 1_000;
-        if (sample.Rtt <= Duration.Zero || (s.EpochStartMs != 0 && Milliseconds(sample.Now) - s.EpochStartMs < second)) return;
+        if (sample.Rtt <= Duration.Zero || (s.EpochStartMs != 0 && sample.Now.Milliseconds - s.EpochStartMs < second)) return;
         var us = (uint)Math.Clamp(sample.Rtt.Microseconds, 1, int.MaxValue);
         if (s.DelayMinUs == 0 || s.DelayMinUs > us) s.DelayMinUs = us;
         if (!s.IsFound && c.Cwnd < c.Ssthresh && settings.HyStart)
@@ -166,6 +164,6 @@ internal sealed class PacketCubic(IndexedPool<SenderHistory> histories) : Conges
         ref var s = ref Of(k);
         if (s.EpochStartMs == 0) return;
         var idle = TimeStamp32.Between(k.Recovery.FirstSentAt, TimeStamp32.Of(now));
-        s.EpochStartMs = Math.Min(s.EpochStartMs + (uint)Math.Max(0, idle.Nanoseconds / 1_000_000), Math.Max(Milliseconds(now), 1));
+        s.EpochStartMs = Math.Min(s.EpochStartMs + (uint)Math.Max(0, idle.Nanoseconds / 1_000_000), Math.Max(now.Milliseconds, 1));
     }
 }

@@ -70,7 +70,7 @@ internal static class AckAccount
         sample = default;
         if ((c.Flags & TcbFlags.Timestamps) == 0 || !options.HasTimestamps) return false;
         // Our timestamp clock counts milliseconds from the connection's offset; an echo from the future or of long ago is none.
-        var ms = (uint)(now.Nanoseconds / 1_000_000) + c.TsOffset - options.TsEcr;
+        var ms = now.Milliseconds + c.TsOffset - options.TsEcr;
         if (ms > 600_000) return false;
         sample = Duration.FromMilliseconds(Math.Max(ms, 1));
         return true;

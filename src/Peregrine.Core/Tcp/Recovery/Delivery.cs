@@ -123,7 +123,7 @@ internal struct Delivery
     // The echo is asked for cumulative ACKs only: a segment out of order, which a SACK reports, does not set it (RFC 7323 §4.3), and a
     // loss probe whose SACK were not believed would prove nothing.
     private readonly bool IsSurelyDelivered(in TransmissionRecord record, bool isCumulative) =>
-        (!isCumulative || !HasEcho || (int)(EchoMs - (uint)(record.SentAt.Nanoseconds / 1_000_000)) >= 0) && Now - record.SentAt >= RttMin;
+        (!isCumulative || !HasEcho || (int)(EchoMs - record.SentAt.Milliseconds) >= 0) && Now - record.SentAt >= RttMin;
 
     private void TakeRack(in TransmissionRecord record, uint bytes, bool isCumulative)
     {

@@ -23,7 +23,7 @@ internal static class Undo
     {
         // RFC 9937 §6.3.
         if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) e.PrrOut += length;
-        if (isRetransmission && (r.Flags & RecoveryFlags.UndoPossible) != 0) OnRetransmit(ref e, length, (uint)(now.Nanoseconds / 1_000_000));
+        if (isRetransmission && (r.Flags & RecoveryFlags.UndoPossible) != 0) OnRetransmit(ref e, length, now.Milliseconds);
     }
 
     /// <summary>RFC 3522 §3.2 step 2: remembers the timestamp of the first retransmission, and how much there was.</summary>
