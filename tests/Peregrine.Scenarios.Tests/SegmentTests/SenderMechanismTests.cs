@@ -30,6 +30,20 @@ public sealed class SenderMechanismTests
     }
 
     [Fact]
+    // RFC 2018 §4, RFC 6691 §2: a FIN beyond a gap is reported with every segment, and the text leaves room for that.
+    public void AnAnswerBesideAFinThatWaitsHasRoomForItsReport()
+    {
+        using var p = new Peer(Host.SmallOptions);
+        var t = p.Accept(options: Peer.Offer(timestamps: true, sack: true));
+        p.Send(Peer.Ack | Peer.Fin, p.Next + 100);
+        Assert.Single(p.Take().Sacks);
+        p.Write(t, Mss - 12);
+        var first = p.Take();
+        Assert.Equal((1, Mss - 12 - 12), (first.Sacks.Length, first.Payload.Length));
+        Assert.Equal(12, p.Take().Payload.Length);
+    }
+
+    [Fact]
     // RFC 9293 §3.7.4 by BSD: what began with nothing in flight goes to its end, though others had their turn meanwhile.
     public void TheEndOfALongWriteThatBeganIdleWaitsForNobody()
     {
