@@ -1,6 +1,7 @@
 // RST, SYN and ACK from somebody who guesses: RFC 9293 §3.10.7.4 with RFC 5961.
 using System.Net.Sockets;
 using Peregrine.Core.Tcp;
+using Peregrine.Core.Time;
 using Peregrine.Wire;
 using static Peregrine.Scenarios.Tests.SegmentTests.Peer;
 
@@ -219,6 +220,9 @@ public sealed class BlindAttackTests
         peer.Send(Syn | Ack, peer.Iss, options: Offer());
         peer.Next = peer.Iss + 1;
         peer.ExpectAck();
+        // Karn (RFC 6298 §3): nobody knows which of them was answered.
+        Assert.True(peer.Tcp.TryGetInfo(c, peer.Now, out var info));
+        Assert.Equal(Duration.Zero, info.SmoothedRtt);
         peer.Write(c, 20 * 1460);
         var sent = 0;
         while (peer.Inbox.Count > 0) sent += peer.Take().Payload.Length;
