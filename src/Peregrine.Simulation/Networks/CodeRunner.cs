@@ -57,9 +57,20 @@ internal sealed class CodeRunner(SimulatedWorld world)
                 world.Yield(pool.RunUntilIdle);
                 continue;
             }
-            if (world.Queue.Next > end) throw Stuck(end);
+            if (world.Queue.Next > end)
+            {
+                if (pool is null || !HaveReturned(pool)) throw Stuck(end);
+                continue;
+            }
             world.Step();
         }
+    }
+
+    private bool HaveReturned(SerialThreadPool pool)
+    {
+        var have = false;
+        world.Yield(() => have = pool.AwaitReturn());
+        return have;
     }
 
     private TimeoutException Stuck(Instant end) => new(world.Queue.Next.IsNever

@@ -20,6 +20,10 @@ internal sealed class SerialThreadPool : IDisposable
     private readonly (int Workers, int Ports) _min, _max;
     private int _heldCount;
 
+    // The worker that was let go, and whether it has not come back.
+    private int _outThread;
+    private bool _isOut;
+
     private SerialThreadPool(TimeSpan patience)
     {
         _patience = patience;
@@ -82,11 +86,39 @@ internal sealed class SerialThreadPool : IDisposable
         {
             // Behind all that is queued: whoever gets there has done the rest.
             HoldOne();
+            Volatile.Write(ref _isOut, true);
             _letGo.Release();
-            if (_held.Wait(_patience)) continue;
-            throw new TimeoutException("A thread of the pool has been blocked for long while virtual time stood still for it: code that blocks (.Result, .Wait(), "
-                + "Thread.Sleep) waits for what can only happen when it does not. Await instead.");
+            AwaitHeld();
+            while (Volatile.Read(ref _isOut))
+            {
+                // A worker that something else had is back, and has taken the place: it is held from now on, and the one that was let go works still.
+                _heldCount++;
+                HoldOne();
+                AwaitHeld();
+            }
         }
+    }
+
+    private void AwaitHeld()
+    {
+        if (_held.Wait(_patience)) return;
+        throw new TimeoutException("A thread of the pool has been blocked for long while virtual time stood still for it: code that blocks (.Result, .Wait(), "
+            + "Thread.Sleep) waits for what can only happen when it does not. Await instead.");
+    }
+
+    /// <summary>
+    /// Whether a worker that is not held comes back within two seconds: one that something else had may have taken what was queued before it could be held. It is held then.
+    /// </summary>
+    public bool AwaitReturn()
+    {
+        for (var i = 0; i < 2_000 && ForeignCount > 0; i++)
+        {
+            if (HasWork) return true;
+            Thread.Sleep(1);
+        }
+        if (FreeCount == 0) return HasWork;
+        HoldFree();
+        return true;
     }
 
     public void Dispose()
@@ -128,8 +160,11 @@ internal sealed class SerialThreadPool : IDisposable
 
     private void Hold()
     {
+        var thread = Environment.CurrentManagedThreadId;
+        if (Volatile.Read(ref _outThread) == thread) Volatile.Write(ref _isOut, false);
         _held.Release();
         _letGo.Wait();
+        Volatile.Write(ref _outThread, thread);
     }
 
     private void Restore()
