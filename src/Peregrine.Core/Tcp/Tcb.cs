@@ -275,7 +275,7 @@ internal struct TcbCold
     internal SeqNumber SmallEnd;
     internal uint SendBuffer;
 
-    /// <summary>Bytes that the application read in the tuning's round.</summary>
+    /// <summary>Bytes that the application read in the tuning's round; with <see cref="TcbFlags.FinWaiting"/>, <see cref="FinSeq"/>.</summary>
     internal uint RoundBytes;
 
     /// <summary>Round-trip time as the receiver sees it, microseconds.</summary>
@@ -307,18 +307,21 @@ internal struct TcbCold
     internal uint PacedUntil;
     internal CongestionState Congestion;
 
-    /// <summary>Where the peer's FIN lies when it arrived before its data, with <see cref="TcbFlags.FinWaiting"/>.</summary>
-    internal SeqNumber FinSeq;
+    /// <summary>RFC 9293 §3.8.5: end of the urgent data that we send, with <see cref="TcbFlags.UrgentToSend"/>.</summary>
+    internal SeqNumber SndUp;
 
     /// <summary>RFC 9293 §3.8.5: urgent pointer, valid with <see cref="TcbFlags.UrgentPending"/>.</summary>
     internal SeqNumber RcvUp;
     internal uint SegmentsRetransmitted;
 
-    /// <summary>End of the urgent data that we send, with <see cref="TcbFlags.UrgentToSend"/>: in the place of <see cref="FinSeq"/>, see <see cref="TcpUrgent"/>.</summary>
-    internal SeqNumber SndUp
+    /// <summary>
+    /// Where the peer's FIN lies when it arrived before its data, with <see cref="TcbFlags.FinWaiting"/>: in the place of <see cref="RoundBytes"/>, as
+    /// a peer that has said its last needs no larger buffer.
+    /// </summary>
+    internal SeqNumber FinSeq
     {
-        readonly get => FinSeq;
-        set => FinSeq = value;
+        readonly get => new(RoundBytes);
+        set => RoundBytes = value.Value;
     }
 
     /// <summary>What ICMP reported: <see cref="TcpErrors"/>, below 4.</summary>
@@ -356,10 +359,10 @@ internal struct TcbCold
         set => _softErrorAndFastOpen = (byte)((_softErrorAndFastOpen & 0x0F) | ((byte)value << 4));
     }
 
-    /// <summary>With <see cref="FastOpenFlags.Pending"/>: whose queue it counts in, 16 bits of the generation. No FIN can have come by then.</summary>
+    /// <summary>With <see cref="FastOpenFlags.Pending"/>: whose queue it counts in, 16 bits of the generation. In the place of <see cref="SndUp"/>.</summary>
     internal TcpListenerHandle FastOpenListener
     {
-        readonly get => new((int)(FinSeq.Value >> 16), (ushort)FinSeq.Value);
-        set => FinSeq = new SeqNumber(((uint)value.Index << 16) | (ushort)value.Generation);
+        readonly get => new((int)(SndUp.Value >> 16), (ushort)SndUp.Value);
+        set => SndUp = new SeqNumber(((uint)value.Index << 16) | (ushort)value.Generation);
     }
 }

@@ -20,13 +20,11 @@ internal sealed class TcpFinInput(TcpContext context, TcpReplies replies)
             var fin = s.Seq + (uint)s.PayloadLength;
             isInPlace = fin == c.Rcv.Nxt;
             c.Flags |= TcbFlags.AckNow;
-            // Where urgent data of ours have its field, an early one is as good as lost.
             if (!isInPlace && (c.Flags & TcbFlags.FinWaiting) != 0) NoteFinAgain(t, s);
-            if (!isInPlace && (c.Flags & TcbFlags.UrgentToSend) == 0) (t.K.FinSeq, c.Flags) = (fin, c.Flags | TcbFlags.FinWaiting);
+            if (!isInPlace) (t.K.FinSeq, c.Flags) = (fin, c.Flags | TcbFlags.FinWaiting);
         }
         if (!isInPlace && ((c.Flags & TcbFlags.FinWaiting) == 0 || c.Rcv.Nxt != t.K.FinSeq)) return;
-        c.Flags &= ~TcbFlags.FinWaiting;
-        c.Flags |= TcbFlags.FinReceived | TcbFlags.AckNow;
+        (t.K.FinSeq, c.Flags) = (default, (c.Flags & ~TcbFlags.FinWaiting) | TcbFlags.FinReceived | TcbFlags.AckNow);
         // Nothing comes after a FIN (RFC 9293 §3.10.7.4): what lies beyond it can never be read.
         _x.OutOfOrder.PruneTo(ref t.K.OutOfOrder, 0);
         c.Rcv.Nxt += 1;

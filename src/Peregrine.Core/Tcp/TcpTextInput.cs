@@ -105,10 +105,11 @@ internal sealed class TcpTextInput(TcpContext context)
             s.Flags &= ~TcpFlags.Fin;
             c.Flags |= TcbFlags.AckNow;
         }
+        // RFC 5681 §4.2: a segment that fills a gap, whole or in part, is acknowledged at once; also where a FIN alone waits behind it.
+        if ((c.Flags & TcbFlags.FinWaiting) != 0) c.Flags |= TcbFlags.AckNow;
         if (t.K.OutOfOrder.HasIntervals)
         {
             NoteOverlap(t, c.Rcv.Nxt);
-            // RFC 5681 §4.2: a segment that fills a gap, whole or in part, is acknowledged at once.
             total += _x.OutOfOrder.Deliver(ref t.K.OutOfOrder, ref c.ReceiveQueue, _x.ReceiveQueue, ref c.Rcv.Nxt);
             c.Flags |= TcbFlags.AckNow;
         }

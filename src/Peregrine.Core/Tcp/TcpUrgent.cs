@@ -1,5 +1,4 @@
-// Urgent data that we send (RFC 9293 §3.8.5): where they end. Who sends some is rare, so that has no field of its own in a million connections: it lies where an early
-// FIN of the peer's is remembered, which is forgotten then and comes again, as it is not acknowledged.
+// Urgent data that we send (RFC 9293 §3.8.5): where they end.
 using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Wire;
 
@@ -14,7 +13,7 @@ internal static class TcpUrgent
         if ((t.K.FastOpen & FastOpenFlags.Pending) != 0) return;
         // RFC 9293 MUST-30.
         t.K.SndUp = t.C.Snd.QueueEnd;
-        t.C.Flags = (t.C.Flags | TcbFlags.UrgentToSend) & ~TcbFlags.FinWaiting;
+        t.C.Flags |= TcbFlags.UrgentToSend;
     }
 
     /// <summary>A segment that is about to be sent: RFC 9293 §3.8.5 with RFC 6093: the pointer names the byte after the urgent data.</summary>

@@ -92,6 +92,8 @@ internal static class TcpWindow
     {
         ref var k = ref t.K;
         ref var c = ref t.C;
+        // Nothing comes behind a FIN, and FinSeq has the place of the count.
+        if ((c.Flags & TcbFlags.FinWaiting) != 0) return;
         k.RoundBytes += read;
         if (k.RcvRttUs == 0 || c.ReceiveBuffer >= (uint)settings.ReceiveBufferBytesMax) return;
         if (now - k.RoundStart.ToInstant(now) < Duration.FromMicroseconds(k.RcvRttUs)) return;

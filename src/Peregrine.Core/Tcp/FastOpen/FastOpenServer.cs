@@ -81,7 +81,7 @@ internal sealed class FastOpenServer(TcpContext context, FastOpenKeys keys)
         if ((t.K.FastOpen & FastOpenFlags.Pending) == 0) return;
         t.K.FastOpen &= ~FastOpenFlags.Pending;
         var handle = t.K.FastOpenListener;
-        t.K.FinSeq = default;
+        t.K.SndUp = default;
         if (x.Listeners.Get(handle.Index) is { } entry && (ushort)entry.Generation == handle.Generation) entry.FastOpens.OnEnded(wasReset, now);
     }
 }
