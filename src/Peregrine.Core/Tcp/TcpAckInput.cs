@@ -30,7 +30,7 @@ internal sealed class TcpAckInput(TcpContext context)
         {
             _x.Recovery.Phases.MtuProbe = _x.MtuProbing?.ProbeOf(t);
             _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now, out var sample);
-            (wait, renegingWait, isRestarted, delivered) = (sample.ReorderingWait, sample.RenegingWait, sample.RestartTimer && s.Ack == una, sample.DeliveredBytes);
+            (wait, renegingWait, isRestarted, delivered) = (sample.ReorderingWait, sample.RenegingWait, sample.RestartTimer, sample.DeliveredBytes);
             _x.MtuProbing?.OnAck(t, _x.Recovery.Phases.TakeMtuProbeLoss(), now);
             _x.Details?.OnAck(_x.Tcbs.IndexOf(t), sample, t.K, c.Mss, now);
         }

@@ -65,7 +65,8 @@ internal static class AckAccount
         RoundTrip.Take(ref k.Rtt, sample);
     }
 
-    private static bool TryTimestamp(in Tcb c, in TcpOptions options, Instant now, out Duration sample)
+    /// <summary>RFC 7323 §4.1: the round trip by the echo of our timestamp.</summary>
+    internal static bool TryTimestamp(in Tcb c, in TcpOptions options, Instant now, out Duration sample)
     {
         sample = default;
         if ((c.Flags & TcbFlags.Timestamps) == 0 || !options.HasTimestamps) return false;
@@ -76,12 +77,10 @@ internal static class AckAccount
         return true;
     }
 
-    /// <summary>Whether the retransmission timer starts anew with this ACK.</summary>
-    internal static bool RestartsTimer(in TcbCold k, in Delivery d, uint acked, bool isFurtherPartial, Scoreboard board)
+    /// <summary>Whether the time-out counts from now with this ACK, which acknowledges nothing cumulatively.</summary>
+    internal static bool RestartsTimer(in TcbCold k, in Delivery d, Scoreboard board)
     {
         ref readonly var r = ref k.Recovery;
-        // RFC 6298 §5.3; RFC 6582 §3.2 step 3: of the partial ACKs in fast recovery only the first one restarts the timer.
-        if (acked > 0) return !(isFurtherPartial && r.Phase == RecoveryPhase.Recovery);
         // As Linux: what a SACK reports has taken longer than the first segment has been out since it went again: that one has its full time yet.
         return d.HasOldestSacked && k.Does(SenderMechanisms.ProbeTimerStays) && r.Head != RecordPool.None && d.OldestSackedAt < board[r.Head].SentAt;
     }

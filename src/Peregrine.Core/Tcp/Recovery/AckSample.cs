@@ -69,7 +69,7 @@ internal struct AckSample
     /// <summary>A round trip began with this ACK.</summary>
     internal bool IsRoundStart { get; set; }
 
-    /// <summary>Restart the retransmission timer (RFC 6298 §5.3, RFC 6582 §3.2 step 3); stop it when nothing is outstanding.</summary>
+    /// <summary>The retransmission timer starts anew, though nothing was acknowledged cumulatively; where something was, it does in any case (RFC 6298 §5.3).</summary>
     internal bool RestartTimer { get; set; }
 
     /// <summary>Fast recovery began with this ACK.</summary>

@@ -73,7 +73,7 @@ internal static class CountedDuplicates
         {
             // RFC 6582 §3.2 step 3, partial ACK: the next hole.
             r.RtxNext = r.Head;
-            r.Flags |= RecoveryFlags.RetransmitHead | RecoveryFlags.PartialAckSeen;
+            r.Flags |= RecoveryFlags.RetransmitHead;
         }
         else if (isDuplicate)
         {

@@ -11,7 +11,7 @@ internal static class FastRecovery
         // RFC 6675 §5 step 4.1, RFC 6582 §3.2 step 2.
         r.RecoveryPoint = c.Snd.Max;
         r.Phase = RecoveryPhase.Recovery;
-        r.Flags &= ~(RecoveryFlags.PartialAckSeen | RecoveryFlags.RescueOffered);
+        r.Flags &= ~RecoveryFlags.RescueOffered;
         r.Flags |= RecoveryFlags.RecoveryPointSet;
         // What the recovery before has sent again, beyond its recovery point, is in flight and counted: once is enough.
         // RACK may have found others lost than the first.
@@ -32,7 +32,7 @@ internal static class FastRecovery
             if (acked >= c.Mss) deflated += c.Mss;
             c.Cwnd = Math.Max(deflated, c.Mss);
             r.RtxNext = r.Head;
-            r.Flags |= RecoveryFlags.RetransmitHead | RecoveryFlags.PartialAckSeen;
+            r.Flags |= RecoveryFlags.RetransmitHead;
             return;
         }
         if (!isDuplicate) return;

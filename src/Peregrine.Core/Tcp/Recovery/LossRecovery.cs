@@ -239,7 +239,6 @@ internal sealed class LossRecovery
             _sacks.Take(c, ref r, options, ref d, ref Counters);
         }
         var isRoundStart = AckAccount.EndRound(ref k, d);
-        var partialSeen = (r.Flags & RecoveryFlags.PartialAckSeen) != 0;
         if (AckAccount.TryRoundTrip(c, k, options, d, acked > 0, Memory.Does(k, SenderMechanisms.RoundTripPerAck), now, out var roundTrip)) Memory.TakeRoundTrip(c, ref k, roundTrip);
         d.IsReneging = acked > 0 && IsRack(c, k) && k.Does(SenderMechanisms.PacketWindow) && Reneging.Shows(r, _board);
         var wait = d.IsReneging ? Reneging.Wait(k.Rtt) : Phases.FindLosses(ref c, ref k, ref d, now);
@@ -249,7 +248,7 @@ internal sealed class LossRecovery
         // A search that was cut off goes on with the next ACK, from the hint in there.
         if (r.Episode != RecordPool.None && d.Budget >= 0) CloseEpisodeIfOver(ref r, isRoundStart);
         (sample.ReorderingWait, sample.RenegingWait) = d.IsReneging ? (Duration.Zero, wait) : (wait, Duration.Zero);
-        sample.RestartTimer = AckAccount.RestartsTimer(k, d, acked, isFurtherPartial: partialSeen && (c.Flags & TcbFlags.Sack) == 0, _board);
+        sample.RestartTimer = acked == 0 && AckAccount.RestartsTimer(k, d, _board);
     }
 
     /// <summary>The retransmission timer expired: RTO doubles, all that is not SACKed is to be sent again, one segment at first.</summary>
@@ -288,7 +287,7 @@ internal sealed class LossRecovery
         // RFC 6675 §5.1, RFC 6582 §3.2 step 4: no fast recovery before all this is acknowledged.
         r.RecoveryPoint = c.Snd.Max;
         r.Phase = RecoveryPhase.Loss;
-        r.Flags &= ~(RecoveryFlags.RetransmitHead | RecoveryFlags.RescueOffered | RecoveryFlags.MtuRepair | RecoveryFlags.PartialAckSeen
+        r.Flags &= ~(RecoveryFlags.RetransmitHead | RecoveryFlags.RescueOffered | RecoveryFlags.MtuRepair
             | RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending | RecoveryFlags.ProportionalReduction | RecoveryFlags.EcnResponded);
         r.Flags |= RecoveryFlags.TimedOut | RecoveryFlags.RecoveryPointSet;
         // RFC 6298 §5.4: the first segment goes, whatever may still be in flight.

@@ -291,7 +291,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         _recovery.Validation.OnRecoveryEnd(ref c, ref k);
         Rack.OnRecoveryEnd(ref r);
         ForwardRto.End(ref r);
-        r.Flags &= ~(RecoveryFlags.RetransmitHead | RecoveryFlags.RescueOffered | RecoveryFlags.PartialAckSeen);
+        r.Flags &= ~(RecoveryFlags.RetransmitHead | RecoveryFlags.RescueOffered);
         // RFC 6582 §3.2 step 2 asks for an ACK beyond recover before the next fast retransmit.
         if (isSack || c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
         r.Phase = r.SackedBytes > 0 ? RecoveryPhase.Disorder : RecoveryPhase.Open;

@@ -51,9 +51,6 @@ internal enum RecoveryFlags : uint
     /// <summary>The SYN timer expired: RTO starts at 3 s (RFC 6298 §5.7).</summary>
     SynTimedOut = 0x80,
 
-    /// <summary>A partial ACK has been seen in this fast recovery.</summary>
-    PartialAckSeen = 0x100,
-
     /// <summary>Records marked lost by a smaller path MTU wait for retransmission.</summary>
     MtuRepair = 0x200,
 
