@@ -25,7 +25,7 @@ internal enum SynFlags : byte
     /// <summary>ECN was asked for and granted.</summary>
     Ecn = 8,
 
-    /// <summary>The SYN-ACK has been sent more than once: no round-trip sample without timestamps (Karn).</summary>
+    /// <summary>The SYN-ACK has timed out, or that is not known: there is no round-trip sample (Karn), and the connection begins with care.</summary>
     Retransmitted = 16,
 
     /// <summary>The SYN-ACK brings a fast open cookie.</summary>
@@ -105,12 +105,12 @@ internal struct SynRecord
     /// <summary>What was agreed on.</summary>
     internal SynFlags Flags;
 
-    /// <summary>With <see cref="SynFlags.AccurateEcn"/>: the IP-ECN field of the latest SYN, and <see cref="NotCapable"/>; of any, <see cref="Acknowledged"/>.</summary>
+    /// <summary>With <see cref="SynFlags.AccurateEcn"/>: the IP-ECN field of the latest SYN, and <see cref="NotCapable"/>; of any, <see cref="Acknowledged"/> and <see cref="SentAgain"/>.</summary>
     internal byte SynField;
 
     private byte _scales;
 
-    /// <summary>SYN-ACKs sent after the first; 255 means that the record is free. Set by the backlog.</summary>
+    /// <summary>Time-outs of the SYN-ACK; 255 means that the record is free. Set by the backlog.</summary>
     internal byte Retries;
 
     /// <summary>SendID of the key that signs what we send, where the peer has keys of TCP-AO (RFC 5925 §4).</summary>
@@ -125,6 +125,13 @@ internal struct SynRecord
     /// <summary>In <see cref="SynField"/>: the handshake is complete, and its connection waits for data (TCP_DEFER_ACCEPT).</summary>
     internal const byte Acknowledged = 8;
 
+    /// <summary>How often the SYN-ACK went again, when it timed out or because the SYN came again; 15 for more.</summary>
+    internal byte SentAgain
+    {
+        readonly get => (byte)(SynField >> 4);
+        set => SynField = (byte)((SynField & 15) | (Math.Min((int)value, 15) << 4));
+    }
+
     /// <summary>The peer's shift, with <see cref="SynFlags.WindowScale"/>.</summary>
     internal byte SndScale
     {
@@ -137,6 +144,17 @@ internal struct SynRecord
     {
         readonly get => (byte)(_scales >> 4);
         set => _scales = (byte)((_scales & 15) | (value << 4));
+    }
+
+    /// <summary>The peer's SYN, with what was agreed on of its options.</summary>
+    internal readonly SegmentArrival AgreedSyn()
+    {
+        var syn = new SegmentArrival { Seq = Irs, RawWindow = SndWnd.Value, Flags = TcpFlags.Syn };
+        if ((Flags & SynFlags.Timestamps) != 0) syn.Options.SetTimestamps(TsRecent, 0);
+        if ((Flags & SynFlags.Sack) != 0) syn.Options.SackPermitted = true;
+        if ((Flags & SynFlags.WindowScale) != 0) syn.Options.WindowScale = new WindowScale(SndScale);
+        syn.Options.Mss = PeerMss;
+        return syn;
     }
 
     /// <summary>Whether the record is this tuple's.</summary>

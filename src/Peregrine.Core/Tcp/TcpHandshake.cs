@@ -172,15 +172,24 @@ internal static class TcpHandshake
         TrueSizeWindow.Begin(x, t);
         k.Retransmission = Deadline.None;
         k.UserTimeout = Deadline.None;
-        // Karn: a SYN that was repeated gives no sample, and RFC 6298 §5.7, RFC 5681 §3.1 start such a connection with care.
-        var rtt = c.Backoff == 0 && k.SynAgain != SynAgain.Sent && k.RoundStart.IsSet ? Duration.Max(now - k.RoundStart.ToInstant(now), Duration.FromMicroseconds(1)) : Duration.Zero;
+        var rtt = RoundTripOf(t, s, now);
         if (wasOpen) ContinueOpen(x, t, rtt, now);
-        else x.Recovery.OnEstablished(ref c, ref k, AlgorithmOf(x.SettingsOf(t)), rtt, c.Backoff, now);
+        else x.Recovery.OnEstablished(ref c, ref k, AlgorithmOf(x.SettingsOf(t)), rtt, (int)Math.Max(c.Backoff, k.SegmentsRetransmitted), now);
         c.Backoff = 0;
         k.SynAgain = SynAgain.None;
         k.RoundStart = Deadline.At(now);
         TcpKeepalive.Start(x, t, now);
         TcpMtuProbing.OnEstablished(x, t, now);
+    }
+
+    // The handshake's round trip; zero where it is not known, and where our SYN or SYN-ACK has timed out (RFC 6298 §5.7).
+    private static Duration RoundTripOf(TcbRef t, in SegmentArrival s, Instant now)
+    {
+        if (t.C.Backoff != 0 || !t.K.RoundStart.IsSet) return Duration.Zero;
+        var sinceFirst = Duration.Max(now - t.K.RoundStart.ToInstant(now), Duration.FromMicroseconds(1));
+        if (t.K.SynAgain != SynAgain.Sent && t.K.SegmentsRetransmitted == 0) return sinceFirst;
+        // RFC 6298 §3, Karn: which of them was answered only its timestamp tells (RFC 7323 §4.1), which is not older than the first of them.
+        return Recovery.AckAccount.TryTimestamp(t.C, s.Options, now, out var sample) ? Duration.Min(sample, sinceFirst) : Duration.Zero;
     }
 
     // A connection by fast open has a window already, and perhaps data in flight: the timer is theirs now.

@@ -79,6 +79,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         if ((t.K.FastOpen & FastOpenFlags.Pending) == 0 || !s.IsSyn || s.IsAck || s.IsRst || !s.Seq.IsBefore(t.C.Rcv.Nxt)) return false;
         _x.Counters.SynsAccepted++;
         if (!MayChallenge(t, ref _x.Recovery.Counters.TCPACKSkippedSynRecv, now)) return true;
+        if ((t.C.Flags & TcbFlags.SynPending) == 0) t.K.SegmentsRetransmitted++;
         t.C.Flags |= TcbFlags.SynPending;
         _x.MarkReady(t);
         return true;

@@ -173,17 +173,14 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             {
                 _x.Counters.FailedOpens++;
                 Remove(index);
+                continue;
             }
-            else
-            {
-                ref var record = ref _x.SynBacklog.Get(index);
-                // It has been acknowledged, and data are awaited: a while longer, and any ACK will do.
-                if ((record.SynField & SynRecord.Acknowledged) != 0 && IsDeferred(record, now)) continue;
-                _x.CountSynAgain();
-                // RFC 7413 §4.2.1: without the option, in case that it is what gets lost.
-                record.Flags &= ~SynFlags.FastOpen;
-                SendSynAck(ref record, now);
-            }
+            ref var record = ref _x.SynBacklog.Get(index);
+            // It has been acknowledged, and data are awaited: a while longer, and any ACK will do.
+            if ((record.SynField & SynRecord.Acknowledged) != 0 && IsDeferred(record, now)) continue;
+            // RFC 7413 §4.2.1: without the option, in case that it is what gets lost.
+            record.Flags &= ~SynFlags.FastOpen;
+            SendSynAckAgain(ref record, now);
         }
     }
 
@@ -222,7 +219,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         {
             _x.Counters.SynsAccepted++;
             if (!TcpEcn.OnSynAgain(ref record, s, packet)) Abandon(index, now);
-            else if (MayReply(now)) SendSynAck(ref record, now);
+            else if (MayReply(now)) SendSynAckAgain(ref record, now);
             return;
         }
         if (!TcpInput.IsAcceptable(next, record.RcvWnd, s.Seq, s.Length))
@@ -336,17 +333,12 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         t.K.Settings = entry.Settings;
         (c.Local, c.LocalPort, c.Remote, c.RemotePort, c.Path) = (record.Local, record.LocalPort, record.Remote, record.RemotePort, record.Path);
         TcpStates.Move(ref c.State, TcpState.SynReceived);
-        // The SYN counts, and the SYN-ACKs that its record has repeated.
-        (c.Flags, t.K.SegmentsIn, t.K.SegmentsRetransmitted) = (TcbFlags.InAcceptQueue, 1, record.Retries);
+        // The SYN counts, and the SYN-ACKs that went again.
+        (c.Flags, t.K.SegmentsIn, t.K.SegmentsRetransmitted) = (TcbFlags.InAcceptQueue, 1, record.SentAgain);
         _x.Authenticator?.OnAccepted(t, record);
         TcpHandshake.Initialize(_x, t, record.Iss, record.TsOffset, settings, now);
         c.Snd.Nxt = c.Snd.Max = record.Iss + 1;
-        var syn = new SegmentArrival { Seq = record.Irs, RawWindow = record.SndWnd.Value, Flags = TcpFlags.Syn };
-        if ((record.Flags & SynFlags.Timestamps) != 0) syn.Options.SetTimestamps(record.TsRecent, 0);
-        if ((record.Flags & SynFlags.Sack) != 0) syn.Options.SackPermitted = true;
-        if ((record.Flags & SynFlags.WindowScale) != 0) syn.Options.WindowScale = new WindowScale(record.SndScale);
-        syn.Options.Mss = record.PeerMss;
-        TcpHandshake.TakeSyn(_x, t, syn, now);
+        TcpHandshake.TakeSyn(_x, t, record.AgreedSyn(), now);
         // What the SYN-ACK has promised, whether or not there is a memory for what it was reckoned by.
         t.C.Rcv.Edge = SeqNumber.Max(t.C.Rcv.Edge, t.C.Rcv.Nxt + FirstWindow(record, _x.SettingsOf(t)));
         TcpEcn.Begin(_x, t, record);
@@ -434,11 +426,16 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         record.RcvScale = TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax);
     }
 
+    private void SendSynAckAgain(ref SynRecord record, Instant now)
+    {
+        record.SentAgain++;
+        _x.CountSynAgain();
+        SendSynAck(ref record, now);
+    }
+
     private void SendSynAck(ref SynRecord record, Instant now)
     {
-        if (_x.Listeners.Get(record.Listener) is not { } entry) return;
-        var stamp = now.Milliseconds + record.TsOffset;
-        SendSynAck(ref record, stamp, _x.Settings[entry.Settings], now);
+        if (_x.Listeners.Get(record.Listener) is { } entry) SendSynAck(ref record, now.Milliseconds + record.TsOffset, _x.Settings[entry.Settings], now);
     }
 
     private void SendSynAck(ref SynRecord record, uint stamp, TcpSettings settings, Instant now)

@@ -19,7 +19,7 @@ internal sealed class TcpSynOutput(TcpContext context, TcpSegmentWriter writer, 
         if (!_x.Ip.HasRoom(c.Path)) return false;
         var settings = _x.SettingsOf(t);
         var answer = c.State == TcpState.SynReceived;
-        var isAgain = c.Backoff != 0 || t.K.SynAgain == SynAgain.Sent;
+        var isAgain = t.K.SegmentsRetransmitted != 0 || t.K.SynAgain == SynAgain.Sent;
         var plan = new SegmentPlan
         {
             Seq = c.Snd.Iss,

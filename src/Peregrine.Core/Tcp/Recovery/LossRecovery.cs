@@ -112,14 +112,11 @@ internal sealed class LossRecovery
         c.DupAcks = 0;
         c.Ssthresh = uint.MaxValue;
         c.Cwnd = InitialWindow(c);
-        if (synRetransmissions > 0)
-        {
-            // RFC 5681 §3.1, RFC 6928 §2: after lost SYNs the initial window is one segment. RFC 6298 §5.7: and RTO is 3 s when data begin.
-            if (synRetransmissions > SettingsOf(k).ForgivenSynLosses) c.Cwnd = c.Mss;
-            k.Rtt = default;
-            r.Flags |= RecoveryFlags.SynTimedOut;
-        }
-        else if (rtt > Duration.Zero && k.Rtt.Srtt == 0) Memory.TakeRoundTrip(c, ref k, rtt);
+        // RFC 5681 §3.1, RFC 6928 §2: after lost SYNs the initial window is one segment.
+        if (synRetransmissions > SettingsOf(k).ForgivenSynLosses) c.Cwnd = c.Mss;
+        if (rtt > Duration.Zero && k.Rtt.Srtt == 0) Memory.TakeRoundTrip(c, ref k, rtt);
+        // RFC 6298 §5.7: and RTO is 3 s when data begin.
+        else if (synRetransmissions > 0) (k.Rtt, r.Flags) = (default, r.Flags | RecoveryFlags.SynTimedOut);
         if (r.Head == RecordPool.None) r.FirstSentAt = TimeStamp32.Of(now);
         Begin(ref c, ref k, algorithm, now);
     }
