@@ -14,10 +14,12 @@ namespace Peregrine.Drivers.Dpdk;
 /// <param name="NeedsRights">Whether making the device takes rights, and not only access to a socket or a file.</param>
 /// <param name="ListensWith">Where the driver connects to its other end only when it is made, and not again: the argument by which it listens instead; else null.</param>
 /// <param name="ComesBack">Whether a device that is lost may be made anew. Not net_memif: it closes descriptors that DPDK's interrupt thread still waits for, which then aborts the process.</param>
+/// <param name="CarrierByInterrupt">Whether DPDK's interrupt thread is to follow the carrier. For virtio-user: it watches its socket there in any case once the other end has come anew,
+/// stops watching when the port stops only if it was told to, and has no lock against a second thread that looks at the socket too.</param>
 /// <param name="Defaults">Arguments that belong together: added where the user gave none of those names.</param>
 internal sealed record DpdkDriver(
     string Prefix, bool MakesSystemCalls = true, bool TakesAnyMemory = false, string? QueueWord = null, bool SharesKernelAddress = false, int ReceiveBuffersMin = 0,
-    bool MakesInterface = false, bool NeedsRights = true, string? ListensWith = null, bool ComesBack = true, params string[] Defaults)
+    bool MakesInterface = false, bool NeedsRights = true, string? ListensWith = null, bool ComesBack = true, bool CarrierByInterrupt = false, params string[] Defaults)
 {
     private static readonly DpdkDriver[] s_known =
     [
@@ -32,7 +34,7 @@ internal sealed record DpdkDriver(
         new("net_vhost", TakesAnyMemory: true, QueueWord: "queues", NeedsRights: false),
         // Its fill queue takes 4,096 at once, and fails to start without them.
         new("net_af_xdp", QueueWord: "queue_count", ReceiveBuffersMin: 8192),
-        new("net_virtio_user", QueueWord: "queues", NeedsRights: false, ListensWith: "server=1"),
+        new("net_virtio_user", QueueWord: "queues", NeedsRights: false, ListensWith: "server=1", CarrierByInterrupt: true),
     ];
 
     // Poll-mode drivers of cards: doorbells by stores, never a system call. None of them could be tried; frames are copied unless asked otherwise.

@@ -44,7 +44,7 @@ internal static class DpdkAbi
     public const int Slack = 512;
 
     public const ulong LinkStatusBit = 1UL << 34;
-    public const uint InterruptOnRemoval = 4, DeviceSaysRemoval = 8;
+    public const uint InterruptOnCarrier = 1, InterruptOnRemoval = 4, DeviceSaysCarrier = 2, DeviceSaysRemoval = 8;
     public const int EventRemoved = 6, EventDestroyed = 8;
     public const uint ModeHash = 1;
     public const int HashKeyLength = 40;

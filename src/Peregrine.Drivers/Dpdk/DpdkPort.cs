@@ -251,7 +251,9 @@ internal sealed unsafe class DpdkPort : IDisposable
         // DPDK: a driver that says 0 has the customary 40 bytes.
         HashKeyLength = HashKinds == 0 || info[DpdkAbi.InfoKeySize] > 0 ? info[DpdkAbi.InfoKeySize] : DpdkAbi.HashKeyLength;
         QueueCountMax = Math.Min(*(ushort*)(info + DpdkAbi.InfoReceiveQueuesMax), *(ushort*)(info + DpdkAbi.InfoSendQueuesMax));
-        _saysRemoval = (*(uint*)(*(nint*)(info + DpdkAbi.InfoDeviceFlags)) & DpdkAbi.DeviceSaysRemoval) != 0;
+        var flags = *(uint*)(*(nint*)(info + DpdkAbi.InfoDeviceFlags));
+        _interrupts = (flags & DpdkAbi.DeviceSaysRemoval) != 0 ? DpdkAbi.InterruptOnRemoval : 0;
+        if (Driver.CarrierByInterrupt && (flags & DpdkAbi.DeviceSaysCarrier) != 0) _interrupts |= DpdkAbi.InterruptOnCarrier;
         NumaNode = _dpdk.NumaNode(Id);
     }
 
@@ -259,7 +261,7 @@ internal sealed unsafe class DpdkPort : IDisposable
 
     private int QueueCountMax { get; set; }
 
-    private bool _saysRemoval;
+    private uint _interrupts;
 
     private void Configure(DpdkOptions options)
     {
@@ -276,7 +278,7 @@ internal sealed unsafe class DpdkPort : IDisposable
         *(uint*)(conf + DpdkAbi.ConfMtu) = (uint)Mtu;
         *(ulong*)(conf + DpdkAbi.ConfReceiveOffloads) = ReceiveOffloads;
         *(ulong*)(conf + DpdkAbi.ConfSendOffloads) = SendOffloads;
-        if (_saysRemoval) *(uint*)(conf + DpdkAbi.ConfInterrupts) = DpdkAbi.InterruptOnRemoval;
+        *(uint*)(conf + DpdkAbi.ConfInterrupts) = _interrupts;
         if (options.QueueCount > 1 && (HashKinds & DpdkAbi.HashKindsWanted) != 0)
         {
             *(uint*)(conf + DpdkAbi.ConfReceiveMode) = DpdkAbi.ModeHash;
