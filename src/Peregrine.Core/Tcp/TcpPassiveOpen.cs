@@ -339,8 +339,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         TcpHandshake.Initialize(_x, t, record.Iss, record.TsOffset, settings, now);
         c.Snd.Nxt = c.Snd.Max = record.Iss + 1;
         TcpHandshake.TakeSyn(_x, t, record.AgreedSyn(), now);
-        // What the SYN-ACK has promised, whether or not there is a memory for what it was reckoned by.
-        t.C.Rcv.Edge = SeqNumber.Max(t.C.Rcv.Edge, t.C.Rcv.Nxt + FirstWindow(record, _x.SettingsOf(t)));
+        // RFC 9293 SHLD-14: what the SYN-ACK has promised, by the MSS of then: an ACK that its record was to take is refused otherwise, and nothing repeats it.
+        t.C.Rcv.Edge = SeqNumber.Max(t.C.Rcv.Edge, t.C.Rcv.Nxt + record.RcvWnd);
         TcpEcn.Begin(_x, t, record);
         _x.Counters.PassiveOpens++;
         return t;
@@ -407,6 +407,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             _x.Counters.DroppedConnectionLimit++;
             return;
         }
+        record.RcvWnd = FirstWindow(record, _x.Settings[entry.Settings]);
         _x.Counters.SynCookiesAccepted++;
         Open(tcb, record, entry, ref s, packet, now);
     }
@@ -445,7 +446,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             Seq = record.Iss,
             Ack = record.Irs + 1,
             Flags = TcpFlags.Syn | TcpFlags.Ack,
-            Window = (ushort)FirstWindow(record, settings),
+            // RFC 9293 SHLD-14: what the first has promised, though the path's MTU may have changed since.
+            Window = (ushort)record.RcvWnd,
         };
         TcpEcn.OnSynAckPlan(ref record, settings, SignerOf(record) is not null, ref plan);
         plan.Options.IsPacked = settings.PackedSynOptions;
@@ -463,11 +465,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     }
 
     // The window of our SYN-ACK, which is not scaled.
-    private uint FirstWindow(in SynRecord record, TcpSettings settings)
-    {
-        var mss = TcpHandshake.AnnouncedMss(record.Local, record.Path, settings, OverheadOf(record));
-        return Math.Min(TrueSizeWindow.First(settings, mss - ((record.Flags & SynFlags.Timestamps) != 0 ? TcpOptions.TimestampsLength : 0)), ushort.MaxValue);
-    }
+    private uint FirstWindow(in SynRecord record, TcpSettings settings) => Math.Min(ushort.MaxValue, TrueSizeWindow.First(settings,
+        TcpHandshake.AnnouncedMss(record.Local, record.Path, settings, OverheadOf(record)) - ((record.Flags & SynFlags.Timestamps) != 0 ? TcpOptions.TimestampsLength : 0)));
 
     private int OverheadOf(in SynRecord record) =>
         _x.Encapsulation.PortOf(record.Local, record.LocalPort, record.Remote, record.RemotePort) != 0 ? _x.Encapsulation.Overhead : 0;

@@ -25,7 +25,7 @@ internal sealed class TcpSynOutput(TcpContext context, TcpSegmentWriter writer, 
             Seq = c.Snd.Iss,
             Ack = answer ? c.Rcv.Nxt : default,
             Flags = answer ? TcpFlags.Syn | TcpFlags.Ack : TcpFlags.Syn,
-            Window = (ushort)Math.Min(c.ReceiveBuffer, ushort.MaxValue),
+            Window = WindowOf(ref c, answer),
         };
         plan.Flags |= answer ? TcpEcn.SynAckBits(_x, t) : TcpEcn.SynBits(settings, c.Backoff, _x.AccurateEcn.HasRoom);
         plan.Ecn = TcpEcn.SynEcn(settings, plan.Flags);
@@ -52,6 +52,17 @@ internal sealed class TcpSynOutput(TcpContext context, TcpSegmentWriter writer, 
         if (!t.K.Retransmission.IsSet) t.K.Retransmission = Deadline.At(now + _x.Recovery.Settings.RtoInitial);
         _x.Arm(t, t.K.Retransmission);
         return true;
+    }
+
+    // RFC 9293 §3.10.7.4: what a SYN-ACK promises is acceptable, whatever has become of the buffer since the SYN was taken; RFC 7413 §4.2.2: the SYN's data may
+    // be in it.
+    private static ushort WindowOf(ref Tcb c, bool answer)
+    {
+        var used = c.ReceiveQueue.Length;
+        var window = Math.Min(c.ReceiveBuffer > used ? c.ReceiveBuffer - used : 0, ushort.MaxValue);
+        if (!answer) return (ushort)window;
+        c.Rcv.Edge = SeqNumber.Max(c.Rcv.Edge, c.Rcv.Nxt + window);
+        return (ushort)Math.Min((uint)(c.Rcv.Edge - c.Rcv.Nxt), ushort.MaxValue);
     }
 
     // A cookie of the key before was good once more: here is one of the new key.

@@ -126,7 +126,9 @@ internal sealed class TcpTextInput(TcpContext context)
         t.C.Acks.HasHeard = true;
         // What a SYN brought leaves the window as the SYN-ACK says it.
         if (t.C.State != TcpState.SynReceived) TcpWindow.GrowReceive(ref t.C, settings, count);
-        else if (settings.WindowSlowStart) t.C.ReceiveBuffer = (uint)Math.Min((ulong)settings.ReceiveBufferBytes, t.C.ReceiveBuffer + (uint)count);
+        else if (settings.PacketReceiver) t.C.ReceiveBuffer += (uint)count;
+        else if (settings.WindowSlowStart && t.C.ReceiveBuffer < (uint)settings.ReceiveBufferBytes)
+            t.C.ReceiveBuffer = Math.Min((uint)settings.ReceiveBufferBytes, t.C.ReceiveBuffer + (uint)count);
         _x.Counters.BytesReceived += count;
         if (t.C.ReceiveQueue.Length >= (uint)settings.ReceiveLowBytes) _x.Raise(t, TcpEvents.Readable);
         if (!AdaptiveAcks.Is(_x, t))
@@ -135,9 +137,15 @@ internal sealed class TcpTextInput(TcpContext context)
             return;
         }
         ref var m = ref AdaptiveAcks.Of(_x, t);
+        // A SYN's text says nothing of a pace: the SYN-ACK answers it.
+        if (m.Ratio == 0)
+        {
+            t.C.Flags |= TcbFlags.AckDelayed;
+            return;
+        }
         AdaptiveAcks.OnData(_x, t, ref m, now);
-        if (m.Ratio != 0) TrueSizeWindow.OnTaken(_x, t, ref m, length);
-        t.C.Flags |= m.Ratio != 0 && AdaptiveAcks.IsDue(_x, t, ref m) ? TcbFlags.AckNow : TcbFlags.AckDelayed;
+        TrueSizeWindow.OnTaken(_x, t, ref m, length);
+        t.C.Flags |= AdaptiveAcks.IsDue(_x, t, ref m) ? TcbFlags.AckNow : TcbFlags.AckDelayed;
     }
 
     /// <summary>Something came twice: it is owed an ACK, and RFC 2883 a report.</summary>
