@@ -87,7 +87,9 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         var verdict = s.Options.HasSignature ? FastOpenVerdict.None : _fastOpen.Judge(s, packet, entry, settings, now);
         if (verdict is FastOpenVerdict.Grant or FastOpenVerdict.AcceptAndGrant)
             record.Flags |= SynFlags.FastOpen | (s.Options.IsFastOpenExperimental ? SynFlags.FastOpenExperimental : SynFlags.None);
-        if (verdict >= FastOpenVerdict.Accept && TryOpenFast(record, entry, ref s, packet, now)) return;
+        // As Linux: not where cookies are given. One that has been given for this SYN would be answered, and a connection does not take it (RFC 9293 §3.10.7.4).
+        var isCookieOut = _x.Options.SynCookiesOnly || now <= _cookiesUntil;
+        if (verdict >= FastOpenVerdict.Accept && !isCookieOut && TryOpenFast(record, entry, ref s, packet, now)) return;
         // The bound of this queue is the larger of the backlog and what a burst of honest clients needs.
         if (entry.IsFull || _x.Options.SynCookiesOnly || !_x.SynBacklog.TryAdd(record, Math.Max(entry.Backlog, 128), now, out var index))
         {

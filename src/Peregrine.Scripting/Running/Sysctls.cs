@@ -151,7 +151,7 @@ internal static class Sysctls
             case "tcp_fin_timeout":
                 return options with { Tcp = t with { FinWait2TimeoutMs = Number(value) * 1_000 } };
             case "tcp_syncookies":
-                return options with { SynCookies = Number(value) != 0 };
+                return options with { SynCookies = Number(value) != 0, SynCookiesOnly = Number(value) == 2 };
             case "tcp_no_metrics_save" or "tcp_min_tso_segs" or "tcp_autocorking" or "tcp_limit_output_bytes" or "tcp_tso_win_divisor" or "tcp_moderate_rcvbuf"
                 or "tcp_invalid_ratelimit" or "ip_local_port_range" or "tcp_pacing_ss_ratio" or "tcp_pacing_ca_ratio":
                 return options;
