@@ -10,6 +10,7 @@ using Peregrine.Core.Tcp;
 using Peregrine.Core.Tcp.Queues;
 using Peregrine.Core.Tcp.AccurateEcn;
 using Peregrine.Core.Tcp.Congestion.Bbr;
+using Peregrine.Core.Tcp.Psp;
 using Peregrine.Core.Tcp.Recovery;
 using Peregrine.Core.Time;
 using Peregrine.Core.Udp;
@@ -160,6 +161,24 @@ public sealed class NetworkStack : IDisposable
     /// <param name="now">The time.</param>
     public void OnDeviceReplaced(int interfaceIndex, MacAddress mac, Instant now) => Ip.OnDeviceReplaced(interfaceIndex, mac, now);
 
+    /// <summary>PSP, which secures TCP connections that are given keys. From here on segments take no short way, secured or not; null before <see cref="EnablePsp"/>.</summary>
+    public PspLayer? Psp => Tcp.Context.Psp;
+
+    /// <summary>Lets connections be secured by the PSP Security Protocol.</summary>
+    /// <param name="deviceKey">Of what the keys are made that the peers get. New for each stack and each start: with it they repeat, and may not.</param>
+    /// <param name="port">The UDP port of both sides, 1 to 65,535.</param>
+    /// <returns>What takes and makes keys; the same every time, and the port is then the first one's.</returns>
+    public PspLayer EnablePsp(UInt128 deviceKey, int port = PspLayer.DefaultPort)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(port, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(port, ushort.MaxValue);
+        if (Tcp.Context.Psp is { } psp) return psp;
+        // The short ways know neither keys nor datagrams.
+        Tcp.UsesShortWays = false;
+        Ip.Errors.HasTunnels = true;
+        return Tcp.Context.Psp = new PspLayer(Tcp.Context, deviceKey, port);
+    }
+
     /// <summary>Takes received frames; their memory is the stack's from here on.</summary>
     public void OnBurst(int interfaceIndex, Span<Frame> frames, Instant now)
     {
@@ -246,9 +265,13 @@ public sealed class NetworkStack : IDisposable
         for (var i = 0; i < frames.Length; i++)
         {
             if (!Ip.TryParse(ref frames[i], interfaceIndex, now, out _staged[count])) continue;
-            if (Ip.Errors.TunnelPort != 0) Tcp.Context.Encapsulation.Unwrap(ref _staged[count]);
+            if (Ip.Errors.HasTunnels && !Tcp.Context.TryUnwrap(ref _staged[count]))
+            {
+                Frames.Return(_staged[count].Frame);
+                continue;
+            }
             _hashes[count] = _staged[count].Protocol == IpProtocol.Tcp ? Tcp.Receiver.Hash(_staged[count]) : 0;
-            if (count > 0 && Options.MergeReceived && Ip.Errors.TunnelPort == 0 && _merge.TryMerge(_staged.AsSpan(0, count), _hashes, ref _staged[count], _hashes[count])) continue;
+            if (count > 0 && Options.MergeReceived && !Ip.Errors.HasTunnels && _merge.TryMerge(_staged.AsSpan(0, count), _hashes, ref _staged[count], _hashes[count])) continue;
             count++;
             // While the next are parsed the TCBs of those before load already.
             if (isAhead && count > SlotLead) SeekCandidate(sought++, isAhead);

@@ -96,6 +96,9 @@ internal struct ReceivedPacket
     /// <summary>The peer's UDP port where the segment came in a datagram; else 0.</summary>
     public ushort EncapsulationPort;
 
+    /// <summary>What named the key by which PSP opened the segment; 0 for one that came in clear text.</summary>
+    public uint PspSpi;
+
     /// <summary>TCP segments that were merged into this one.</summary>
     public ushort MergedCount;
 

@@ -57,7 +57,7 @@ internal sealed class TcpActiveOpen
             _x.Tcbs.Free(index);
             return SocketError.NoBufferSpaceAvailable;
         }
-        _x.Encapsulation.Note(hash, _x.Ip.Errors.TunnelPort == 0 ? (ushort)0 : (ushort)settings.UdpEncapsulationPort, local, port, remote.Address, remote.Port);
+        _x.Begin(hash, _x.Ip.Errors.TunnelPort == 0 ? (ushort)0 : (ushort)settings.UdpEncapsulationPort, local, port, remote.Address, remote.Port);
         var t = _x.Tcbs.Get(index);
         ref var c = ref t.C;
         t.K.Settings = number;

@@ -58,6 +58,26 @@ internal sealed class TcpContext
 
     internal UdpEncapsulation Encapsulation => _encapsulation ??= new UdpEncapsulation(Demux, Frames, new TcpDemuxKeys(Tcbs, TimeWaits, SynBacklog));
 
+    /// <summary>Null while nobody uses PSP.</summary>
+    internal Psp.PspLayer? Psp { get; set; }
+
+    /// <summary>What tunnels take from each of a connection's packets.</summary>
+    internal int OverheadOf(in Tcb c) => Encapsulation.OverheadOf(c) + (Psp?.OverheadOf(c) ?? 0);
+
+    /// <summary>A datagram that holds a segment becomes it; false for one that is to be dropped, and has been counted.</summary>
+    internal bool TryUnwrap(ref ReceivedPacket packet)
+    {
+        if (Ip.Errors.TunnelPort != 0) Encapsulation.Unwrap(ref packet);
+        return Psp is null || Psp.TryOpen(ref packet);
+    }
+
+    /// <summary>A connection begins under a tuple, in datagrams to that UDP port or, with 0, as it is: nothing is left of what was there before.</summary>
+    internal void Begin(ulong hash, ushort tunnelPort, in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort)
+    {
+        Psp?.Forget(hash);
+        Encapsulation.Note(hash, tunnelPort, local, localPort, remote, remotePort);
+    }
+
     internal TcpReadyList Ready { get; } = new();
 
     internal TcpEventQueue Events { get; } = new();

@@ -106,7 +106,7 @@ internal sealed class TcpMtuProbing(TcpContext context)
         var settings = _x.SettingsOf(t);
         var mss = t.C.Mss + TcpHandshake.OptionLength(_x, t);
         var step = Math.Min(mss, mss > settings.MtuProbeBaseMss ? settings.MtuProbeBaseMss : settings.MtuProbeFloorMss);
-        var size = step + TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length + _x.Encapsulation.OverheadOf(t.C);
+        var size = step + TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length + _x.OverheadOf(t.C);
         _searches[_x.Tcbs.IndexOf(t)] = new MtuSearch { Low = size, High = size, Since = now };
     }
 

@@ -234,7 +234,7 @@ internal sealed class TcpOutput(
     {
         ref var c = ref t.C;
         // A signature is of one segment; so is a datagram.
-        var isSingle = (c.Flags & TcbFlags.UrgentToSend) != 0 || _x.Ip.Errors.TunnelPort != 0 || _x.Authenticator?.Of(t) is not null;
+        var isSingle = (c.Flags & TcbFlags.UrgentToSend) != 0 || _x.Ip.Errors.TunnelPort != 0 || _x.Psp is not null || _x.Authenticator?.Of(t) is not null;
         if (isSingle || TcpEcn.ForbidsSuperSegment(_x, t)) return c.Mss;
         var most = (uint)(_writer.SegmentCountMax(c) * c.Mss);
         return TcpPacing.Bound(_x, t, _x.Recovery.Memory.Does(t.K, SenderMechanisms.GathersSegments) ? Math.Min(most, Gathering.BytesMax(c, t.K)) : most);
@@ -251,6 +251,7 @@ internal sealed class TcpOutput(
         TcpEcn.OnDataPlan(_x, t, ref plan, isRetransmission);
         // SACK blocks and the AccECN option take room from a full segment, and a super-segment would have them in every part.
         if ((plan.Options.SackBlockCount > 0 || plan.Options.HasAccurateEcn) && dataLength > 0) most = Math.Min(most, c.Mss - OptionRoom(c, plan));
+        if (_x.Psp is { } psp) (most, end) = Alike(psp, c, seq, most, end);
         // To Nagle a segment is full that SACK blocks leave no more room in.
         var whole = plan.Options.SackBlockCount > 0 ? c.Mss - OptionRoom(c, plan) : c.Mss;
         var fin = end.IsAfter(c.Snd.QueueEnd) && dataLength <= most;
@@ -272,6 +273,13 @@ internal sealed class TcpOutput(
         TcpPacing.OnSent(_x, t, sent, now);
         OnSent(t, seq, sent, dataLength, whole, fin, isRetransmission, now);
         return true;
+    }
+
+    // What was given before there was a key goes in clear text, and nothing else with it; a FIN behind it is another's.
+    private static (uint Most, SeqNumber End) Alike(Psp.PspLayer psp, in Tcb c, SeqNumber seq, uint most, SeqNumber end)
+    {
+        var alike = psp.AlikeFrom(c, seq);
+        return alike == uint.MaxValue ? (most, end) : (Math.Min(most, alike), SeqNumber.Min(end, seq + alike));
     }
 
     // RFC 9293 MUST-60, MUST-61, SHLD-27: the last of what is queued is pushed, and nothing is held back for want of a PSH.

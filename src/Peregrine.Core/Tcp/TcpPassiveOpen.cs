@@ -83,7 +83,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if (issFloor is { } old) record.Iss = TimeWaitJudge.IssAfter(old, record.Iss);
         record.Hash = _x.Demux.Hash(record.Local, record.LocalPort, record.Remote, record.RemotePort);
         _x.Authenticator?.OnSyn(s, entry, ref record);
-        _x.Encapsulation.Note(record.Hash, packet.EncapsulationPort, record.Local, record.LocalPort, record.Remote, record.RemotePort);
+        _x.Begin(record.Hash, packet.EncapsulationPort, record.Local, record.LocalPort, record.Remote, record.RemotePort);
         var verdict = s.Options.HasSignature ? FastOpenVerdict.None : _fastOpen.Judge(s, packet, entry, settings, now);
         if (verdict is FastOpenVerdict.Grant or FastOpenVerdict.AcceptAndGrant)
             record.Flags |= SynFlags.FastOpen | (s.Options.IsFastOpenExperimental ? SynFlags.FastOpenExperimental : SynFlags.None);
@@ -401,7 +401,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         TcpEcn.RestoreFromCookie(_x, ref record, _x.Settings[entry.Settings], s);
         var source = record.Local;
         record.Hash = _x.Demux.Hash(record.Local, record.LocalPort, record.Remote, record.RemotePort);
-        _x.Encapsulation.Note(record.Hash, packet.EncapsulationPort, record.Local, record.LocalPort, record.Remote, record.RemotePort);
+        _x.Begin(record.Hash, packet.EncapsulationPort, record.Local, record.LocalPort, record.Remote, record.RemotePort);
         if (_x.Ip.Resolve(record.Remote, ref source, ref record.Path, now) != SocketError.Success || !_x.Demux.TryAdd(record.Hash, DemuxKind.Tcb, tcb))
         {
             _x.Tcbs.Retire(tcb);

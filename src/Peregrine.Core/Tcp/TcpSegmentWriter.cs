@@ -10,6 +10,7 @@ using Peregrine.Core.Links;
 using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Tcp.FastOpen;
+using Peregrine.Core.Tcp.Psp;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
 
@@ -99,7 +100,8 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         var room = Math.Min(_x.Frames.Chunks.ChunkSize - frame.Offset - headerLength, payloadLength) & ~1;
         if (payloadLength <= _x.Frames.Chunks.ChunkSize - frame.Offset - headerLength) room = payloadLength;
         var tunnel = _x.Encapsulation.PortOf(c.Local, c.LocalPort, c.Remote, c.RemotePort);
-        var offloads = tunnel == 0 ? _x.Ip.Offloads(c.Path) : LinkOffloads.None;
+        var seal = _x.Psp?.SealOf(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan.Seq, payloadLength);
+        var offloads = tunnel == 0 && seal is null ? _x.Ip.Offloads(c.Path) : LinkOffloads.None;
         var offload = (offloads & LinkOffloads.TransmitChecksum) != 0;
         var gathered = Gathers(offloads, payloadLength, isWhole: room == payloadLength) && !plan.Options.HasSignature
             ? _x.SendQueue.Gather(ref c.SendQueue, queueOffset, payloadLength, _x.Frames.PieceRoom(frame))
@@ -138,13 +140,14 @@ internal sealed class TcpSegmentWriter(TcpContext context)
             frame.HeaderLength = (byte)headerLength;
         }
         _x.Log?.OnSent(t, plan, payloadLength, now);
-        if (tunnel != 0 && !TryWrap(ref frame, c.Local, c.Remote, tunnel)) return false;
+        var isDatagram = tunnel != 0 || seal is not null;
+        if (isDatagram && !TryWrap(ref frame, c.Local, c.Remote, tunnel, seal, (ushort)(c.LocalPort ^ c.RemotePort))) return false;
         t.K.SegmentsOut++;
         _x.Counters.SegmentsSent++;
         var settings = _x.SettingsOf(t);
         Describe(c.Local, c.Remote, settings.TrafficClass | plan.Ecn, settings.HopLimit, out var how);
         how.FlowLabel = (uint)settings.FlowLabel;
-        if (tunnel != 0) how.Protocol = IpProtocol.Udp;
+        if (isDatagram) how.Protocol = IpProtocol.Udp;
         _x.Ip.Output(ref frame, how, c.Path, now);
         return true;
     }
@@ -182,12 +185,14 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         var sum = WriteHeader(head, plan, localPort, remotePort, cookie);
         if (signer is not null) sum = Sign(signer, frame, headerLength, plan, sum);
         TcpHeader.WriteChecksum(head, local, remote, sum, 0);
-        if (tunnel != 0 && !TryWrap(ref frame, local, remote, tunnel)) return false;
+        var seal = _x.Psp?.SealOf(local, localPort, remote, remotePort, plan.Seq, 0);
+        var isDatagram = tunnel != 0 || seal is not null;
+        if (isDatagram && !TryWrap(ref frame, local, remote, tunnel, seal, (ushort)(localPort ^ remotePort))) return false;
         _x.Counters.SegmentsSent++;
         var say = marks ?? SegmentMarks.Of(_x.Options.Tcp);
         Describe(local, remote, say.TrafficClass | plan.Ecn, say.HopLimit, out var how);
         how.FlowLabel = say.FlowLabel;
-        if (tunnel != 0) how.Protocol = IpProtocol.Udp;
+        if (isDatagram) how.Protocol = IpProtocol.Udp;
         _x.Ip.Output(ref frame, how, path, now);
         return true;
     }
@@ -202,9 +207,9 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         return InternetChecksum.Combine(headerSum, InternetChecksum.Sum(signer.Sign(segment, plan.Flags, plan.Seq)), false);
     }
 
-    private bool TryWrap(ref Frame frame, in IpAddress local, in IpAddress remote, ushort port)
+    private bool TryWrap(ref Frame frame, in IpAddress local, in IpAddress remote, ushort port, PspAssociation? seal, ushort entropy)
     {
-        if (_x.Encapsulation.TryWrap(ref frame, local, remote, port)) return true;
+        if (seal is not null ? _x.Psp!.TrySeal(seal, ref frame, entropy) : _x.Encapsulation.TryWrap(ref frame, local, remote, port)) return true;
         _x.Frames.Return(frame);
         return false;
     }

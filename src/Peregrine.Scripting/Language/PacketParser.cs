@@ -4,7 +4,7 @@ namespace Peregrine.Scripting.Language;
 
 internal static class PacketParser
 {
-    private static readonly string[] s_foreign = ["ipv4", "ipv6", "gre", "mpls", "psp", "encap", "sctp", "udplite", "esp", "ah"];
+    private static readonly string[] s_foreign = ["ipv4", "ipv6", "gre", "mpls", "sctp", "udplite", "esp", "ah"];
 
     internal static ScriptPacket Take(TextCursor at)
     {
@@ -18,12 +18,25 @@ internal static class PacketParser
             at.SkipLine();
             return new ForeignPacketText(kind);
         }
+        var spi = TakePsp(at);
         var ports = TakePorts(at);
+        if (spi != 0) return TakeTcp(at, ip) with { Ports = ports, PspSpi = spi };
         if (at.TryTakeWord("icmp")) return TakeIcmp(at, ip);
         if (at.TryTakeWord("udp")) return ports is null ? TakeUdp(at, ip) : TakeUdp(at, ip) with { Ports = ports };
         // What an error quotes may stand before it as well.
         if (at.Current == '[') return TakeQuotedIcmp(at, ip);
         return TakeTcp(at, ip) with { Ports = ports };
+    }
+
+    // "encap psp spi 7": sealed with that key.
+    private static uint TakePsp(TextCursor at)
+    {
+        if (!at.TryTakeWord("encap")) return 0;
+        if (!at.TryTakeWord("psp") || !at.TryTakeWord("spi")) throw at.Error($"'psp spi' and a number were expected before '{at.Rest()}'");
+        var spi = at.TakeInteger();
+        if (spi is < 1 or > uint.MaxValue) throw at.Error("an SPI is 1 to 4294967295");
+        at.SkipBlanks();
+        return (uint)spi;
     }
 
     // Ports before the flags ("80 > 5000") say which connection is meant, where a script has several.

@@ -134,6 +134,9 @@ internal sealed record TcpPacketText(IpMarks Ip) : ScriptPacket(Ip)
 
     /// <summary>UDP ports of the encapsulation, where one was written.</summary>
     internal (int From, int To)? Encapsulation { get; init; }
+
+    /// <summary>The number of the key that seals it (PSP); 0 for clear text.</summary>
+    internal uint PspSpi { get; init; }
 }
 
 /// <summary>A UDP datagram.</summary>

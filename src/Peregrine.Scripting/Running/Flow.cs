@@ -59,6 +59,9 @@ internal sealed class Flow(ushort localPort, ushort remotePort)
 /// <param name="TunnelPort">The UDP port from which datagrams hold TCP segments, or 0.</param>
 internal sealed record SentPacket(long AtMicroseconds, byte[] Bytes, int TunnelPort)
 {
+    /// <summary>The number of the key that it was sealed with (PSP); 0 for clear text.</summary>
+    internal uint PspSpi { get; init; }
+
     internal bool IsV4 => Bytes[0] >> 4 == 4;
 
     internal int HeaderLength => IsV4 ? (Bytes[0] & 15) * 4 : 40;

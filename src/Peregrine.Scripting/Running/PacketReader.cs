@@ -60,6 +60,7 @@ internal static class PacketReader
         if (expected.Ack is { } ack && (isSynAck ? seen.RawAck : seen.Ack) != (uint)ack) return "acknowledgment";
         if (expected.Window is { } window && seen.Window != window) return "window";
         if (expected.Urgent is { } urgent && seen.Urgent != urgent) return "urgent pointer";
+        if (expected.PspSpi != packet.PspSpi) return "PSP";
         if (expected.Encapsulation != packet.Tunnel) return "UDP encapsulation";
         if (CompareIp(expected.Ip, packet) is { } difference) return difference;
         return expected.Options is { } options && !SameOptions(options, seen.Options, packet, flow, setup) ? "options" : null;
@@ -115,7 +116,7 @@ internal static class PacketReader
     /// <summary>A packet of any protocol, shortly.</summary>
     internal static string Describe(SentPacket packet, Flow? flow)
     {
-        if (packet.IsTcp) return Read(packet, flow ?? new Flow(0, 0)).Format(IpMarks.None);
+        if (packet.IsTcp) return (packet.PspSpi == 0 ? "" : $"encap psp spi {packet.PspSpi} ") + Read(packet, flow ?? new Flow(0, 0)).Format(IpMarks.None);
         return packet.Protocol == IpProtocol.Udp ? $"udp ({packet.Payload.Length - 8})" : $"protocol {packet.Protocol}, {packet.Payload.Length} bytes: type {packet.Payload[0]} code {packet.Payload[1]}";
     }
 }

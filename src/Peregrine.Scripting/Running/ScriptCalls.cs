@@ -108,6 +108,10 @@ internal sealed class ScriptCalls : IScriptSystem
             // Who may do what is no matter of a stack's.
             case "cap_set":
                 return static () => PosixResult.Success;
+            case "psp_rx_assoc":
+                return Once(() => AssociateReceive(a));
+            case "psp_tx_assoc":
+                return Once(() => AssociateTransmit(a));
             case "epoll_wait":
                 return _polling.Wait(a);
             default:
@@ -272,6 +276,23 @@ internal sealed class ScriptCalls : IScriptSystem
         if (index >= a.Count) return [];
         var parts = a[index] is Or or ? or.Parts : [a[index]];
         return [.. parts.Select(static p => p switch { Name n => n.Value, Number { Value: 0 } => "0", _ => "an unknown flag" })];
+    }
+
+    // The two steps of the kernel's netlink family "psp": the script's number for our key, and the number of its own.
+    private PosixResult AssociateReceive(IReadOnlyList<ScriptValue> a)
+    {
+        if (_x.Get(Integer(a, 0)) is not { } s) return PosixResult.Fail("EBADF");
+        if (_world.Setup.Psp is not { } psp) return PosixResult.Fail("ENODEV");
+        var error = _world.Stack.Psp!.AssociateReceive(s.Connection, out var key);
+        if (error == System.Net.Sockets.SocketError.Success) psp.Learn(Integer(a, 1), key);
+        return PosixResult.Of(error);
+    }
+
+    private PosixResult AssociateTransmit(IReadOnlyList<ScriptValue> a)
+    {
+        if (_x.Get(Integer(a, 0)) is not { } s) return PosixResult.Fail("EBADF");
+        if (_world.Setup.Psp is not { } psp) return PosixResult.Fail("ENODEV");
+        return PosixResult.Of(_world.Stack.Psp!.AssociateTransmit(s.Connection, psp.Make((uint)Integer(a, 1)), _world.Now));
     }
 
     private PosixResult Control(IReadOnlyList<ScriptValue> a)

@@ -133,7 +133,9 @@ internal sealed class ScriptWire
         var mayBegin = isSyn && (_world.HasListener || flow.LocalIsn is not null);
         if (mayBegin && (flow.RemoteIsn is null || !HasBegun(flow))) flow.RemoteIsn = (uint)text.Seq;
         if (!isSyn && text.Ack is not null) flow.HandshakeOver = true;
-        _world.Deliver(PacketWriter.Tcp(_world.Setup, flow, text));
+        var packet = PacketWriter.Tcp(_world.Setup, flow, text);
+        if (text.PspSpi != 0) packet = (_world.Setup.Psp ?? throw new ScriptFailedException("PSP is off: --psp_udp_port is missing")).Seal(packet, text.PspSpi);
+        _world.Deliver(packet);
     }
 
     private bool StartsAnew()
@@ -232,7 +234,7 @@ internal sealed class ScriptWire
 
     private ScriptFailedException Mismatch(string what, PacketEvent e, SentPacket packet, long expectedAt, SeenSegment? seen = null)
     {
-        var actual = seen?.Format(IpMarks.None) ?? PacketReader.Describe(packet, packet.IsTcp ? FlowOf(packet) : null);
+        var actual = (packet.PspSpi == 0 ? seen?.Format(IpMarks.None) : null) ?? PacketReader.Describe(packet, packet.IsTcp ? FlowOf(packet) : null);
         return new ScriptFailedException(
             $"{what} differs\n      expected {Describe(e.Packet)} at {ScriptRunner.Seconds(expectedAt)}\n      seen     {actual} at {ScriptRunner.Seconds(packet.AtMicroseconds)}");
     }
@@ -240,7 +242,7 @@ internal sealed class ScriptWire
     private static string Describe(ScriptPacket packet)
     {
         if (packet is not TcpPacketText tcp) return packet is IcmpPacketText icmp ? $"icmp {icmp.Type} {icmp.Code}" : packet is UdpPacketText udp ? $"udp ({udp.Length})" : "a packet";
-        var text = $"{tcp.Flags} {tcp.Seq}:{tcp.Seq + tcp.Length}({tcp.Length})";
+        var text = $"{(tcp.PspSpi == 0 ? "" : $"encap psp spi {tcp.PspSpi} ")}{tcp.Flags} {tcp.Seq}:{tcp.Seq + tcp.Length}({tcp.Length})";
         if (tcp.Ack is { } ack) text += $" ack {ack}";
         if (tcp.Window is { } window) text += $" win {window}";
         return tcp.Options is null ? text + " <...>" : tcp.Options.Count == 0 ? text : text + $" <{string.Join(',', tcp.Options)}>";

@@ -39,6 +39,7 @@ internal sealed class ScriptWorld : IScriptWorld
             },
             Now);
         Sockets = new PosixSockets(_stack, setup.Manners) { FastOpenModes = setup.FastOpenModes };
+        if (setup.Psp is not null) _stack.EnablePsp(setup.Seed, setup.Psp.Port);
         if (setup.FastOpenKeys is not null) _stack.Tcp.SetFastOpenKeys(setup.FastOpenKeys);
         Pump();
         Sent.Clear();
@@ -104,7 +105,8 @@ internal sealed class ScriptWorld : IScriptWorld
             var copy = new byte[frame.Length];
             _stack.Frames.CopyTo(frame, 0, copy);
             _stack.Frames.Return(frame);
-            var packet = new SentPacket(Microseconds, copy, _stack.Tcp.UdpTunnelPort);
+            var spi = Setup.Psp?.Open(ref copy) ?? 0;
+            var packet = new SentPacket(Microseconds, copy, _stack.Tcp.UdpTunnelPort) { PspSpi = spi };
             OnSent?.Invoke(packet);
             Sent.Enqueue(packet);
         }
@@ -186,6 +188,9 @@ internal sealed record ScriptSetup
 
     /// <summary>Segments are compared as they are, not with those that they were cut out of.</summary>
     internal bool ComparesEachSegment { get; init; }
+
+    /// <summary>Keys of PSP; null where it is off.</summary>
+    internal ScriptPsp? Psp { get; init; }
 
     internal bool IsV6Socket => IsMapped || !Local.IsIPv4;
 }

@@ -60,8 +60,8 @@ internal static class SetupReader
                 return setup with { Md5Secret = value };
             case "udp_encapsulation" or "udp_encaps" when value is "tcp" or "none" or "":
                 return setup;
-            case var psp when psp.StartsWith("psp", StringComparison.Ordinal):
-                throw new NotApplicableException("PSP is not implemented");
+            case "psp_udp_port":
+                return setup with { Psp = new ScriptPsp((int)Math.Clamp(Number(name, value), 1, ushort.MaxValue)) };
             default:
                 throw new NotApplicableException($"the option --{name} is not understood");
         }

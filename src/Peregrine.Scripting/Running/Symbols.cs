@@ -33,6 +33,8 @@ internal static partial class Symbols
         "TFO_COOKIE_ZERO" => CookieOf(setup, new FastOpenKeys(0)),
         "CMSG_LEVEL_IP" => setup.Local.IsIPv4 ? "SOL_IP" : "SOL_IPV6",
         "CMSG_TYPE_RECVERR" => setup.Local.IsIPv4 ? "IP_RECVERR" : "IPV6_RECVERR",
+        // The segment size of the script's MTU.
+        "MSS" => $"{setup.Mtu - (setup.Local.IsIPv4 ? 40 : 60)}",
         // The error that says that the host cannot be reached.
         _ => setup.Local.IsIPv4 ? "host_unreachable" : "address_unreachable",
     };
@@ -42,6 +44,6 @@ internal static partial class Symbols
     [GeneratedRegex("""^\s*--(?:define|D)=(\w+)=("[^"\n]*"|\S*)""", RegexOptions.Multiline)]
     private static partial Regex Definition();
 
-    [GeneratedRegex(@"\b(TFO_COOKIE|TFO_COOKIE_ZERO|CMSG_LEVEL_IP|CMSG_TYPE_RECVERR|CODE)\b")]
+    [GeneratedRegex(@"\b(TFO_COOKIE|TFO_COOKIE_ZERO|CMSG_LEVEL_IP|CMSG_TYPE_RECVERR|CODE|(?<=\bmss )MSS)\b")]
     private static partial Regex Pattern();
 }
