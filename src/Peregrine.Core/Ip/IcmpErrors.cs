@@ -17,7 +17,7 @@ internal sealed class IcmpErrors(IpLayer ip)
     /// <summary>Our UDP port whose datagrams hold TCP segments; 0 for none.</summary>
     internal ushort TunnelPort { get; set; }
 
-    /// <summary>Datagrams may hold TCP segments.</summary>
+    /// <summary>Datagrams may hold TCP segments, or could once.</summary>
     internal bool HasTunnels { get; set; }
 
     /// <summary>Nobody listens on the port of a datagram (RFC 1122 §3.2.2.1).</summary>

@@ -67,6 +67,8 @@ internal sealed class TcpContext
     /// <summary>A datagram that holds a segment becomes it; false for one that is to be dropped, and has been counted.</summary>
     internal bool TryUnwrap(ref ReceivedPacket packet)
     {
+        // The short way through IP leaves what it does not know as the packet before left it.
+        (packet.EncapsulationPort, packet.PspSpi) = (0, 0);
         if (Ip.Errors.TunnelPort != 0) Encapsulation.Unwrap(ref packet);
         return Psp is null || Psp.TryOpen(ref packet);
     }

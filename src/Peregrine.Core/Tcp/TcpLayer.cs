@@ -224,7 +224,7 @@ public sealed class TcpLayer
     public int UdpTunnelPort
     {
         get => _x.Ip.Errors.TunnelPort;
-        set => (_x.Ip.Errors.TunnelPort, _x.Ip.Errors.HasTunnels) = (_x.Encapsulation.LocalPort = checked((ushort)value), value != 0 || _x.Psp is not null);
+        set => (_x.Ip.Errors.TunnelPort, _x.Ip.Errors.HasTunnels) = (_x.Encapsulation.LocalPort = checked((ushort)value), value != 0 || _x.Ip.Errors.HasTunnels);
     }
 
     /// <summary>What a tunnel is reckoned to take of the MTU, in bytes, 8 (the default: UDP's header) to 1,024, as net.inet.tcp.udp_tunneling_overhead.</summary>
