@@ -1,5 +1,6 @@
 // Connections whose segments are signed (RFC 2385, RFC 5925): between two stacks, over a wire that loses, with what nobody signed in between.
 using System.Net.Sockets;
+using System.Text;
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Time;
@@ -63,6 +64,42 @@ public sealed class AuthenticationTests
         Assert.False(world.RunUntil(() => world.A.Tcp.GetStatus(client).State != TcpState.SynSent, Duration.FromSeconds(10)));
         Assert.Equal(0, world.B.Tcp.Counters.SegmentsSent);
         Assert.True((algorithm == TcpKeyAlgorithm.Md5 ? world.B.Tcp.ExtCounters.TCPMD5NotFound : world.B.Tcp.ExtCounters.TCPAORequired) > 1);
+    }
+
+    [Theory]
+    [InlineData(TcpKeyAlgorithm.Md5)]
+    [InlineData(TcpKeyAlgorithm.HmacSha1)]
+    // RFC 5925 §3.1: of one peer, one port's connections have one secret and all others another, from the SYN to the end, and so have resets of the listener.
+    public void AKeyIsForOurAddressAndThePeersPort(TcpKeyAlgorithm algorithm)
+    {
+        using var world = new TwoHosts();
+        TcpKey Secret(string secret, ushort? port) => new(algorithm, Encoding.ASCII.GetBytes(secret)) { PeerPort = port, Local = new IpPrefix(world.B.Address, 32), LocalPort = 179 };
+        Assert.Equal(SocketError.Success, world.B.Tcp.Listen(new TcpListenOptions(new Endpoint(IpAddress.IPv4Any, 179), Keys: new TcpKeySet(Secret("any", null), Secret("one", 5000))), out var listener));
+        TcpHandle Connect(ushort port, string secret)
+        {
+            var keys = new TcpKeySet(new TcpKey(algorithm, Encoding.ASCII.GetBytes(secret)));
+            var options = new TcpConnectOptions(new Endpoint(world.B.Address, 179), new Endpoint(world.A.Address, port), Keys: keys);
+            Assert.Equal(SocketError.Success, world.A.Tcp.Connect(options, world.Now, out var client));
+            return client;
+        }
+        TcpHandle one = Connect(5000, "one"), other = Connect(5001, "any"), wrong = Connect(5002, "one");
+        world.AssertRunUntil(() => world.A.Tcp.GetStatus(one).State == TcpState.Established && world.A.Tcp.GetStatus(other).State == TcpState.Established, Duration.FromSeconds(5), "both");
+        Assert.Equal(TcpState.SynSent, world.A.Tcp.GetStatus(wrong).State);
+        Assert.Equal(world.B.Tcp.Counters.DroppedAuthentication, algorithm == TcpKeyAlgorithm.Md5 ? world.B.Tcp.ExtCounters.TCPMD5Failure : world.B.Tcp.ExtCounters.TCPAOBad);
+        var dropped = world.B.Tcp.Counters.DroppedAuthentication;
+        world.A.Tcp.Abort(wrong, world.Now);
+        for (var i = 0; i < 2; i++)
+        {
+            world.AssertRunUntil(() => world.B.Tcp.HasAcceptable(listener), Duration.FromSeconds(5), "the last ACK");
+            Assert.True(world.B.Tcp.TryAccept(listener, out var server));
+            var transfer = new Transfer(world.B, server, world.A, world.B.Tcp.Context.Tcbs.Get(server.Index).C.RemotePort == 5000 ? one : other, 20_000);
+            world.OnTurn = () => transfer.Turn(world.Now);
+            world.AssertRunUntil(() => transfer.IsDone, Duration.FromSeconds(5), "the transfer");
+        }
+        Assert.Equal((dropped, 0L), (world.B.Tcp.Counters.DroppedAuthentication, world.A.Tcp.Counters.DroppedAuthentication));
+        // Who connects to where none of his keys is for is told so.
+        var bgp = new TcpKeySet(new TcpKey(algorithm, "x"u8) { PeerPort = 179 });
+        Assert.Equal(SocketError.InvalidArgument, world.A.Tcp.Connect(new TcpConnectOptions(new Endpoint(world.B.Address, 80), Keys: bgp), world.Now, out _));
     }
 
     [Fact]

@@ -39,7 +39,7 @@ internal sealed class TcpActiveOpen
         var settings = options.Settings ?? _x.Options.Tcp;
         error = ChoosePort(local, remote, options.Local.Port, settings, now, out var port);
         if (error != SocketError.Success) return error;
-        var keys = options.Keys?.For(remote.Address);
+        var keys = options.Keys?.For(new(local, port), remote);
         // Who gives keys wants no connection without.
         if (keys is null && options.Keys is not null) return SocketError.InvalidArgument;
         if (!_x.Tcbs.TryAllocate(out var index)) return SocketError.NoBufferSpaceAvailable;

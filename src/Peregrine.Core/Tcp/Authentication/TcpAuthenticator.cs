@@ -37,7 +37,7 @@ internal sealed class TcpAuthenticator(TcpContext context)
     /// <summary>The authentication of a half-open connection, or null; good until the next is asked for.</summary>
     internal TcpAuthentication? OfHalfOpen(in SynRecord record)
     {
-        if (_x.Listeners.Get(record.Listener)?.Keys?.For(record.Remote) is not { } keys) return null;
+        if (_x.Listeners.Get(record.Listener)?.Keys?.For(LocalOf(record), RemoteOf(record)) is not { } keys) return null;
         Begin(_halfOpen, record, keys);
         return _halfOpen;
     }
@@ -45,7 +45,7 @@ internal sealed class TcpAuthenticator(TcpContext context)
     /// <summary>A connection request that was signed rightly, and of which this is made: which keys answer it.</summary>
     internal void OnSyn(in SegmentArrival s, TcpListenerEntry entry, ref SynRecord record)
     {
-        if (entry.Keys?.For(record.Remote) is not { } keys) return;
+        if (entry.Keys?.For(LocalOf(record), RemoteOf(record)) is not { } keys) return;
         record.SendKeyId = (keys.BySendId(s.Options.NextKeyId) ?? keys.ByReceiveId(s.Options.KeyId) ?? keys.Keys[0]).SendId;
         record.ReceiveKeyId = s.Options.KeyId;
         // RFC 2385 §4.3: 18 bytes leave no room for timestamps beside SACK blocks.
@@ -63,7 +63,7 @@ internal sealed class TcpAuthenticator(TcpContext context)
     /// <summary>A half-open connection has become one.</summary>
     internal void OnAccepted(TcbRef t, in SynRecord record)
     {
-        if (_x.Listeners.Get(record.Listener)?.Keys?.For(record.Remote) is not { } keys) return;
+        if (_x.Listeners.Get(record.Listener)?.Keys?.For(LocalOf(record), RemoteOf(record)) is not { } keys) return;
         var authentication = new TcpAuthentication();
         Begin(authentication, record, keys);
         _connections[_x.Tcbs.IndexOf(t)] = authentication;
@@ -121,9 +121,12 @@ internal sealed class TcpAuthenticator(TcpContext context)
         }
     }
 
-    private TcpPeerKeys? KeysOfListener(in ReceivedPacket packet, in SegmentArrival s) =>
-        _x.Listeners.TryFind(_x.Demux, packet, s, out var listener) ? _x.Listeners.Get(listener)!.Keys?.For(packet.Source)
-            : _bound.GetValueOrDefault(s.LocalPort)?.For(packet.Source);
+    private TcpPeerKeys? KeysOfListener(in ReceivedPacket packet, in SegmentArrival s)
+    {
+        Endpoint local = new(packet.Destination, s.LocalPort), peer = new(packet.Source, s.RemotePort);
+        return _x.Listeners.TryFind(_x.Demux, packet, s, out var listener) ? _x.Listeners.Get(listener)!.Keys?.For(local, peer)
+            : _bound.GetValueOrDefault(s.LocalPort)?.For(local, peer);
+    }
 
     private SignatureVerdict Judge(TcpAuthentication authentication, DemuxKind? kind, uint index, in SegmentArrival s, in ReceivedPacket packet)
     {
@@ -172,9 +175,13 @@ internal sealed class TcpAuthenticator(TcpContext context)
         return SignatureVerdict.NoKey;
     }
 
+    private static Endpoint LocalOf(in SynRecord record) => new(record.Local, record.LocalPort);
+
+    private static Endpoint RemoteOf(in SynRecord record) => new(record.Remote, record.RemotePort);
+
     private static void Begin(TcpAuthentication authentication, in SynRecord record, TcpPeerKeys keys)
     {
-        authentication.Begin(keys, new Endpoint(record.Local, record.LocalPort), new Endpoint(record.Remote, record.RemotePort), record.Iss);
+        authentication.Begin(keys, LocalOf(record), RemoteOf(record), record.Iss);
         authentication.BeginPeer(record.Irs);
         if (!keys.IsMd5) authentication.Prefer(keys.BySendId(record.SendKeyId), keys.ByReceiveId(record.ReceiveKeyId));
     }

@@ -24,7 +24,7 @@ public sealed class TcpKey
     public const int SecretLengthMax = 80;
 
     private readonly byte[] _secret;
-    private readonly IpPrefix? _peer;
+    private readonly IpPrefix? _peer, _local;
 
     /// <summary>Makes a key.</summary>
     /// <param name="algorithm">What is made of it.</param>
@@ -45,8 +45,21 @@ public sealed class TcpKey
     public IpPrefix? Peer
     {
         get => _peer;
-        init => _peer = value is { } prefix ? new IpPrefix(prefix.NetworkAddress, prefix.Length) : null;
+        init => _peer = Cleared(value);
     }
+
+    /// <summary>Our addresses that it is for, or null for every address. Bits behind the prefix are cleared.</summary>
+    public IpPrefix? Local
+    {
+        get => _local;
+        init => _local = Cleared(value);
+    }
+
+    /// <summary>The peers' port that it is for, or null for every port.</summary>
+    public ushort? PeerPort { get; init; }
+
+    /// <summary>Our port that it is for, or null for every port: of use in a set that several listeners share.</summary>
+    public ushort? LocalPort { get; init; }
 
     /// <summary>TCP-AO: SendID, the KeyID of segments that we send with it (RFC 5925 §3.1: any value).</summary>
     public byte SendId { get; init; }
@@ -61,8 +74,30 @@ public sealed class TcpKey
 
     internal bool IsMd5 => Algorithm == TcpKeyAlgorithm.Md5;
 
-    internal bool Takes(in IpAddress peer) => Peer is not { } prefix || prefix.Contains(peer);
+    // RFC 5925 §3.1: a connection identifier is a socket pair, each part of it given in full, in part or not at all.
+    internal bool Takes(in Endpoint local, in Endpoint peer) =>
+        Takes(Peer, PeerPort, peer) && Takes(Local, LocalPort, local);
+
+    internal bool IsForTheSameAs(TcpKey other) => (Peer, PeerPort, Local, LocalPort) == (other.Peer, other.PeerPort, other.Local, other.LocalPort);
+
+    /// <summary>Below zero where the connections that this key is for are the narrower choice of the two.</summary>
+    internal int CompareNarrowness(TcpKey other) => other.Narrowness.CompareTo(Narrowness);
+
+    // The peer's address decides first, then its port, then our address, then our port.
+    private (int, bool, int, bool) Narrowness => (Peer?.Length ?? -1, PeerPort is not null, Local?.Length ?? -1, LocalPort is not null);
 
     /// <summary>The key without its secret.</summary>
-    public override string ToString() => IsMd5 ? $"Md5 {Peer}" : $"{Algorithm} {Peer} send {SendId} receive {ReceiveId}";
+    public override string ToString()
+    {
+        var text = $"{Algorithm} {Side(Peer, PeerPort)}";
+        if (Local is not null || LocalPort is not null) text += $" to {Side(Local, LocalPort)}";
+        return IsMd5 ? text : $"{text} send {SendId} receive {ReceiveId}";
+    }
+
+    private static bool Takes(IpPrefix? addresses, ushort? port, in Endpoint one) =>
+        (addresses is not { } prefix || prefix.Contains(one.Address)) && (port is not { } number || number == one.Port);
+
+    private static IpPrefix? Cleared(IpPrefix? value) => value is { } prefix ? new IpPrefix(prefix.NetworkAddress, prefix.Length) : null;
+
+    private static string Side(IpPrefix? addresses, ushort? port) => port is null ? $"{addresses}" : $"{addresses} port {port}";
 }

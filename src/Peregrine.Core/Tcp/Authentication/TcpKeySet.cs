@@ -1,16 +1,16 @@
-// The keys of a listener or a connection. Those of the longest prefix that a peer is in are the peer's; others do not count for it.
+// The keys of a listener or a connection. Those of the narrowest identifier that a connection fits are the connection's; others do not count for it.
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp.Authentication;
 
-/// <summary>Keys, at most 256, that do not change. Among keys of one prefix the first is the one to begin with.</summary>
+/// <summary>Keys, at most 256, that do not change. Among keys for the same connections the first is the one to begin with.</summary>
 public sealed class TcpKeySet
 {
     private readonly TcpPeerKeys[] _peers;
 
     /// <summary>Makes a set.</summary>
-    /// <param name="keys">The keys, those of one prefix in the order of preference.</param>
-    /// <exception cref="ArgumentException">Keys of one prefix contradict each other (RFC 5925 §3.1, §8); the message says how.</exception>
+    /// <param name="keys">The keys, those for the same connections in the order of preference.</param>
+    /// <exception cref="ArgumentException">Keys for the same connections contradict each other (RFC 5925 §3.1, §8); the message says how.</exception>
     public TcpKeySet(params ReadOnlySpan<TcpKey> keys)
     {
         if (keys.Length is 0 or > 256) throw new ArgumentException($"There are {keys.Length} keys; there must be 1 to 256.", nameof(keys));
@@ -22,27 +22,27 @@ public sealed class TcpKeySet
         }
         _peers = new TcpPeerKeys[byPeer.Count];
         for (var i = 0; i < _peers.Length; i++) _peers[i] = new TcpPeerKeys(byPeer[i].ToArray());
-        // The longest prefix first, the one for every peer last.
-        Array.Sort(_peers, static (a, b) => (b.Keys[0].Peer?.Length ?? -1).CompareTo(a.Keys[0].Peer?.Length ?? -1));
+        // The narrowest first, the one for every connection last.
+        Array.Sort(_peers, static (a, b) => a.Keys[0].CompareNarrowness(b.Keys[0]));
     }
 
     private static void Add(List<List<TcpKey>> byPeer, TcpKey key)
     {
         foreach (var same in byPeer)
         {
-            if (same[0].Peer != key.Peer) continue;
+            if (!same[0].IsForTheSameAs(key)) continue;
             same.Add(key);
             return;
         }
         byPeer.Add([key]);
     }
 
-    /// <summary>The peer's keys, or null.</summary>
-    internal TcpPeerKeys? For(in IpAddress peer)
+    /// <summary>The keys of a connection between these, or null.</summary>
+    internal TcpPeerKeys? For(in Endpoint local, in Endpoint peer)
     {
         foreach (var keys in _peers)
         {
-            if (keys.Keys[0].Takes(peer)) return keys;
+            if (keys.Keys[0].Takes(local, peer)) return keys;
         }
         return null;
     }

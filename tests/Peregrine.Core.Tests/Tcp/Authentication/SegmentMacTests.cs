@@ -80,10 +80,27 @@ public sealed class SegmentMacTests
     {
         var (all, net, host) = (Key(0, null), Key(1, "192.0.2.0/24"), Key(2, "192.0.2.9/32"));
         var set = new TcpKeySet(all, host, net);
-        Assert.Same(host, set.For(IpAddress.Parse("192.0.2.9"))!.Keys[0]);
-        Assert.Same(net, set.For(IpAddress.Parse("192.0.2.8"))!.Keys[0]);
-        Assert.Same(all, set.For(IpAddress.Parse("2001:db8::1"))!.Keys[0]);
-        Assert.Null(new TcpKeySet(net).For(IpAddress.Parse("198.51.100.1")));
+        Assert.Same(host, For(set, "192.0.2.9")!.Keys[0]);
+        Assert.Same(net, For(set, "192.0.2.8")!.Keys[0]);
+        Assert.Same(all, For(set, "2001:db8::1")!.Keys[0]);
+        Assert.Null(For(new TcpKeySet(net), "198.51.100.1"));
+    }
+
+    [Fact]
+    public void KeysAreChosenByPortsAndOurAddressToo()
+    {
+        TcpKey all = Key(0, null), port = Key(1, null, peerPort: 179), ours = Key(2, null, local: "203.0.113.0/24"), net = Key(3, "192.0.2.0/24"), both = Key(4, "192.0.2.0/24", 179), last = Key(5, null, localPort: 22);
+        // Identifiers of connections that a narrower key is for may be the same as others'.
+        var set = new TcpKeySet(all, last, ours, port, net, both);
+        Assert.Same(all, For(set, "198.51.100.1")!.Keys[0]);
+        Assert.Same(last, For(set, "198.51.100.1", localPort: 22)!.Keys[0]);
+        Assert.Same(ours, For(set, "198.51.100.1", local: "203.0.113.9", localPort: 22)!.Keys[0]);
+        Assert.Same(port, For(set, "198.51.100.1", 179, "203.0.113.9")!.Keys[0]);
+        Assert.Same(net, For(set, "192.0.2.9", 180, "203.0.113.9")!.Keys[0]);
+        Assert.Same(both, For(set, "192.0.2.9", 179, "203.0.113.9")!.Keys[0]);
+        Assert.Null(For(new TcpKeySet(port, ours, last, both), "192.0.2.9", 180));
+        Assert.Equal(2, For(new TcpKeySet(port, Key(2, null, peerPort: 179)), "192.0.2.9", 179)!.Keys.Length);
+        Assert.Equal("HmacSha1 192.0.2.0/24 port 179 send 4 receive 4", both.ToString());
     }
 
     [Fact]
@@ -94,14 +111,18 @@ public sealed class SegmentMacTests
         Assert.Throws<ArgumentException>(static () => new TcpKey(TcpKeyAlgorithm.Md5, new byte[81]));
         Assert.Throws<ArgumentException>(static () => new TcpKeySet());
         Assert.Throws<ArgumentException>(static () => new TcpKeySet(Key(1, "192.0.2.0/24"), Key(1, "192.0.2.7/24")));
+        Assert.Throws<ArgumentException>(static () => new TcpKeySet(Key(1, null, 179), Key(1, null, 179)));
         Assert.Throws<ArgumentException>(static () => new TcpKeySet(Key(1, null), new TcpKey(TcpKeyAlgorithm.Md5, "x"u8)));
         Assert.DoesNotContain("secret", Key(1, null).ToString(), StringComparison.Ordinal);
     }
 
-    private static TcpKey Key(byte id, string? peer) => new(TcpKeyAlgorithm.HmacSha1, "secret"u8)
+    private static TcpKey Key(byte id, string? peer, ushort? peerPort = null, string? local = null, ushort? localPort = null) => new(TcpKeyAlgorithm.HmacSha1, "secret"u8)
     {
-        SendId = id, ReceiveId = id, Peer = peer is null ? null : IpPrefix.Parse(peer),
+        SendId = id, ReceiveId = id, Peer = peer is null ? null : IpPrefix.Parse(peer), PeerPort = peerPort, Local = local is null ? null : IpPrefix.Parse(local), LocalPort = localPort,
     };
+
+    private static TcpPeerKeys? For(TcpKeySet set, string peer, ushort peerPort = 40_000, string local = "203.1.113.1", ushort localPort = 179) =>
+        set.For(new Endpoint(IpAddress.Parse(local), localPort), new Endpoint(IpAddress.Parse(peer), peerPort));
 
     private sealed class Packet
     {
