@@ -120,6 +120,8 @@ internal static class PosixTransfer
         var enough = status.ReadableBytes > 0 && (!waitAll || status.ReadableBytes >= into.Length || status.PeerClosed);
         if (enough) return new PosixResult(peek ? Peek(x, s, into) : x.Stack.Tcp.Receive(s.Connection, into, now));
         if (s.ReadShut || into.Length == 0) return new PosixResult(0);
+        // Linux: a stream that its sender has ended has ended, whatever became of the connection afterwards; SO_ERROR tells of that.
+        if (status.PeerClosed && !x.Manners.IsFreeBsd) return new PosixResult(0);
         if (status.ReadableBytes == 0 && TakeError(x, s) is { } error) return PosixResult.Fail(error);
         if (status.PeerClosed || status.State == TcpState.Closed) return new PosixResult(0);
         return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
