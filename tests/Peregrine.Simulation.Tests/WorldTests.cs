@@ -1,5 +1,7 @@
 // What worlds are made of: links, queues, switches, routers and clocks, by themselves and with real hosts.
+using System.Net.Sockets;
 using Peregrine.Core.Ip;
+using Peregrine.Core.Tcp;
 using Peregrine.Core.Time;
 using Peregrine.Simulation.Hosts;
 using Peregrine.Simulation.Links;
@@ -53,6 +55,35 @@ public sealed class WorldTests
         world.Connect(a.Host, b.Host).Lose(30_000).Reorder(100_000, Duration.FromMilliseconds(3));
         var flow = a.Connect(new FlowPlan { Client = a.Host, Server = b.Host, ClientBytes = 400_000 });
         Assert.True(world.RunUntil(() => flow.IsDone, Duration.FromSeconds(60)), flow.ToString());
+    }
+
+    // A TIME-WAIT gives way to another, its last ACK was lost, and the FIN that comes again is answered by a reset. All has arrived by then, though a slow reader
+    // has not read it: nobody is to blame.
+    [Fact]
+    public void WhatHasArrivedIsReadBeforeAnybodyIsBlamedForAReset()
+    {
+        using var world = new SimulatedWorld(1);
+        var traffic = new TrafficState(world);
+        var lan = world.AddSwitch("lan");
+        var a = new TrafficApplication(traffic, world.AddHost("a", new HostOptions { Stack = HostOptions.SmallStack with { TimeWaitCountMax = 1 } }), 16);
+        var b = new TrafficApplication(traffic, world.AddHost("b"), 16);
+        (a.Host.Application, b.Host.Application) = (a, b);
+        world.Connect(a.Host, lan);
+        var way = world.Connect(b.Host, lan);
+        // The server's part waits for the client to read, so that the client's FIN comes first.
+        var flow = a.Connect(new FlowPlan
+        {
+            Client = a.Host, Server = b.Host, ClientBytes = 60_000, ServerBytes = 10_000, ChunkBytes = 1_000, ReadPause = Duration.FromMilliseconds(500),
+            Settings = new TcpSettings { ReceiveBufferBytes = 2_048, ReceiveBufferBytesMax = 2_048 },
+        });
+        Assert.True(world.RunUntil(() => a.Host.Stack.Tcp.Counters.TimeWaitEntered == 1, Duration.FromSeconds(60)), flow.ToString());
+        way.Cut();
+        var other = a.Connect(new FlowPlan { Client = a.Host, Server = a.Host });
+        Assert.True(world.RunUntil(() => a.Host.Stack.Tcp.Counters.TimeWaitEvicted == 1, Duration.FromSeconds(5)), other.ToString());
+        way.Heal();
+        Assert.InRange(flow.ServerReceived, Flow.HeaderBytes, 50_000);
+        Assert.True(world.RunUntil(() => flow.IsDone, Duration.FromSeconds(60)), flow.ToString());
+        Assert.Equal((60_008L, 10_000L, 1L), (flow.ServerReceived, flow.ClientReceived, traffic.Endings[SocketError.ConnectionReset]));
     }
 
     [Fact]

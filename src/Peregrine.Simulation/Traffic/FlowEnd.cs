@@ -47,6 +47,12 @@ internal sealed class FlowEnd(TrafficApplication application, bool isClient, Tcp
             Pump(now);
             if (_isDone || application.World.Now < _waitUntil) return;
         }
+        else if (Flow is not null)
+        {
+            // What had come before can be read still, however slow the reader: whether all had, the judge asks.
+            Read(now, isRest: true);
+            if (_isDone) return;
+        }
         Finish(error, now);
     }
 
@@ -68,10 +74,10 @@ internal sealed class FlowEnd(TrafficApplication application, bool isClient, Tcp
         Finish(SocketError.ConnectionAborted, now);
     }
 
-    private void Read(Instant now)
+    private void Read(Instant now, bool isRest = false)
     {
         var chunk = Flow?.Plan.ChunkBytes ?? 4_096;
-        var isSlow = Flow is { } f && f.Plan.ReadPause > Duration.Zero && !application.IsCalm;
+        var isSlow = !isRest && Flow is { } f && f.Plan.ReadPause > Duration.Zero && !application.IsCalm;
         while (true)
         {
             var buffer = application.Buffer.AsSpan(0, Math.Min(chunk, application.Buffer.Length));
