@@ -20,6 +20,7 @@ internal static class PosixOptions
         "SO_REUSEPORT_LB", "SO_NOSIGPIPE", "SO_USELOOPBACK", "SO_TS_CLOCK", "SO_BINTIME", "SO_SETFIB", "SO_USER_COOKIE", "SO_NO_OFFLOAD", "SO_NO_DDP",
         "IP_RECVTOS", "IP_RECVTTL", "IP_RECVDSTADDR", "IP_RECVIF", "IP_DONTFRAG", "IP_PORTRANGE", "IPV6_RECVPKTINFO", "IPV6_RECVHOPLIMIT", "IPV6_RECVTCLASS",
         "IPV6_RECVPATHMTU", "IPV6_DONTFRAG", "IPV6_PORTRANGE", "IPV6_AUTOFLOWLABEL", "TCP_LOG", "TCP_LOGID", "TCP_LOG_TAG", "TCP_RST_REASON_ENABLE",
+        "SO_RERROR", "SO_SNDLOWAT", "IP_BINDANY", "IP_BINDMULTI", "IP_ORIGDSTADDR", "IP_VLAN_PCP", "IP_RSS_LISTEN_BUCKET", "IP_MULTICAST_TTL", "IP_MULTICAST_LOOP", "TCP_REUSPORT_LB_NUMA",
         "TCP_THIN_LINEAR_TIMEOUTS", "TCP_THIN_DUPACK", "TCP_SAVE_SYN", "TCP_TX_DELAY", "IP_MTU_DISCOVER", "IPV6_MTU_DISCOVER", "SO_RCVTIMEO", "SO_SNDTIMEO",
     ];
 
@@ -52,6 +53,13 @@ internal static class PosixOptions
 
     private static PosixResult? Set(PosixSockets x, PosixSocket s, string name, long value, Instant now)
     {
+        // FreeBSD: options of one TCP stack (tcp_rack(4), tcp_bbr(4)) are no options of another; what they tune is not here.
+        if (x.Manners.IsFreeBsd && IsOfOtherStack(name))
+        {
+            if (!s.Settings.Rack) return PosixResult.Fail("ENOPROTOOPT");
+            s.Kept[name] = value;
+            return PosixResult.Success;
+        }
         if (s_kept.Contains(name))
         {
             s.Kept[name] = value;
@@ -84,6 +92,11 @@ internal static class PosixOptions
         if (s.Phase == PosixPhase.Listening) return ApplyToListener(x, s);
         return s.Connection.IsValid ? PosixResult.Of(x.Stack.Tcp.SetSettings(s.Connection, settings, now)) : PosixResult.Success;
     }
+
+    private static bool IsOfOtherStack(string name) =>
+        name.StartsWith("TCP_RACK_", StringComparison.Ordinal) || name.StartsWith("TCP_BBR_", StringComparison.Ordinal)
+        || name is "TCP_USE_CMP_ACKS" or "TCP_MAXPEAKRATE" or "TCP_IDLE_REDUCE" or "TCP_DATA_AFTER_CLOSE" or "TCP_DEFER_OPTIONS" or "TCP_FAST_RSM_HACK" or "TCP_HDWR_RATE_CAP"
+            or "TCP_PACING_RATE_CAP" or "TCP_HYSTART_ENABLE" or "TCP_NO_PRR" or "TCP_REC_ABC_VAL" or "TCP_LRD";
 
     // Keys count from the first byte that was not acknowledged when the option was set.
     private static long UnacknowledgedStart(PosixSockets x, PosixSocket s, Instant now) =>
@@ -163,6 +176,7 @@ internal static class PosixOptions
                 if (value < 0) value = 1 << 29;
                 var receive = Math.Clamp(value, manners.DoublesBuffers ? 2_048 : 2_304, 1 << 30);
                 if (manners.DoublesBuffers) s.Kept[name] = Math.Max(2 * value, 2_304);
+                else if (s.Connection.IsValid) s.Kept[name] = value;
                 return t with { ReceiveBufferBytes = (int)receive, ReceiveBufferBytesMax = Math.Max((int)receive, manners.DoublesBuffers ? (int)receive : t.ReceiveBufferBytesMax) };
             case "SO_RCVLOWAT":
                 // Linux: at most half the buffer, and below zero as much as can be.
@@ -209,10 +223,12 @@ internal static class PosixOptions
     /// <summary>Reads an option; null when it is not known.</summary>
     internal static long? Get(PosixSockets x, PosixSocket s, string name, Instant now)
     {
-        if (x.Manners.IsFreeBsd) return s_kept.Contains(name) ? s.Kept.GetValueOrDefault(name) : Live(x, s, name, now);
+        if (x.Manners.IsFreeBsd) return s_kept.Contains(name) ? s.Kept.GetValueOrDefault(name, name == "SO_SNDLOWAT" ? 2_048 : 0) : Live(x, s, name, now) ?? OfOtherStack(s, name);
         if (s.Kept.TryGetValue(name, out var kept)) return kept;
         return Live(x, s, name, now) ?? (PosixLinuxOptions.TryGetUsual(name, out var usual) ? usual : s_kept.Contains(name) ? 0 : null);
     }
+
+    private static long? OfOtherStack(PosixSocket s, string name) => IsOfOtherStack(name) && s.Settings.Rack ? s.Kept.GetValueOrDefault(name) : null;
 
     private static long? Live(PosixSockets x, PosixSocket s, string name, Instant now)
     {
@@ -222,7 +238,7 @@ internal static class PosixOptions
         {
             "SO_SNDBUF" or "SO_RCVBUF" when s.Kind == PosixKind.Udp && s.Settings == x.Stack.Options.Tcp => DatagramBufferBytes,
             "SO_SNDBUF" => hasInfo ? info.SendBuffer : t.SendBufferBytes,
-            "SO_RCVBUF" when x.Manners.DoublesBuffers && s.Kept.TryGetValue(name, out var doubled) => doubled,
+            "SO_RCVBUF" when s.Kept.TryGetValue(name, out var said) => said,
             "SO_RCVBUF" => hasInfo ? info.ReceiveBuffer : t.ReceiveBufferBytes,
             "SO_KEEPALIVE" => t.KeepAlive ? 1 : 0,
             "SO_TYPE" => s.Kind == PosixKind.Udp ? 2 : 1,
@@ -249,7 +265,7 @@ internal static class PosixOptions
             "SO_SNDLOWAT" => 1,
             "IP_MTU" or "IPV6_MTU" when hasInfo => info.PathMtu,
             "SO_DOMAIN" => s.IsV6 ? 10 : 2,
-            "SO_PROTOCOL" => s.Kind == PosixKind.Udp ? 17 : 6,
+            "SO_PROTOCOL" or "SO_PROTOTYPE" => s.Kind == PosixKind.Udp ? 17 : 6,
             "TCP_KEEPINIT" => t.ConnectTimeoutMs / 1000,
             "TCP_NOOPT" => t.NoOptions ? 1 : 0,
             "TCP_DELACK" => t.DelayedAckMs == 0 ? 0 : 1,

@@ -24,7 +24,7 @@ internal static class PosixPolling
         var ended = status.State is TcpState.Closed or TcpState.TimeWait;
         if (status.ReadableBytes >= s.Settings.ReceiveLowBytes || status.PeerClosed || s.ReadShut || ended) ready |= PosixEvents.In;
         if (status.PeerClosed || s.ReadShut || ended) ready |= PosixEvents.ReadHangUp;
-        if (status.UrgentBytes > 0) ready |= PosixEvents.Priority;
+        if (status.UrgentBytes > 0 && !PosixUrgent.IsTaken(s, status)) ready |= PosixEvents.Priority;
         if (status.IsRoomy && status.IsBelowUnsentLimit) ready |= PosixEvents.Out;
         if (s.WriteShut || ended) ready |= PosixEvents.Out;
         if (ended || ((status.PeerClosed || s.ReadShut) && s.WriteShut)) ready |= PosixEvents.HangUp;
@@ -41,6 +41,10 @@ internal static class PosixPolling
         {
             case "EPOLL_CTL_ADD" when known:
                 return PosixResult.Fail("EEXIST");
+            // epoll_ctl(2): no other events with it, and only when a descriptor is added.
+            case "EPOLL_CTL_ADD" when watch.Exclusive && (watch.OneShot || (watch.Wanted & ~(PosixEvents.In | PosixEvents.Out | PosixEvents.Error | PosixEvents.HangUp)) != 0):
+            case "EPOLL_CTL_MOD" when known && (watch.Exclusive || e.Watches[(int)fd].Exclusive):
+                return PosixResult.Fail("EINVAL");
             case "EPOLL_CTL_ADD" or "EPOLL_CTL_MOD" when known || operation == "EPOLL_CTL_ADD":
                 e.Watches[(int)fd] = watch;
                 return PosixResult.Success;

@@ -86,6 +86,9 @@ internal sealed class PosixSocket
     /// <summary>Bytes that were given to be sent so far.</summary>
     internal long BytesWritten { get; set; }
 
+    /// <summary>How far away the urgent byte was when it was read out of band; 0 when it was not.</summary>
+    internal int UrgentTaken { get; set; }
+
     /// <summary>Position from which SO_TIMESTAMPING counts keys.</summary>
     internal long StampOrigin { get; set; }
 
@@ -112,6 +115,9 @@ internal sealed class PosixWatch
     internal bool EdgeTriggered { get; set; }
 
     internal bool OneShot { get; set; }
+
+    /// <summary>EPOLLEXCLUSIVE: one of those who wait is woken; here nobody else waits.</summary>
+    internal bool Exclusive { get; set; }
 
     internal bool Disarmed { get; set; }
 

@@ -9,7 +9,7 @@ namespace Peregrine.Posix;
 internal static class PosixTransfer
 {
     /// <summary>Writes; a blocking socket's call that is not finished says how much has gone in <paramref name="done"/> and blocks.</summary>
-    internal static PosixResult Write(PosixSockets x, long fd, ReadOnlySpan<byte> data, bool dontWait, ref int done, Instant now, bool more = false, bool endsMessage = false)
+    internal static PosixResult Write(PosixSockets x, long fd, ReadOnlySpan<byte> data, bool dontWait, ref int done, Instant now, bool more = false, bool endsMessage = false, bool isUrgent = false)
     {
         if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
         if (s.Kind == PosixKind.PipeIn) return WritePipe(s.Pipe!, data.Length);
@@ -27,7 +27,7 @@ internal static class PosixTransfer
         if (!s.Connection.IsValid) return PosixResult.Fail(x.Manners.IsFreeBsd ? "ENOTCONN" : "EPIPE");
         if (TakeError(x, s) is { } error) return done > 0 ? new PosixResult(done) : PosixResult.Fail(error);
         if (s.WriteShut) return PosixResult.Fail("EPIPE");
-        var taken = more ? x.Stack.Tcp.SendMore(s.Connection, data[done..], now)
+        var taken = isUrgent ? x.Stack.Tcp.SendUrgent(s.Connection, data[done..], now) : more ? x.Stack.Tcp.SendMore(s.Connection, data[done..], now)
             : endsMessage ? x.Stack.Tcp.SendMessageEnd(s.Connection, data[done..], now) : x.Stack.Tcp.Send(s.Connection, data[done..], now);
         if (taken < 0) return done > 0 ? new PosixResult(done) : PosixResult.Fail("EPIPE");
         done += taken;
@@ -113,6 +113,7 @@ internal static class PosixTransfer
             {
                 Span<byte> urgent = stackalloc byte[1];
                 x.Stack.Tcp.Receive(s.Connection, urgent, now);
+                s.UrgentTaken = 0;
                 return Read(x, fd, into, peek, dontWait, waitAll, now);
             }
             if (status.UrgentBytes > 1) into = into[..Math.Min(into.Length, status.UrgentBytes - 1)];

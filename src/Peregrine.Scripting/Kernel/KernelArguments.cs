@@ -46,7 +46,7 @@ internal static unsafe class KernelArguments
     }
 
     /// <summary>The lengths of the buffers of a vector, or of a message's.</summary>
-    internal static long[] VectorLengths(ScriptValue vector) => vector is List list
+    internal static long[] VectorLengths(ScriptValue vector) => vector is Ellipsis or Name { Value: "NULL" } ? [] : vector is List list
         ? [.. list.Items.Select(static part => part is Struct { Fields: [_, var size, ..] } ? Constants.ValueOf(size.Value) : 0)]
         : throw new NotApplicableException("a vector of buffers that is no list");
 
@@ -65,6 +65,11 @@ internal static unsafe class KernelArguments
                 MemoryMarshal.Write(pair, (int)Constants.ValueOf(on));
                 MemoryMarshal.Write(pair.AsSpan(4), (int)Constants.ValueOf(linger.Get("linger") ?? linger.Get("l_linger") ?? new Number(0)));
                 return pair;
+            case Struct timeout when length is Number { Value: 16 } && ScriptTimeouts.Read(timeout) is var (seconds, microseconds):
+                var time = Fixed(16);
+                MemoryMarshal.Write(time, seconds);
+                MemoryMarshal.Write(time.AsSpan(8), microseconds);
+                return time;
             default:
                 var size = length is Number { Value: > 0 and <= 64 } said ? (int)said.Value : sizeof(int);
                 var bytes = Fixed(Math.Max(size, sizeof(long)));

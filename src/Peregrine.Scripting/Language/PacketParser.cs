@@ -1,10 +1,13 @@
-// Reads packets: what is said of IP, then TCP, UDP or ICMP. Kinds that the interpreter does not know are read as foreign, so that the
-// script can be called not applicable by name rather than wrong.
+// Reads packets: what is said of IP, then TCP, UDP or ICMP. A kind that the interpreter does not know, a tunnel's header among them, makes the
+// script not applicable by its name rather than wrong.
 namespace Peregrine.Scripting.Language;
 
 internal static class PacketParser
 {
-    private static readonly string[] s_foreign = ["ipv4", "ipv6", "gre", "mpls", "sctp", "udplite", "esp", "ah"];
+    private static readonly string[] s_foreign = ["ipv4", "ipv6", "gre", "mpls", "sctp", "udplite", "esp", "ah", "arp", "vxlan"];
+
+    // Headers that stand before a packet are a tunnel's.
+    private static readonly Dictionary<string, string> s_names = new() { ["ipv4"] = "IP in IPv4", ["ipv6"] = "IP in IPv6", ["udplite"] = "UDP-Lite" };
 
     internal static ScriptPacket Take(TextCursor at)
     {
@@ -12,11 +15,7 @@ internal static class PacketParser
         at.SkipBlanks();
         foreach (var kind in s_foreign)
         {
-            if (!at.TryTakeWord(kind)) continue;
-            // What such a packet holds may stand on more lines than one, and then nothing behind it can be read.
-            if (kind == "sctp") throw new NotApplicableException($"line {at.Line}: SCTP is not implemented");
-            at.SkipLine();
-            return new ForeignPacketText(kind);
+            if (at.TryTakeWord(kind)) throw new NotApplicableException($"line {at.Line}: {s_names.GetValueOrDefault(kind, kind.ToUpperInvariant())} is not implemented");
         }
         var spi = TakePsp(at);
         var ports = TakePorts(at);
@@ -126,9 +125,10 @@ internal static class PacketParser
     {
         var type = at.TakeName();
         var packet = new IcmpPacketText(ip, type, null, null, null);
-        at.SkipBlanks();
+        while (at.Current is ' ' or '\t') at.Position++;
         // The code is on the same line and is no keyword.
         if (char.IsAsciiLetter(at.Current) && !at.StartsWith("mtu ") && !at.StartsWith("id ") && !at.StartsWith("time")) packet = packet with { Code = at.TakeName() };
+        else if (char.IsAsciiDigit(at.Current)) packet = packet with { Code = at.TakeWhile(char.IsAsciiDigit) };
         while (true)
         {
             if (at.TryTakeWord("mtu")) packet = packet with { Mtu = (int)at.TakeInteger() };

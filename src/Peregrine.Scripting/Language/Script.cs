@@ -54,6 +54,19 @@ internal sealed record PacketEvent(int Line, EventTime Time, bool IsInbound, Scr
 /// <summary>A value in a call.</summary>
 internal abstract record ScriptValue
 {
+    /// <summary>As scripts write it.</summary>
+    public sealed override string ToString() => this switch
+    {
+        Number number => $"{number.Value}",
+        Text text => $"\"{text.Value}\"",
+        Name name => name.Value,
+        Or or => string.Join('|', or.Parts),
+        List list => $"[{string.Join(", ", list.Items)}]",
+        Struct s => $"{{{string.Join(", ", s.Fields.Select(static f => f.Key.Length == 0 ? $"{f.Value}" : $"{f.Key}={f.Value}"))}}}",
+        Call call => $"{call.Function}({string.Join(", ", call.Arguments)})",
+        _ => "...",
+    };
+
     /// <summary>A number.</summary>
     internal sealed record Number(long Value) : ScriptValue;
 
@@ -159,6 +172,3 @@ internal sealed record IcmpPacketText(IpMarks Ip, string Type, string? Code, int
 
     internal int Length { get; init; }
 }
-
-/// <summary>A packet of a kind that is not understood; the script is not applicable.</summary>
-internal sealed record ForeignPacketText(string What) : ScriptPacket(IpMarks.None);

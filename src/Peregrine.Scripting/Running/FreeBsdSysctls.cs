@@ -17,6 +17,12 @@ internal static class FreeBsdSysctls
         "sendbuf_auto_lowat", "recvbuf_inc", "bb.", "hpts.", "rack.", "bbr.", "functions_available", "functions_inherit_listen_socket_stack", "ack_war_",
         "fastopen.ccache_", "fastopen.autokey", "fastopen.keylen", "fastopen.maxkeys", "fastopen.numkeys", "fastopen.maxpsks", "fastopen.numpsks",
         "fastopen.psk_enable", "net.inet.icmp.", "net.inet6.icmp6.", "net.inet.ip.portrange.", "net.inet.ip.random_id", "net.inet.ip.rfc6864", "net.inet.udp.",
+        "cc.hystartplusplus.", "cc.newreno.", "cc.cubic.", "cc.htcp.", "cc.vegas.", "cc.dctcp.", "cc.cdg.", "cc.chd.", "cc.available",
+        "lro.", "log.", "msgs.", "pacing_limit", "hw_tls", "usrlog_", "stats_gather", "nolocaltimewait", "isn_", "detect_", "net.inet.ip.mcast.", "net.inet.ip.maxfrag", "net.inet.ip.forwarding",
+        "net.inet.ip.redirect", "net.inet.ip.sourceroute", "net.inet.ip.accept_sourceroute", "net.inet.ip.check_interface", "net.inet.ip.source_address_validation", "net.inet.ip.no_same_prefix",
+        "net.inet.ip.process_options", "net.inet6.ip6.use_", "net.inet6.ip6.auto_", "net.inet6.ip6.accept_rtadv", "net.inet6.ip6.dad_", "net.inet6.ip6.v6only", "net.inet6.ip6.forwarding",
+        "net.inet6.ip6.redirect", "net.inet6.ip6.maxfrag", "net.inet6.ip6.source_address_validation", "net.inet6.ip6.stableaddr", "net.inet.siftr.", "net.inet.raw.", "net.isr.", "net.link.", "kern.hz",
+        "kern.ipc.mb_use_ext_pgs", "kern.ipc.numopensockets", "security.",
         "kern.ipc.somaxconn", "kern.ipc.soacceptqueue", "kern.ipc.nmbclusters", "kern.ipc.sockbuf_waste_factor",
     ];
 
@@ -39,7 +45,8 @@ internal static class FreeBsdSysctls
         ["do_prr_conservative"] = [0],
         ["cc.abe"] = [0],
         ["cc.abe_frlossreduce"] = [0],
-        ["nolocaltimewait"] = [0],
+        ["blackhole_local"] = [0, 1],
+        ["maxunacktime"] = [0],
         ["fast_finwait2_recycle"] = [0],
         ["insecure_ack"] = [0],
         ["syncache.rst_on_sock_fail"] = [1],

@@ -7,6 +7,9 @@ internal static class IcmpText
 {
     internal static (byte Type, byte Code) NumbersOf(IcmpPacketText text, bool v4)
     {
+        // A code may be its number.
+        if (byte.TryParse(text.Code, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var code))
+            return NumbersOf(text with { Code = null }, v4) with { Code = code };
         var numbers = v4 ? OfV4(text.Type, text.Code) : OfV6(text.Type, text.Code);
         return numbers ?? throw new NotApplicableException($"the ICMP{(v4 ? "v4" : "v6")} error '{(text.Code is null ? text.Type : text.Type + " " + text.Code)}' is not understood");
     }
@@ -19,7 +22,7 @@ internal static class IcmpText
         ("unreachable", _) => Unreachable(code) is { } number ? (3, number) : null,
         ("source_quench", null) => (4, 0),
         ("redirect", null) => (5, 0),
-        ("time_exceeded", "exceeded_ttl" or "ttl_exceeded_in_transit" or "in_transit") => (11, 0),
+        ("time_exceeded", "exceeded_ttl" or "ttl_exceeded" or "ttl_exceeded_in_transit" or "in_transit") => (11, 0),
         ("time_exceeded", "frag_reass_exceeded" or "fragment_reassembly_time_exceeded" or "fragment_reassembly" or "exceeded_frag_time") => (11, 1),
         ("time_exceeded", null) => (11, 0),
         ("parameter_problem", null or "pointer_indicates_error") => (12, 0),
@@ -50,7 +53,7 @@ internal static class IcmpText
         "net_unreachable_for_tos" => 11,
         "host_unreachable_for_tos" => 12,
         "packet_filtered" => 13,
-        "precedence_violation" => 14,
+        "precedence_violation" or "host_precedence_violation" => 14,
         "precedence_cutoff" => 15,
         _ => null,
     };
@@ -62,12 +65,14 @@ internal static class IcmpText
         ("unreachable", "not_neighbour" or "beyond_scope") => (1, 2),
         ("unreachable", "addr_unreachable" or "address_unreachable") => (1, 3),
         ("unreachable", "port_unreachable") => (1, 4),
+        ("unreachable", "ingress_egress_policy" or "source_policy" or "failed_policy") => (1, 5),
+        ("unreachable", "reject_route") => (1, 6),
         ("packet_too_big", null) => (2, 0),
         ("time_exceeded", null or "exceed_hoplimit" or "exceeded_hoplimit" or "exceeded_hop_limit") => (3, 0),
-        ("time_exceeded", "exceeded_frag_time" or "fragment_reassembly") => (3, 1),
+        ("time_exceeded", "exceeded_frag_time" or "exceeded_fragment_reassembly" or "frag_reass_exceeded" or "fragment_reassembly") => (3, 1),
         ("parameter_problem", null or "erroneous_header_field" or "header_field") => (4, 0),
-        ("parameter_problem", "unknown_next_header") => (4, 1),
-        ("parameter_problem", "unknown_option") => (4, 2),
+        ("parameter_problem", "unknown_next_header" or "unrecognized_next_header") => (4, 1),
+        ("parameter_problem", "unknown_option" or "unrecognized_option") => (4, 2),
         ("echo_request", null) => (128, 0),
         ("echo_reply", null) => (129, 0),
         ("router_advertisement", null) => (134, 0),

@@ -9,7 +9,7 @@ namespace Peregrine.Scripting.Running;
 
 internal static class KernelSettings
 {
-    internal static bool Is(string name) => name is "net.ipv4.tcp_fastopen" or "net.ipv4.tcp_fastopen_key" or "net.ipv4.tcp_fastopen_cookies"
+    internal static bool Is(string name) => name is RouteLines.Mtu or "net.ipv4.tcp_fastopen" or "net.ipv4.tcp_fastopen_key" or "net.ipv4.tcp_fastopen_cookies"
         || name is "net.inet.tcp.udp_tunneling_port" or "net.inet.tcp.udp_tunneling_overhead" or "net.inet.tcp.fastopen.client_enable" or "net.inet.tcp.fastopen.server_enable"
         || IsFastOpenKey(name);
 
@@ -20,6 +20,9 @@ internal static class KernelSettings
     {
         switch (name)
         {
+            case RouteLines.Mtu:
+                world.SetMtu(Math.Clamp(Sysctls.Number(value), 68, ushort.MaxValue));
+                break;
             case "net.ipv4.tcp_fastopen":
                 world.Sockets.FastOpenModes = (PosixFastOpenModes)Sysctls.Number(value);
                 break;

@@ -58,7 +58,9 @@ internal sealed class ScriptCalls : IScriptSystem
 
     public void Shell(string command, bool isUsed, bool packetsFollow) => _shell.Run(command, isUsed, packetsFollow);
 
-    public Func<PosixResult> Start(CallEvent call)
+    public Func<PosixResult> Start(CallEvent call) => ScriptTimeouts.Limit(_world, call, Begin(call));
+
+    private Func<PosixResult> Begin(CallEvent call)
     {
         var a = call.Arguments;
         switch (call.Name)
@@ -198,7 +200,7 @@ internal sealed class ScriptCalls : IScriptSystem
     private Func<PosixResult> Read(string name, IReadOnlyList<ScriptValue> a)
     {
         var flags = name is "recv" or "recvfrom" ? Flags(a, 3) : name == "recvmsg" ? Flags(a, 2) : [];
-        if (flags.FirstOrDefault(static f => f is not ("MSG_PEEK" or "MSG_DONTWAIT" or "MSG_WAITALL" or "MSG_NOSIGNAL" or "MSG_TRUNC" or "0")) is { } unknown)
+        if (flags.FirstOrDefault(static f => f is not ("MSG_PEEK" or "MSG_DONTWAIT" or "MSG_WAITALL" or "MSG_NOSIGNAL" or "MSG_TRUNC" or "MSG_OOB" or "MSG_CMSG_CLOEXEC" or "0")) is { } unknown)
             throw new NotApplicableException($"{name}() with {unknown}");
         var control = name == "recvmsg" && a[1] is Struct message ? message.Get("msg_control") : null;
         var length = name switch
@@ -210,13 +212,14 @@ internal sealed class ScriptCalls : IScriptSystem
         var isNull = a[1] is Name { Value: "NULL" };
         var buffer = new byte[Math.Clamp(length, 0, BufferMax)];
         return () => isNull && length > 0 ? PosixResult.Fail("EFAULT")
+            : flags.Contains("MSG_OOB") ? PosixUrgent.Read(_x, Integer(a, 0), length, flags.Contains("MSG_PEEK"))
             : _messages.Check(a, control, PosixTransfer.Read(_x, Integer(a, 0), buffer, flags.Contains("MSG_PEEK"), flags.Contains("MSG_DONTWAIT"), flags.Contains("MSG_WAITALL"), _world.Now));
     }
 
     private Func<PosixResult> Write(string name, IReadOnlyList<ScriptValue> a)
     {
         var flags = name is "send" or "sendto" ? Flags(a, 3) : name == "sendmsg" ? Flags(a, 2) : [];
-        if (flags.FirstOrDefault(static f => f is not ("MSG_DONTWAIT" or "MSG_NOSIGNAL" or "MSG_EOR" or "MSG_FASTOPEN" or "MSG_MORE" or "MSG_ZEROCOPY" or "MSG_EOF" or "0")) is { } unknown)
+        if (flags.FirstOrDefault(static f => f is not ("MSG_DONTWAIT" or "MSG_NOSIGNAL" or "MSG_EOR" or "MSG_FASTOPEN" or "MSG_MORE" or "MSG_ZEROCOPY" or "MSG_EOF" or "MSG_OOB" or "MSG_DONTROUTE" or "0")) is { } unknown)
             throw new NotApplicableException($"{name}() with {unknown}");
         var length = name switch
         {
@@ -224,6 +227,7 @@ internal sealed class ScriptCalls : IScriptSystem
             "sendmsg" => VectorLength(((Struct)a[1]).Get("msg_iov") ?? throw new ScriptFailedException("sendmsg() has no msg_iov")),
             _ => Integer(a, 2),
         };
+        if (_x.Get(Integer(a, 0)) is { Kind: PosixKind.Udp }) ScriptMessages.Refuse(a);
         var isNull = a[1] is Name { Value: "NULL" };
         var data = new byte[Math.Clamp(length, 0, BufferMax)];
         var done = 0;
@@ -235,7 +239,7 @@ internal sealed class ScriptCalls : IScriptSystem
             // FreeBSD: these are the last data, and the FIN goes with them.
             if (flags.Contains("MSG_EOF")) return WriteLast(a, flags, data, ref done);
             if (name != "sendto" || _x.Get(Integer(a, 0)) is not { Kind: PosixKind.Udp, Remote.Port: 0 } s)
-                return _messages.AfterWrite(a, flags, PosixTransfer.Write(_x, Integer(a, 0), data, flags.Contains("MSG_DONTWAIT"), ref done, _world.Now, flags.Contains("MSG_MORE"), flags.Contains("MSG_EOR")));
+                return _messages.AfterWrite(a, flags, PosixTransfer.Write(_x, Integer(a, 0), data, flags.Contains("MSG_DONTWAIT"), ref done, _world.Now, flags.Contains("MSG_MORE"), flags.Contains("MSG_EOR"), flags.Contains("MSG_OOB")));
             return PosixTransfer.WriteUdp(_x, s, data, Address(a[4], new Endpoint(_world.Setup.Remote, BoundPort)), _world.Now);
         };
     }
@@ -268,6 +272,8 @@ internal sealed class ScriptCalls : IScriptSystem
     private static long VectorLength(ScriptValue vector) => vector switch
     {
         List list => list.Items.Sum(static part => part is Struct { Fields: [_, var size, ..] } ? Constants.ValueOf(size.Value) : 0),
+        // None at all.
+        Ellipsis or Name { Value: "NULL" } => 0,
         _ => throw new NotApplicableException("a vector of buffers that is no list"),
     };
 

@@ -31,6 +31,12 @@ internal sealed class ScriptMessages(ScriptWorld world)
         return status.ReadableBytes == 0 && status.PeerClosed ? 1 : status.ReadableBytes;
     }
 
+    /// <summary>Before a datagram is written: nothing of it can be said by its call alone.</summary>
+    internal static void Refuse(IReadOnlyList<ScriptValue> a)
+    {
+        if (a.Count > 1 && a[1] is Struct call && call.Get("msg_control") is List { Items: [Struct first, ..] }) throw new NotApplicableException($"a datagram with the control message {first.Get("cmsg_type")}");
+    }
+
     /// <summary>After a call that wrote: what is to be told of its bytes.</summary>
     internal PosixResult AfterWrite(IReadOnlyList<ScriptValue> a, List<string> flags, PosixResult result)
     {
@@ -61,6 +67,7 @@ internal sealed class ScriptMessages(ScriptWorld world)
     internal PosixResult TakeNotice(IReadOnlyList<ScriptValue> a)
     {
         if (_x.Get(ScriptCalls.Integer(a, 0)) is not { } s) return PosixResult.Fail("EBADF");
+        if (s.Kind == PosixKind.Udp && (s.Kept.GetValueOrDefault("IP_RECVERR") | s.Kept.GetValueOrDefault("IPV6_RECVERR")) != 0) throw new NotApplicableException("the error queue of a socket for datagrams");
         if (!s.Notices.TryTake(out var notice)) return PosixResult.Fail("EAGAIN");
         if (((Struct)a[1]).Get("msg_control") is not List expected) return PosixResult.Success;
         foreach (var message in expected.Items.OfType<Struct>())

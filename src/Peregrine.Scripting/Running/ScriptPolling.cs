@@ -31,7 +31,13 @@ internal sealed class ScriptPolling(ScriptWorld world)
     }
 
     // A time-out below zero waits for ever.
-    private long Deadline(long milliseconds) => milliseconds < 0 ? long.MaxValue : world.Microseconds + milliseconds * 1_000;
+    private long Deadline(long milliseconds)
+    {
+        if (milliseconds < 0) return long.MaxValue;
+        var end = world.Microseconds + (Math.Min(milliseconds, int.MaxValue) * 1_000);
+        world.WakeAt(end);
+        return end;
+    }
 
     private static long Field(Struct entry, string name) => entry.Get(name) is { } value ? Constants.ValueOf(value) : 0;
 
@@ -43,6 +49,7 @@ internal sealed class ScriptPolling(ScriptWorld world)
             var events = Field(asked, "events");
             watch.Wanted = (PosixEvents)(events & 0xFFFF);
             watch.EdgeTriggered = (events & (1L << 31)) != 0;
+            watch.Exclusive = (events & (1L << 28)) != 0;
             watch.OneShot = (events & (1L << 30)) != 0;
             watch.Data = Data(asked);
         }

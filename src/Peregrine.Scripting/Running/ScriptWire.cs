@@ -91,12 +91,8 @@ internal sealed class ScriptWire
             case IcmpPacketText icmp:
                 _world.Deliver(PacketWriter.Icmp(_world.Setup, _current ?? Stranger(), icmp));
                 break;
-            default:
-                throw Foreign(e.Packet);
         }
     }
-
-    private static NotApplicableException Foreign(ScriptPacket packet) => new($"packets of the kind '{(packet as ForeignPacketText)?.What}' are not understood");
 
     // A packet to nobody: before any connection there is.
     private Flow Stranger()
@@ -164,7 +160,6 @@ internal sealed class ScriptWire
     /// <returns>When it was sent, in microseconds.</returns>
     internal long Expect(PacketEvent e, long earliest, long latest)
     {
-        if (e.Packet is ForeignPacketText) throw Foreign(e.Packet);
         var ports = (e.Packet as TcpPacketText)?.Ports ?? (e.Packet as UdpPacketText)?.Ports;
         Choose(ports, isInbound: false);
         var tolerance = _world.Setup.ToleranceMicroseconds;

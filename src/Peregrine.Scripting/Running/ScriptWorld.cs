@@ -53,6 +53,9 @@ internal sealed class ScriptWorld : IScriptWorld
 
     internal Instant Now { get; private set; }
 
+    // When calls end that nothing else ends.
+    private readonly SortedSet<Instant> _wakes = [];
+
     public long Microseconds => (Now.Nanoseconds - s_start.Nanoseconds) / 1_000;
 
     public Queue<SentPacket> Sent { get; } = [];
@@ -80,6 +83,8 @@ internal sealed class ScriptWorld : IScriptWorld
         _stack.OnBurst(_interface, _burst, Now);
         Pump();
     }
+
+    internal void SetMtu(int mtu) => _stack.SetMtu(_interface, mtu);
 
     public void Pump()
     {
@@ -114,13 +119,22 @@ internal sealed class ScriptWorld : IScriptWorld
         return count > 0;
     }
 
+    /// <summary>A call's time is over then.</summary>
+    internal void WakeAt(long microseconds) => _wakes.Add(s_start + Duration.FromMicroseconds(microseconds));
+
+    private Instant NextWake()
+    {
+        while (_wakes.Count > 0 && _wakes.Min <= Now) _wakes.Remove(_wakes.Min);
+        return _wakes.Count > 0 ? _wakes.Min : Instant.Never;
+    }
+
     public void AdvanceTo(long microseconds, Func<bool>? until = null)
     {
         var end = s_start + Duration.FromMicroseconds(microseconds);
         Pump();
         while (until is null || !until())
         {
-            var next = _stack.NextDeadline(Now);
+            var next = Instant.Min(_stack.NextDeadline(Now), NextWake());
             if (next > end) break;
             Now = next > Now ? next : Now + new Duration(1_000);
             Pump();

@@ -12,7 +12,7 @@ internal static class Sysctls
     // What these commands do to a machine is so here already: every script has a stack of its own.
     private static readonly string[] s_harmless =
         ["ip tcp_metrics", "tcpdrop", "true", "sysctl_restore", "sysctl_restore_", "defaults.sh", "set_sysctls.py", "setkey -F", "kldload", "kldstat", "sleep 0",
-            "nstat > /dev/null", "nstat >/dev/null", "nstat -n", "ss -", "grep ", "ip link set lo up", "ip link set dev lo up", "ip tcp-metrics", "ip route flush cache", "modprobe", "ethtool -K",
+            "nstat > /dev/null", "nstat >/dev/null", "nstat -n", "ss -", "grep ", "ip tcp-metrics", "modprobe", "ethtool -K",
             "ifconfig tun0", "ulimit", "sync", "/sys/module/tcp_cubic/parameters/hystart", "conntrack -F", "iptables -F",
             "/sys/module/tcp_cubic/parameters/hystart_"];
 
@@ -50,6 +50,11 @@ internal static class Sysctls
                 || line.Contains(Tree, StringComparison.Ordinal))
             {
                 foreach (var pair in Pairs(line)) yield return pair;
+                continue;
+            }
+            if (RouteLines.TryRead(line, out var ofRoute))
+            {
+                foreach (var pair in ofRoute) yield return pair;
                 continue;
             }
             if (!s_harmless.Any(h => line.Contains(h, StringComparison.Ordinal))) throw new NotApplicableException($"the shell line '{line}' sets nothing that is known here");
@@ -99,7 +104,7 @@ internal static class Sysctls
         name == QueueDiscipline ? options with { Tcp = options.Tcp with { Pacing = PacingOf(value) } }
         : name.StartsWith("net.inet", StringComparison.Ordinal) || name.StartsWith("kern.", StringComparison.Ordinal)
             ? FreeBsdSysctls.Apply(options, name, value, v6)
-            : ApplyLinux(options, name.Replace("net.ipv4.", "", StringComparison.Ordinal), value);
+            : RouteLines.Apply(options, name, value) ?? ApplyLinux(options, name.Replace("net.ipv4.", "", StringComparison.Ordinal), value);
 
     // The fair queue sends each flow's packets at its pacing rate (tc-fq(8)); others as they come.
     private static TcpPacingMode PacingOf(string discipline) =>
