@@ -238,10 +238,34 @@ internal sealed class ScriptCalls : IScriptSystem
                 return ConnectAndWrite(a, remote, data, flags, ref done);
             // FreeBSD: these are the last data, and the FIN goes with them.
             if (flags.Contains("MSG_EOF")) return WriteLast(a, flags, data, ref done);
+            if (PiecesOf(name, a, flags) is { } pieces) return _messages.AfterWrite(a, flags, WritePieces(a, flags, pieces, data, ref done));
             if (name != "sendto" || _x.Get(Integer(a, 0)) is not { Kind: PosixKind.Udp, Remote.Port: 0 } s)
                 return _messages.AfterWrite(a, flags, PosixTransfer.Write(_x, Integer(a, 0), data, flags.Contains("MSG_DONTWAIT"), ref done, _world.Now, flags.Contains("MSG_MORE"), flags.Contains("MSG_EOR"), flags.Contains("MSG_OOB")));
             return PosixTransfer.WriteUdp(_x, s, data, Address(a[4], new Endpoint(_world.Setup.Remote, BoundPort)), _world.Now);
         };
+    }
+
+    // Linux: the memory of a MSG_ZEROCOPY call stays where it is, and what goes as one holds so many pieces of it at most (MAX_SKB_FRAGS). Null where they are fewer.
+    private const int PiecesMax = 17;
+
+    private int[]? PiecesOf(string name, IReadOnlyList<ScriptValue> a, List<string> flags)
+    {
+        if (name != "sendmsg" || !flags.Contains("MSG_ZEROCOPY") || ((Struct)a[1]).Get("msg_iov") is not List { Items.Count: > PiecesMax } vector) return null;
+        if (_x.Get(Integer(a, 0)) is not { Kind: PosixKind.Tcp } s || s.Kept.GetValueOrDefault("SO_ZEROCOPY") == 0) return null;
+        return [.. vector.Items.Chunk(PiecesMax).Select(static part => (int)VectorLength(new List(part)))];
+    }
+
+    private PosixResult WritePieces(IReadOnlyList<ScriptValue> a, List<string> flags, int[] pieces, byte[] data, ref int done)
+    {
+        var end = 0;
+        foreach (var length in pieces)
+        {
+            end = Math.Min(end + length, data.Length);
+            if (done >= end) continue;
+            var result = PosixTransfer.Write(_x, Integer(a, 0), data.AsSpan(0, end), flags.Contains("MSG_DONTWAIT"), ref done, _world.Now, flags.Contains("MSG_MORE"), endsMessage: true);
+            if (result.Blocks || result.Errno is not null || done < end) return result;
+        }
+        return new PosixResult(done);
     }
 
     private PosixResult WriteLast(IReadOnlyList<ScriptValue> a, List<string> flags, byte[] data, ref int done)
