@@ -25,7 +25,7 @@ internal static class PosixTransfer
         }
         if (!s.Connection.IsValid && TakeError(x, s) is { } left) return PosixResult.Fail(left);
         if (!s.Connection.IsValid) return PosixResult.Fail(x.Manners.IsFreeBsd ? "ENOTCONN" : "EPIPE");
-        if (TakeError(x, s) is { } error) return done > 0 ? new PosixResult(done) : PosixResult.Fail(error);
+        if ((TakeError(x, s) ?? (WantsSoftErrors(s) ? TakeSoftError(x, s, now) : null)) is { } error) return done > 0 ? new PosixResult(done) : PosixResult.Fail(error);
         if (s.WriteShut) return PosixResult.Fail("EPIPE");
         var taken = isUrgent ? x.Stack.Tcp.SendUrgent(s.Connection, data[done..], now) : more ? x.Stack.Tcp.SendMore(s.Connection, data[done..], now)
             : endsMessage ? x.Stack.Tcp.SendMessageEnd(s.Connection, data[done..], now) : x.Stack.Tcp.Send(s.Connection, data[done..], now);
@@ -123,7 +123,7 @@ internal static class PosixTransfer
         if (s.ReadShut || into.Length == 0) return new PosixResult(0);
         // Linux: a stream that its sender has ended has ended, whatever became of the connection afterwards; SO_ERROR tells of that.
         if (status.PeerClosed && !x.Manners.IsFreeBsd) return new PosixResult(0);
-        if (status.ReadableBytes == 0 && TakeError(x, s) is { } error) return PosixResult.Fail(error);
+        if (status.ReadableBytes == 0 && (TakeError(x, s) ?? (WantsSoftErrors(s) ? TakeSoftError(x, s, now) : null)) is { } error) return PosixResult.Fail(error);
         if (status.PeerClosed || status.State == TcpState.Closed) return new PosixResult(0);
         return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
     }
@@ -154,6 +154,14 @@ internal static class PosixTransfer
     internal static string? TakeAnyError(PosixSockets x, PosixSocket s, Instant now)
     {
         if (TakeError(x, s) is { } error) return error;
+        return TakeSoftError(x, s, now);
+    }
+
+    // Linux's IP_RECVERR: every error is told as soon as it comes.
+    private static bool WantsSoftErrors(PosixSocket s) => s.Kept.GetValueOrDefault("IP_RECVERR") != 0 || s.Kept.GetValueOrDefault("IPV6_RECVERR") != 0;
+
+    private static string? TakeSoftError(PosixSockets x, PosixSocket s, Instant now)
+    {
         if (s.SoftErrorTaken || x.Manners.IsFreeBsd || s.Kind != PosixKind.Tcp || !x.Stack.Tcp.TryGetInfo(s.Connection, now, out var info) || info.SoftError == SocketError.Success) return null;
         s.SoftErrorTaken = true;
         return PosixResult.NameOf(info.SoftError);

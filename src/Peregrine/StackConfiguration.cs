@@ -86,6 +86,8 @@ internal static class StackConfiguration
         [nameof(TcpSettings.FastOpenQueueLength)] = static (o, s) => o with { FastOpenQueueLength = Number<int>(s) },
         [nameof(TcpSettings.FastOpenWithoutCookie)] = static (o, s) => o with { FastOpenWithoutCookie = Flag(s) },
         [nameof(TcpSettings.FastOpenExperimental)] = static (o, s) => o with { FastOpenExperimental = Flag(s) },
+        [nameof(TcpSettings.RetryCount)] = static (o, s) => o with { RetryCount = Number<int>(s) },
+        [nameof(TcpSettings.OrphanRetryCount)] = static (o, s) => o with { OrphanRetryCount = Number<int>(s) },
         [nameof(TcpSettings.ForgivenSynLosses)] = static (o, s) => o with { ForgivenSynLosses = Number<int>(s) },
         [nameof(TcpSettings.SackCoversFin)] = static (o, s) => o with { SackCoversFin = Flag(s) },
         [nameof(TcpSettings.SynAckRepeatsSyn)] = static (o, s) => o with { SynAckRepeatsSyn = Flag(s) },

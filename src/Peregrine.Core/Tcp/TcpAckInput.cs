@@ -43,7 +43,7 @@ internal sealed class TcpAckInput(TcpContext context)
         if ((t.K.Recovery.Flags & Recovery.RecoveryFlags.EcnAgreed) != 0 && !s.IsSyn) TcpEcn.OnAck(_x, t, s, (uint)(c.Snd.Una - una), delivered, priorCwnd, now);
         if (renegingWait > Duration.Zero) TcpLossTimer.OnReneging(_x, t, renegingWait, now);
         else if (isNews) TcpLossTimer.OnAck(_x, t, wait, isRestarted, hasDelivered: delivered > 0 || c.Snd.Una != una, now);
-        if ((c.Flags & TcbFlags.Persisting) != 0) OnPersistAnswer(t);
+        if ((c.Flags & TcbFlags.Persisting) != 0) OnPersistAnswer(t, now);
         if (WantsOutput(t) || _x.Details is not null) _x.MarkReady(t);
     }
 
@@ -127,7 +127,7 @@ internal sealed class TcpAckInput(TcpContext context)
         {
             // RFC 6298 §5.3: new data were acknowledged: the timer starts anew.
             k.Retransmission = Deadline.At(now + _x.Recovery.RtoAtRestart(c, k, now));
-            k.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs));
+            k.UserTimeout = RetryLimit.Is(_x.SettingsOf(t)) ? Deadline.None : Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs));
             _x.Arm(t, k.Retransmission);
         }
         else
@@ -152,10 +152,19 @@ internal sealed class TcpAckInput(TcpContext context)
     }
 
     // RFC 9293 §3.8.6.1: any answer keeps the connection open (MUST-37); an open window ends the probing.
-    private static void OnPersistAnswer(TcbRef t)
+    private void OnPersistAnswer(TcbRef t, Instant now)
     {
         ref var c = ref t.C;
-        if (c.Snd.Wnd == 0) return;
+        var isCounted = RetryLimit.Is(_x.SettingsOf(t));
+        if (c.Snd.Wnd == 0)
+        {
+            // Who says that the window is closed is asked again when the interval has passed since.
+            if (!isCounted) return;
+            t.K.Retransmission = Deadline.At(now + TcpTimers.PersistInterval(_x, t));
+            _x.Arm(t, t.K.Retransmission);
+            return;
+        }
+        if (isCounted) t.K.UserTimeout = Deadline.None;
         c.Flags &= ~TcbFlags.Persisting;
         c.Backoff = 0;
         t.K.Retransmission = Deadline.None;

@@ -72,7 +72,7 @@ internal sealed class TcpActiveOpen
         // A signature leaves no room for a cookie.
         if (keys is null && _fastOpen.MayTry(remote.Address, settings, now)) t.K.FastOpen = FastOpenFlags.Client;
         t.K.LastReceived = Deadline.At(now);
-        if (settings.ConnectTimeoutMs != 0) t.K.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(settings.ConnectTimeoutMs));
+        t.K.UserTimeout = RetryLimit.OfOpen(_x, settings, now);
         _x.Arm(t, t.K.UserTimeout);
         _x.Counters.ActiveOpens++;
         _x.MarkReady(t);

@@ -58,6 +58,7 @@ internal static class TcpClosing
             x.Finish(t, SocketError.ConnectionAborted);
             return;
         }
+        RetryLimit.OnOrphaned(x, t, now);
         if ((c.Flags & TcbFlags.FinQueued) == 0) Shutdown(x, t);
         if (c.State == TcpState.FinWait2) StartFinWait2(x, t, now);
     }

@@ -82,23 +82,25 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
         (d.Timeouts, d.TimeoutEpisodes, d.TimeoutTime, d.FastOpenFailure) = (before.Timeouts, before.TimeoutEpisodes, before.TimeoutTime, before.FastOpenFailure);
     }
 
-    internal void OnText(uint index, int segmentCount, bool isEcnCapable, Instant now)
+    internal void OnText(uint index, bool isEcnCapable, Instant now)
     {
         ref var d = ref Of(index);
         d.LastDataReceived = now;
-        d.DataSegmentsIn += (uint)segmentCount;
         d.EcnSeen |= isEcnCapable;
     }
 
+    /// <summary>A segment of the connection has come, whether it is taken or not (RFC 4898's tcpEStatsPerfDataSegsIn).</summary>
+    internal void OnSegment(uint index, int segmentCount) => Of(index).DataSegmentsIn += (uint)segmentCount;
+
     internal void OnOutOfOrder(uint index, int segmentCount) => Of(index).OutOfOrderSegments += (uint)segmentCount;
 
-    internal void OnTimeout(uint index, Instant now)
+    /// <summary>A time-out; the first since something was acknowledged begins an episode.</summary>
+    internal void OnTimeout(uint index, bool isFirst, Instant now)
     {
         ref var d = ref Of(index);
         d.Timeouts++;
-        if (d.IsTimedOut) return;
-        (d.IsTimedOut, d.TimedOutSince) = (true, now);
-        d.TimeoutEpisodes++;
+        if (isFirst) d.TimeoutEpisodes++;
+        if (!d.IsTimedOut) (d.IsTimedOut, d.TimedOutSince) = (true, now);
     }
 
     /// <summary>Time-outs of a connection's SYN-ACK, which the record of its SYN has counted.</summary>

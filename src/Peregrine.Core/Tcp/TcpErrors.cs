@@ -6,9 +6,14 @@ namespace Peregrine.Core.Tcp;
 
 internal static class TcpErrors
 {
-    internal const byte NetworkUnreachable = 1, HostUnreachable = 2;
+    internal const byte NetworkUnreachable = 1, HostUnreachable = 2, Refused = 3;
 
-    internal static byte ToSoft(IcmpErrorKind kind) => kind == IcmpErrorKind.NetUnreachable ? NetworkUnreachable : HostUnreachable;
+    internal static byte ToSoft(IcmpErrorKind kind) => kind switch
+    {
+        IcmpErrorKind.NetUnreachable => NetworkUnreachable,
+        IcmpErrorKind.PortUnreachable => Refused,
+        _ => HostUnreachable,
+    };
 
     internal static SocketError OfConnect(IcmpErrorKind kind, TcpConnectErrors errors) => kind switch
     {
@@ -19,5 +24,10 @@ internal static class TcpErrors
         _ => SocketError.ConnectionRefused,
     };
 
-    internal static SocketError FromSoft(byte soft) => soft == NetworkUnreachable ? SocketError.NetworkUnreachable : SocketError.HostUnreachable;
+    internal static SocketError FromSoft(byte soft) => soft switch
+    {
+        NetworkUnreachable => SocketError.NetworkUnreachable,
+        Refused => SocketError.ConnectionRefused,
+        _ => SocketError.HostUnreachable,
+    };
 }

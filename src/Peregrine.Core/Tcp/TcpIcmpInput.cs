@@ -20,7 +20,7 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
         var remote = error.Remote.Address;
         var hash = _x.Demux.Hash(local, error.Local.Port, remote, error.Remote.Port);
         if (!_x.Demux.TryFind(hash, local, error.Local.Port, remote, error.Remote.Port, ref _keys, out var kind, out var index)
-            || kind != DemuxKind.Tcb || error.EncapsulationPort != _x.Encapsulation.PortOf(hash) || !IsInFlight(_x.Tcbs.Get(index), error))
+            || kind != DemuxKind.Tcb || error.EncapsulationPort != _x.Encapsulation.PortOf(hash) || !IsBelieved(_x.Tcbs.Get(index), error))
         {
             _x.Counters.IcmpErrorsIgnored++;
             return;
@@ -58,11 +58,12 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
         _ => errors == TcpConnectErrors.All,
     };
 
-    // RFC 5927 §4.1: the quoted sequence number must be of data sent and not acknowledged.
-    private static bool IsInFlight(TcbRef t, in IcmpError error)
+    // RFC 5927 §4.1: the quoted sequence number must be of data sent and not acknowledged. Linux takes that of an ACK too, which has the next.
+    private bool IsBelieved(TcbRef t, in IcmpError error)
     {
         if (error.IsLocal) return true;
         ref var c = ref t.C;
+        if (error.HasSeq && error.Seq == c.Snd.Max && c.State >= TcpState.Established && _x.SettingsOf(t).PacketSender) return true;
         // A fast open's SYN-ACK counts as acknowledged, so that data may follow, and is not.
         return error.HasSeq && error.Seq.IsAfterOrEqual(IsUnseen(t) ? c.Snd.Iss : c.Snd.Una) && error.Seq.IsBefore(c.Snd.Max);
     }

@@ -41,6 +41,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
     private void Process(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
         t.K.SegmentsIn += (uint)s.SegmentCount;
+        if (s.PayloadLength > 0) _x.Details?.OnSegment(_x.Tcbs.IndexOf(t), s.SegmentCount);
         var seq = s.Seq;
         if (t.C.State == TcpState.SynSent)
         {
@@ -282,9 +283,9 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
             OnHandshakeDone(t, ref s, now);
             _text.TakeHeld(t, now);
         }
-        // RFC 5961 §5.2: what was never sent, or lies further back than the largest window, is challenged.
+        // RFC 5961 §5.2: what was never sent, or lies further back than the largest window or the first byte of all, is challenged.
         // RFC 9293 MAY-12.
-        if (s.Ack.IsAfter(c.Snd.Max) || s.Ack.IsBefore(c.Snd.Una - c.Snd.WndMax))
+        if (s.Ack.IsAfter(c.Snd.Max) || s.Ack.IsBefore(c.Snd.Una - (uint)Math.Min(c.Snd.WndMax, t.K.BytesAcked + 1)))
         {
             _x.Counters.DroppedUnacceptableAck++;
             Challenge(t, now);

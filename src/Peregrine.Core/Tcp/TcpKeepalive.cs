@@ -43,7 +43,10 @@ internal static class TcpKeepalive
             return;
         }
         // RFC 9293 MUST-29: one unanswered probe proves nothing.
-        if (k.ProbesSent >= settings.KeepAliveRetryCount)
+        var isOver = RetryLimit.Is(settings) && RetryLimit.IsChosen(settings)
+            ? k.ProbesSent > 0 && idle >= Duration.FromMilliseconds(settings.UserTimeoutMs)
+            : k.ProbesSent >= settings.KeepAliveRetryCount;
+        if (isOver)
         {
             replies.ResetOf(t, now);
             x.Finish(t, SocketError.TimedOut);

@@ -40,7 +40,7 @@ public sealed class TcpLayer
         _fastOpenClient = new FastOpenClient(context, new FastOpenCache(context.Options.FastOpenCacheCountMax, new AddressHash(secrets.DemuxKey)));
         _fastOpenServer = new FastOpenServer(context, new FastOpenKeys(secrets.FastOpenKey));
         _timers = new TcpTimers(context, _replies, _fastOpenClient);
-        _output = new TcpOutput(context, _writer, _timers, _fastOpenClient, _fastOpenServer);
+        _output = new TcpOutput(context, _writer, _fastOpenClient, _fastOpenServer);
         _input = new TcpInput(context, _replies, _fastOpenClient);
         _passive = new TcpPassiveOpen(context, _replies, _writer, _input, new SynCookies(secrets), _fastOpenServer);
         _timeWaits = new TcpTimeWaitInput(context, _replies, _passive);

@@ -46,9 +46,6 @@ internal sealed class TcpMtuProbing(TcpContext context)
     /// <summary>Segments of congestion window below which nothing is risked, as Linux has it.</summary>
     private const int CwndSegmentsMin = 11;
 
-    /// <summary>RFC 9293 R1: time-outs of the same data after which the path may be a black hole.</summary>
-    private const int FullStopCount = 3;
-
     /// <summary>With <see cref="TcpMtuProbingMode.Steps"/>: time-outs of the same data at which they are made smaller, and at which that is given up.</summary>
     private const int FirstStepCount = 2, SecondStepCount = 4, NoStepCount = 6;
 
@@ -86,7 +83,7 @@ internal sealed class TcpMtuProbing(TcpContext context)
         var mode = x.SettingsOf(t).MtuProbing;
         if (mode == TcpMtuProbingMode.Off) return;
         if (mode == TcpMtuProbingMode.Steps) OnStep(x, t, now);
-        else if (t.C.Backoff >= FullStopCount) (x.MtuProbing ??= new TcpMtuProbing(x)).OnBlackHole(t, now);
+        else if (RetryLimit.IsFirstLimitOver(x, t, now)) (x.MtuProbing ??= new TcpMtuProbing(x)).OnBlackHole(t, now);
     }
 
     // Smaller at the second and at the fourth time-out, and at the sixth as before: then it was not the size.

@@ -10,11 +10,10 @@ using Peregrine.Wire;
 namespace Peregrine.Core.Tcp;
 
 internal sealed class TcpOutput(
-    TcpContext context, TcpSegmentWriter writer, TcpTimers timers, FastOpenClient fastOpenClient, FastOpenServer fastOpenServer)
+    TcpContext context, TcpSegmentWriter writer, FastOpenClient fastOpenClient, FastOpenServer fastOpenServer)
 {
     private readonly TcpContext _x = context;
     private readonly TcpSegmentWriter _writer = writer;
-    private readonly TcpTimers _timers = timers;
     private readonly TcpSynOutput _syns = new(context, writer, fastOpenClient, fastOpenServer);
 
     // Nothing was in flight when the connection's output began that goes on, in an earlier turn perhaps.
@@ -328,7 +327,7 @@ internal sealed class TcpOutput(
 
     private void StartUserTimeout(TcbRef t, Instant now)
     {
-        if (t.K.UserTimeout.IsSet) return;
+        if (t.K.UserTimeout.IsSet || RetryLimit.Is(_x.SettingsOf(t))) return;
         t.K.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs));
     }
 
@@ -450,7 +449,7 @@ internal sealed class TcpOutput(
         if (!c.Snd.QueueEnd.IsAfter(c.Snd.Nxt) && (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) != TcbFlags.FinQueued) return;
         if (c.State is TcpState.SynSent or TcpState.SynReceived) return;
         if ((c.Flags & TcbFlags.Starved) == 0) c.Flags |= TcbFlags.Persisting;
-        t.K.Retransmission = Deadline.At(now + ((c.Flags & TcbFlags.Starved) != 0 ? Duration.FromMilliseconds(10) : _timers.PersistInterval(t)));
+        t.K.Retransmission = Deadline.At(now + ((c.Flags & TcbFlags.Starved) != 0 ? Duration.FromMilliseconds(10) : TcpTimers.PersistInterval(_x, t)));
         _x.Arm(t, t.K.Retransmission);
     }
 }

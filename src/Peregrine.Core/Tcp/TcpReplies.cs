@@ -54,6 +54,7 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
         if ((c.Flags & TcbFlags.Timestamps) != 0 && _x.SettingsOf(t).ResetTimestamps) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
         if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now, signer: _x.Authenticator?.Of(t), marks: SegmentMarks.Of(_x.SettingsOf(t)))) return;
         _x.Counters.ResetsSent++;
+        t.K.SegmentsOut++;
         _x.Log?.OnSent(t, plan, 0, now);
     }
 

@@ -76,11 +76,20 @@ internal static class TcpReport
             ReceiveRtt = Duration.FromMicroseconds(k.RcvRttUs),
             DelayedAck = Duration.FromMilliseconds(AdaptiveAcks.Is(x, t) ? AdaptiveAcks.Of(x, t).AckDelayMs : x.SettingsOf(t).DelayedAckMs),
             PacingBytesPerSecondMax = (ulong)x.SettingsOf(t).PacingBytesPerSecondMax,
-            AnnouncedMss = TcpHandshake.AnnouncedMss(c.Local, c.Path, x.SettingsOf(t), x.Encapsulation.OverheadOf(c)),
+            AnnouncedMss = AnnouncedMss(x, t),
             PathMtu = c.Path.Mtu,
             AccurateEcnCounters = (k.Recovery.Flags & Recovery.RecoveryFlags.AccurateEcn) != 0 ? x.AccurateEcn.Of(x.Tcbs.IndexOf(t)).Info : null,
             Details = x.Details is null ? null : DetailsOf(ref x.Details.Of(x.Tcbs.IndexOf(t)), c, k, now),
         };
+    }
+
+    // What the path has turned out to carry since is no news of what we can take.
+    private static ushort AnnouncedMss(TcpContext x, TcbRef t)
+    {
+        ref var c = ref t.C;
+        var path = c.Path;
+        path.Mtu = (ushort)Math.Max(path.Mtu, x.Ip.Interface(path.InterfaceIndex).MtuFor(c.Remote));
+        return TcpHandshake.AnnouncedMss(c.Local, path, x.SettingsOf(t), x.Encapsulation.OverheadOf(c));
     }
 
     private static TcpSenderState SenderStateOf(in Tcb c, in TcbCold k) => k.Recovery.Phase switch

@@ -92,10 +92,16 @@ public sealed record TcpSettings
     public TcpConnectErrors ConnectErrors { get; init; } = TcpConnectErrors.All;
 
     /// <summary>
-    /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the connection fails, in milliseconds, 1,000 to 86,400,000.
+    /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the connection fails, in milliseconds, 1 to 86,400,000.
     /// Default 924,000, which is what 15 retries come to elsewhere (R2 of RFC 9293 §3.8.3, MUST-21).
     /// </summary>
     public int UserTimeoutMs { get; init; } = 924_000;
+
+    /// <summary>tcp_retries2, with <see cref="PacketSender"/>: limits time-outs and probes, from the first of them, where no user time-out is chosen, 1 to 15, or 0 for never. Default 15.</summary>
+    public int RetryCount { get; init; } = 15;
+
+    /// <summary>tcp_orphan_retries: <see cref="RetryCount"/> of a connection that the application has closed, 1 to 15. Default 8.</summary>
+    public int OrphanRetryCount { get; init; } = 8;
 
     /// <summary>SO_KEEPALIVE. Default false (RFC 9293 MUST-25).</summary>
     public bool KeepAlive { get; init; }
@@ -437,7 +443,9 @@ public sealed record TcpSettings
         Range(nameof(SynRetryCount), SynRetryCount, 0, 15);
         Range(nameof(ForgivenSynLosses), ForgivenSynLosses, 0, 15);
         Range(nameof(SynAckRetryCount), SynAckRetryCount, 0, 15);
-        Range(nameof(UserTimeoutMs), UserTimeoutMs, 1_000, 86_400_000);
+        Range(nameof(UserTimeoutMs), UserTimeoutMs, 1, 86_400_000);
+        Range(nameof(RetryCount), RetryCount, 0, 15);
+        Range(nameof(OrphanRetryCount), OrphanRetryCount, 1, 15);
         Range(nameof(KeepAliveTimeSeconds), KeepAliveTimeSeconds, 1, 32_767);
         Range(nameof(KeepAliveIntervalSeconds), KeepAliveIntervalSeconds, 1, 32_767);
         Range(nameof(KeepAliveRetryCount), KeepAliveRetryCount, 1, 127);

@@ -30,7 +30,7 @@ internal sealed class TcpTextInput(TcpContext context)
             return false;
         }
         if ((t.K.Recovery.Flags & (RecoveryFlags.EcnAgreed | RecoveryFlags.AccurateEcn)) == RecoveryFlags.EcnAgreed) TcpEcn.OnText(t, s, packet, ref _x.Recovery.Counters);
-        _x.Details?.OnText(_x.Tcbs.IndexOf(t), s.SegmentCount, (packet.TrafficClass & 3) != 0, now);
+        _x.Details?.OnText(_x.Tcbs.IndexOf(t), (packet.TrafficClass & 3) != 0, now);
         if (AdaptiveAcks.Is(_x, t)) AdaptiveAcks.Measure(_x, t, ref AdaptiveAcks.Of(_x, t), s.PayloadLength, (s.Flags & (TcpFlags.Psh | TcpFlags.Fin)) != 0);
         else NoteSegmentSize(ref c, s.WireSize != 0 ? s.WireSize : s.PayloadLength);
         if (s.Seq == c.Rcv.Nxt) TakeInOrder(t, ref s, packet, now);

@@ -69,17 +69,19 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
     private bool OnUserTimeout(TcbRef t, Instant now)
     {
         ref var c = ref t.C;
+        var isCounted = RetryLimit.Is(_x.SettingsOf(t));
+        if (isCounted && c.State != TcpState.SynSent && !RetryLimit.IsOver(_x, t, now)) return false;
         t.K.UserTimeout = Deadline.None;
         if (c.State == TcpState.SynSent)
         {
             _x.Finish(t, t.K.SoftError != 0 ? TcpErrors.FromSoft(t.K.SoftError) : SocketError.TimedOut);
             return true;
         }
-        if (!TcpContext.HasOutstanding(c)) return false;
+        if (!TcpContext.HasOutstanding(c) && !(isCounted && (c.Flags & TcbFlags.Persisting) != 0)) return false;
         // RFC 9293 SHLD-17: data that a window which shrank shuts out are no reason to give up while the peer answers. What lies within the
         // window should have been acknowledged, and a FIN is no data: a peer that answers nonsense would keep the connection for ever. So
         // would one that an abandoned connection waited for.
-        if (c.Snd.Wnd == 0 && SeqNumber.Min(c.Snd.Nxt, c.Snd.QueueEnd) != c.Snd.Una && (c.Flags & TcbFlags.Orphan) == 0 && HasHeardFromPeer(t, now))
+        if (!isCounted && c.Snd.Wnd == 0 && SeqNumber.Min(c.Snd.Nxt, c.Snd.QueueEnd) != c.Snd.Una && (c.Flags & TcbFlags.Orphan) == 0 && HasHeardFromPeer(t, now))
         {
             t.K.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs));
             return false;
@@ -110,9 +112,10 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
             return false;
         }
         if (!TcpContext.HasOutstanding(c)) return false;
+        RetryLimit.Start(_x, t, now);
         // RFC 6298 §5.4 to §5.6: the earliest segment again, the time-out doubled, the timer started.
         _x.Counters.RetransmissionTimeouts++;
-        _x.Details?.OnTimeout(_x.Tcbs.IndexOf(t), now);
+        _x.Details?.OnTimeout(_x.Tcbs.IndexOf(t), isFirst: c.Backoff == 0, now);
         _x.Log?.OnRetransmissionTimeout(t, now);
         _x.Recovery.OnRetransmissionTimeout(ref c, ref k, now);
         if (c.Backoff < byte.MaxValue) c.Backoff++;
@@ -144,9 +147,9 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
             _x.Finish(t, k.SoftError != 0 ? TcpErrors.FromSoft(k.SoftError) : SocketError.TimedOut);
             return true;
         }
+        _x.Details?.OnTimeout(_x.Tcbs.IndexOf(t), isFirst: c.Backoff == 0, now);
         c.Backoff++;
         k.SegmentsRetransmitted++;
-        _x.Details?.OnTimeout(_x.Tcbs.IndexOf(t), now);
         c.Flags |= TcbFlags.SynPending;
         c.Path.Generation = 0;
         _x.MarkReady(t);
@@ -162,22 +165,25 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         ref var c = ref t.C;
         // Nobody is left to wait for an abandoned connection whose peer never reads; memory must not be held for ever.
         // A peer that answers no probe for the user time-out is gone: the window may stay closed only as long as it answers.
-        if (((c.Flags & TcbFlags.Orphan) != 0 && c.Backoff >= OrphanProbeCountMax) || !HasHeardFromPeer(t, now))
+        var isCounted = RetryLimit.Is(_x.SettingsOf(t));
+        if (isCounted ? RetryLimit.IsProbedOut(_x, t) : ((c.Flags & TcbFlags.Orphan) != 0 && c.Backoff >= OrphanProbeCountMax) || !HasHeardFromPeer(t, now))
         {
-            if ((c.Flags & TcbFlags.Orphan) != 0 || _x.SettingsOf(t).ResetsUnanswered) _replies.ResetOf(t, now);
+            if (!isCounted && ((c.Flags & TcbFlags.Orphan) != 0 || _x.SettingsOf(t).ResetsUnanswered)) _replies.ResetOf(t, now);
             _x.Finish(t, SocketError.TimedOut);
             return;
         }
+        if (isCounted && RetryLimit.IsChosen(_x.SettingsOf(t))) RetryLimit.Start(_x, t, now);
         c.Flags |= TcbFlags.ProbeNow;
         if (c.Backoff < 30) c.Backoff++;
-        t.K.Retransmission = Deadline.At(now + PersistInterval(t));
+        if (t.K.ProbesSent < byte.MaxValue) t.K.ProbesSent++;
+        t.K.Retransmission = Deadline.At(now + PersistInterval(_x, t));
         _x.MarkReady(t);
     }
 
     /// <summary>The interval to the next zero-window probe.</summary>
-    internal Duration PersistInterval(TcbRef t)
+    internal static Duration PersistInterval(TcpContext x, TcbRef t)
     {
-        var rto = _x.Recovery.Rto(t.K);
+        var rto = x.Recovery.Rto(t.K);
         return Duration.Min(rto * (1L << Math.Min((int)t.C.Backoff, 10)), ProbeIntervalMax);
     }
 

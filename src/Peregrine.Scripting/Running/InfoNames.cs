@@ -52,7 +52,7 @@ internal static class InfoNames
             "tcpi_sacked" => (info.SackedBytes + mss - 1) / mss,
             "tcpi_lost" => (info.LostBytes + mss - 1) / mss,
             "tcpi_retrans" => (info.RetransmittedBytes + mss - 1) / mss,
-            "tcpi_retransmits" => info.Backoff,
+            "tcpi_retransmits" => info.Probes > 0 ? (byte)0 : info.Backoff,
             "tcpi_probes" => info.Probes,
             "tcpi_ato" => info.Details is { DataSegmentsReceived: 0 } ? 0 : Microseconds(info.DelayedAck),
             // Linux has these three and fills none: FACK is gone, the last ACK's time was never kept, and here no flow label is drawn anew.

@@ -6,7 +6,7 @@ internal static class LinuxSysctls
 {
     private static readonly HashSet<string> s_withoutInfluence =
     [
-        "tcp_mem", "tcp_max_orphans", "tcp_orphan_retries", "tcp_low_latency", "tcp_fack", "tcp_app_win", "tcp_workaround_signed_windows", "tcp_tw_recycle",
+        "tcp_mem", "tcp_max_orphans", "tcp_low_latency", "tcp_fack", "tcp_app_win", "tcp_workaround_signed_windows", "tcp_tw_recycle",
         "tcp_min_snd_mss", "tcp_ecn_option", "tcp_ecn_option_beacon", "tcp_fwmark_accept", "tcp_l3mdev_accept", "tcp_migrate_req", "tcp_reflect_tos", "tcp_plb_enabled", "tcp_available_congestion_control",
         "tcp_allowed_congestion_control", "tcp_challenge_ack_limit", "tcp_backlog_ack_defer", "tcp_child_ehash_entries", "tcp_collapse_max_bytes", "tcp_retrans_collapse",
         "tcp_min_rtt_wlen", "tcp_comp_sack_rtt_percent", "tcp_ecn_fallback", "tcp_fastopen_blackhole_timeout_sec", "tcp_syn_linear_timeouts", "tcp_pingpong_thresh", "tcp_stdurg",

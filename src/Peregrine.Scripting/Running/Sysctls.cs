@@ -187,16 +187,11 @@ internal static class Sysctls
         "tcp_tw_reuse" => options with { TimeWaitReuseMs = Number(value) == 1 ? 1_000 : 0 },
         "tcp_tw_reuse_delay" => options.TimeWaitReuseMs == 0 ? options : options with { TimeWaitReuseMs = Math.Max(1, Number(value)) },
         "tcp_max_tw_buckets" => options with { TimeWaitCountMax = Math.Max(1, Number(value)) },
-        "tcp_retries2" => options with { Tcp = options.Tcp with { UserTimeoutMs = TimeOf(Math.Clamp(Number(value), 2, 15)) } },
+        "tcp_retries2" => options with { Tcp = options.Tcp with { RetryCount = Math.Clamp(Number(value), 1, 15) } },
+        // 0 is for 8, as ip-sysctl has it.
+        "tcp_orphan_retries" => options with { Tcp = options.Tcp with { OrphanRetryCount = Number(value) == 0 ? 8 : Math.Clamp(Number(value), 1, 15) } },
         _ => null,
     };
-
-    // The time that so many doublings of the least time-out take, up to two minutes each (ip-sysctl: 15 are 924.6 seconds).
-    private static int TimeOf(int retries)
-    {
-        const int least = 200, doublings = 9, most = 120_000;
-        return retries <= doublings ? ((2 << retries) - 1) * least : (((2 << doublings) - 1) * least) + ((retries - doublings) * most);
-    }
 
     internal static NotApplicableException Unknown(string name, string value) => new($"the setting {name}={value} has none like it here");
 
