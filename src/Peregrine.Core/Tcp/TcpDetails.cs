@@ -141,7 +141,8 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
     {
         var interval = Duration.Max(sample.SendElapsed, sample.AckElapsed);
         var bytes = sample.Delivered - sample.PriorDelivered;
-        if (interval.Nanoseconds <= 0 || interval < Duration.FromMicroseconds(rtt.MinRtt)) return;
+        // What stamps are rounded by makes no round trip shorter.
+        if (interval.Nanoseconds <= 0 || interval + new Duration(2L << Recovery.TimeStamp32.Shift) < Duration.FromMicroseconds(rtt.MinRtt)) return;
         if (sample.IsAppLimited && RateOf(bytes, interval) < RateOf(d.RateBytes, d.RateInterval)) return;
         (d.RateBytes, d.RateInterval, d.IsRateAppLimited) = (bytes, interval, sample.IsAppLimited);
     }

@@ -30,6 +30,9 @@ public readonly record struct TcpInfoDetails
     /// <summary>Sequence numbers received after the SYN's: with that of a FIN.</summary>
     public ulong NumbersReceived { get; init; }
 
+    /// <summary>Sequence numbers that were not sent yet: with that of a FIN.</summary>
+    public uint NumbersUnsent { get; init; }
+
     /// <summary>Payload bytes sent, retransmissions included.</summary>
     public ulong BytesSent { get; init; }
 

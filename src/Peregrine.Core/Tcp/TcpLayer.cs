@@ -474,6 +474,8 @@ public sealed class TcpLayer
     private void Queued(TcbRef t, int count, bool isFull, bool endsMessage = false)
     {
         ref var c = ref t.C;
+        // As Linux: a write that comes when less than a segment waited is what shows that the application limits.
+        if (count > 0 && t.K.Does(Recovery.SenderMechanisms.PacketWindow) && c.Snd.QueueEnd - c.Snd.Nxt < c.Mss) _x.Recovery.OnAppLimited(ref c, ref t.K);
         TcpSendRoom.OnQueued(_x, t, (uint)count, endsMessage);
         if (isFull) WaitForRoom(t);
         if (count > 0 && (c.State is not (TcpState.SynSent or TcpState.SynReceived) || (t.K.FastOpen & FastOpenFlags.Pending) != 0)) _x.MarkReady(t);

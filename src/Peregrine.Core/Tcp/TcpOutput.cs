@@ -77,7 +77,7 @@ internal sealed class TcpOutput(
             return false;
         }
         if (LossRecovery.StopsWaiting(c, ref t.K) && !SendRetransmissions(t, now)) return false;
-        if (c.Snd.Nxt == c.Snd.QueueEnd) _x.Recovery.OnAppLimited(ref c, ref t.K);
+        if (c.Snd.Nxt == c.Snd.QueueEnd && !t.K.Does(SenderMechanisms.PacketWindow)) _x.Recovery.OnAppLimited(ref c, ref t.K);
         if ((c.Flags & (TcbFlags.ProbeNow | TcbFlags.KeepaliveNow)) != 0 && !SendProbes(t, now)) return false;
         if ((c.Flags & TcbFlags.AckNow) != 0 && !SendAck(t, now)) return false;
         _x.Details?.Watch(_x.Tcbs.IndexOf(t), BusyKind(c, t.K), now);
@@ -98,7 +98,7 @@ internal sealed class TcpOutput(
         _x.Recovery.OnTransmit(ref c, ref t.K, seq, length, isRetransmission: false, now);
         _x.Recovery.Memory.NotePush(c, t.K);
         OnSent(t, seq, length, length, c.Mss, fin: false, isRetransmission: false, now);
-        _x.Recovery.OnAppLimited(ref c, ref t.K);
+        if (!t.K.Does(SenderMechanisms.PacketWindow)) _x.Recovery.OnAppLimited(ref c, ref t.K);
         return true;
     }
 

@@ -117,6 +117,7 @@ internal static class TcpReport
             NumbersAcknowledged = k.BytesAcked + ((c.Flags & (TcbFlags.ActiveOpen | TcbFlags.WasEstablished)) == (TcbFlags.ActiveOpen | TcbFlags.WasEstablished) ? 1u : 0)
                 + ((c.Flags & TcbFlags.FinSent) != 0 && c.Snd.Una.IsAfter(c.Snd.QueueEnd) ? 1u : 0),
             NumbersReceived = k.BytesReceived + ((c.Flags & TcbFlags.FinReceived) != 0 ? 1u : 0),
+            NumbersUnsent = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt) + ((c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued ? 1u : 0),
             BytesSent = d.BytesSent,
             BytesRetransmitted = d.BytesRetransmitted,
             DataSegmentsReceived = d.DataSegmentsIn,

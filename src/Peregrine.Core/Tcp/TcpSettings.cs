@@ -246,7 +246,7 @@ public sealed record TcpSettings
     public bool HalfWindowMss { get; init; } = true;
 
     /// <summary>
-    /// With <see cref="PacketSender"/>: the congestion window is a number of packets, which another MSS leaves as it is; proportional rate reduction goes by whole
+    /// With <see cref="PacketSender"/>: the congestion window is a number of packets, small ones too, which another MSS leaves as it is; proportional rate reduction goes by whole
     /// segments, from the window (RFC 6937) and not from what is in flight; F-RTO's third ACK, and a time-out within recovery, lower nothing; a FIN waits
     /// for its place in it, and in the peer's; on a path that reorders what SACKs report opens it too; and SACKs are kept over repeated time-outs, but one
     /// that the peer takes back leaves it half a round trip, not a whole time-out. Default true.

@@ -44,7 +44,7 @@ internal static class InfoNames
             // Linux counts SYN and FIN.
             "tcpi_bytes_acked" => (long)(info.Details is { } d && !world.Setup.Manners.IsFreeBsd ? d.NumbersAcknowledged : info.BytesAcknowledged),
             "tcpi_bytes_received" => (long)(info.Details is { } d && !world.Setup.Manners.IsFreeBsd ? d.NumbersReceived : info.BytesReceived),
-            "tcpi_notsent_bytes" => info.UnsentBytes,
+            "tcpi_notsent_bytes" => info.Details is { } d && !world.Setup.Manners.IsFreeBsd ? d.NumbersUnsent : info.UnsentBytes,
             "tcpi_unacked" => info.SegmentsInFlight,
             "tcpi_options" => (info.Timestamps ? 1 : 0) | (info.Sack ? 2 : 0) | (info.SendScale > 0 || info.ReceiveScale > 0 ? 4 : 0) | (info.Ecn ? 8 : 0) | (info is { Ecn: true, Details.EcnSeen: true } ? 16 : 0)
                 | (info.FastOpened ? 32 : 0),

@@ -122,12 +122,30 @@ public sealed class BlindAttackTests
     {
         using var peer = new Peer();
         var c = peer.Accept(window: 1_000);
+        for (var i = 0; i < 2; i++)
+        {
+            peer.Write(c, 1_000);
+            Assert.Equal(1_000, peer.Take().Payload.Length);
+            peer.Send(Ack, window: 1_000);
+        }
         peer.Send(Ack, ack: peer.HostNext - 1_001, length: 100);
         peer.ExpectAck();
         Assert.Equal(0, peer.Tcp.GetStatus(c).ReadableBytes);
         // Within it, it is an old ACK like any other and its data count.
         peer.Send(Ack, ack: peer.HostNext - 1_000, length: 100);
         Assert.Equal(100, peer.Tcp.GetStatus(c).ReadableBytes);
+    }
+
+    // RFC 5961 §5.2: what lies before our first byte was never sent, however large the window.
+    [Fact]
+    public void AnAckOfWhatLiesBeforeTheFirstByteIsChallengedAndItsDataDropped()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept();
+        peer.Send(Ack, ack: peer.HostNext - 2, length: 100);
+        peer.ExpectAck();
+        Assert.Equal(0, peer.Tcp.GetStatus(c).ReadableBytes);
+        Assert.Equal(1, peer.Tcp.Counters.DroppedUnacceptableAck);
     }
 
     [Fact]

@@ -18,6 +18,11 @@ internal sealed class NewReno : CongestionControl
     internal override void OnAck(ref Tcb c, ref TcbCold k, in AckSample sample, bool isCwndLimited, RecoverySettings settings)
     {
         if (!isCwndLimited) return;
+        if (k.Does(SenderMechanisms.PacketWindow))
+        {
+            OpenByPackets(ref c, ref k.Congestion, sample.DeliveredSegments, settings);
+            return;
+        }
         if (c.Cwnd < c.Ssthresh)
         {
             OpenSlowStart(ref c, SlowStartGrowth(c, k, sample.AckedBytes, settings), settings);
@@ -29,6 +34,28 @@ internal sealed class NewReno : CongestionControl
         if (state.AckedBytes < c.Cwnd) return;
         state.AckedBytes = Math.Min(state.AckedBytes - c.Cwnd, c.Cwnd);
         Grow(ref c, c.Mss, settings);
+    }
+
+    // The same where the window is a number of packets: an ACK of what ends no segment opens nothing, and one of several windows opens as many segments.
+    private static void OpenByPackets(ref Tcb c, ref CongestionState state, uint acked, RecoverySettings settings)
+    {
+        if (c.Cwnd < c.Ssthresh)
+        {
+            var growth = Math.Min(acked, SegmentCount.Of(Math.Min(c.Ssthresh, settings.CwndMax) - c.Cwnd, c.Mss));
+            Grow(ref c, LimitedSlowStart.Limit(c.Cwnd, c.Mss, growth * c.Mss, settings.SlowStartSegmentsMax), settings);
+            acked -= growth;
+            if (acked == 0) return;
+        }
+        var window = Math.Max(1, c.Cwnd / c.Mss) * c.Mss;
+        if (state.AckedBytes >= window)
+        {
+            state.AckedBytes = 0;
+            Grow(ref c, c.Mss, settings);
+        }
+        state.AckedBytes += acked * c.Mss;
+        var whole = state.AckedBytes / window;
+        state.AckedBytes -= whole * window;
+        Grow(ref c, whole * c.Mss, settings);
     }
 
     internal override void OnLoss(ref Tcb c, ref TcbCold k, uint flightSize)

@@ -10,9 +10,9 @@ internal static class CountedDuplicates
     internal static bool Are(in Tcb c, in TcbCold k) => k.Does(SenderMechanisms.CountedDuplicates) && (c.Flags & TcbFlags.Sack) == 0;
 
     /// <summary>What is in flight: without the segments that have arrived, and without the first while it waits to go again.</summary>
-    internal static uint Pipe(in Tcb c, in TcbCold k)
+    internal static uint Pipe(in Tcb c, in TcbCold k, uint slack = 0)
     {
-        var flight = LossRecovery.Pipe(c, k);
+        var flight = LossRecovery.Pipe(c, k) + slack;
         return flight - Math.Min(flight, Arrived(c, k) + Lost(c, k));
     }
 

@@ -93,7 +93,8 @@ internal struct Delivery
     internal void Add(in TransmissionRecord record, uint bytes, bool isCumulative = false)
     {
         Bytes += bytes;
-        if (Mss != 0) Segments += (bytes + Mss - 1) / Mss;
+        // Whole ones: one that an ACK has cut counts when its end is reached.
+        if (Mss != 0) Segments += (record.Length + Mss - 1) / Mss - (record.Length - bytes + Mss - 1) / Mss;
         if (!isCumulative && !HasOldestSacked && !record.Has(RecordFlags.Retransmitted)) (OldestSackedAt, HasOldestSacked) = (record.SentAt, true);
         if (!record.Has(RecordFlags.Retransmitted))
         {

@@ -130,7 +130,8 @@ internal sealed class LossRecovery
         if (isSack || phase == RecoveryPhase.Loss || k.Does(SenderMechanisms.CountedDuplicates))
         {
             // RFC 6675 §5 steps 3.3 and (C): the pipe governs, which is limited transmit as well.
-            used = isSack ? Pipe(c, k) : CountedDuplicates.Pipe(c, k);
+            var slack = _board.Slack(c, k);
+            used = isSack ? Pipe(c, k) + slack : CountedDuplicates.Pipe(c, k, slack);
         }
         else
         {
@@ -175,9 +176,10 @@ internal sealed class LossRecovery
         var end = seq + length;
         if (end.IsAfter(c.Snd.Max)) c.Snd.Max = end;
         if (end.IsAfter(c.Snd.Nxt)) c.Snd.Nxt = end;
-        var isFull = Pipe(c, k) + c.Mss > c.Cwnd;
+        var slack = _board.Slack(c, k);
+        var isFull = Pipe(c, k) + slack + c.Mss > c.Cwnd;
         if (isFull) r.Flags |= RecoveryFlags.LimitedThisRound;
-        if (Memory.Does(k, SenderMechanisms.WindowUsePerWindow)) WindowUse.OnSent(c, ref Memory.Of(k), isFull);
+        if (Memory.Does(k, SenderMechanisms.WindowUsePerWindow)) WindowUse.OnSent(c, ref Memory.Of(k), isFull, slack);
         return true;
     }
 
@@ -377,7 +379,7 @@ internal sealed class LossRecovery
         FlightSize(c) - k.Recovery.SackedBytes - k.Recovery.LostBytes + k.Recovery.RetransmittedBytes;
 
     /// <summary>Segments sent and not cumulatively acknowledged: counted record by record, for tools.</summary>
-    internal uint SegmentsInFlight(in Tcb c, in TcbCold k) => _board.SegmentsFrom(k.Recovery.Head, c.Mss);
+    internal uint SegmentsInFlight(in Tcb c, in TcbCold k) => _board.SegmentsInFlight(c, k.Recovery);
 
     /// <summary>Bytes sent and not cumulatively acknowledged (RFC 5681 §2).</summary>
     internal static uint FlightSize(in Tcb c) => c.Snd.Max.Value - c.Snd.Una.Value;

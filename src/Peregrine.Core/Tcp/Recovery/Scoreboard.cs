@@ -49,6 +49,34 @@ internal sealed class Scoreboard(RecordPool pool)
         return segments;
     }
 
+    /// <summary>Segments of all records. A FIN with the last bytes makes no segment of its own.</summary>
+    internal uint SegmentsInFlight(in Tcb c, in RecoveryState r)
+    {
+        var isFilled = (c.Flags & TcbFlags.FinSent) != 0 && r.Tail != None && _pool[r.Tail].Length > 1 && (_pool[r.Tail].Length - 1) % c.Mss == 0;
+        return SegmentsFrom(r.Head, c.Mss) - (isFilled ? 1u : 0);
+    }
+
+    /// <summary>
+    /// What segments in flight lack of whole ones, where the window is a number of packets (<see cref="SenderMechanisms.PacketWindow"/>): each has a place in it, however small.
+    /// Not during a reduction, which goes by what is delivered.
+    /// </summary>
+    internal uint Slack(in Tcb c, in TcbCold k)
+    {
+        ref readonly var r = ref k.Recovery;
+        if (!k.Does(SenderMechanisms.PacketWindow) || r.Head == None || r.Phase >= RecoveryPhase.Recovery || (r.Flags & RecoveryFlags.ProportionalReduction) != 0) return 0;
+        // Small ones are known, and only the first can have been cut by an ACK.
+        if ((c.Flags & TcbFlags.SmallInFlight) == 0 && _pool[r.Head].Length % c.Mss == 0) return 0;
+        var slack = 0u;
+        for (var index = r.Head; index != None && slack < c.Cwnd; index = _pool[index].Next)
+        {
+            ref var record = ref _pool[index];
+            if (record.IsSacked || (record.Flags & (RecordFlags.Lost | RecordFlags.InFlightAgain)) == RecordFlags.Lost) continue;
+            var rest = record.Length % c.Mss;
+            if (rest != 0) slack += c.Mss - rest;
+        }
+        return slack;
+    }
+
     /// <summary>Takes away what lies before <paramref name="ack"/>.</summary>
     internal void Acknowledge(ref RecoveryState r, SeqNumber ack, ref Delivery d)
     {

@@ -5,9 +5,9 @@ namespace Peregrine.Core.Tcp.Recovery;
 internal static class WindowUse
 {
     /// <summary>New data have gone: with them so much is in flight, and the window is full or not.</summary>
-    internal static void OnSent(in Tcb c, ref SenderHistory h, bool isFull)
+    internal static void OnSent(in Tcb c, ref SenderHistory h, bool isFull, uint slack = 0)
     {
-        var flight = LossRecovery.FlightSize(c);
+        var flight = LossRecovery.FlightSize(c) + slack;
         var wasFull = (h.Flags & SenderHistoryFlags.WindowLimited) != 0;
         if (c.Snd.Una.IsBefore(h.UseEnd) && !isFull && (wasFull || flight <= h.FlightMax)) return;
         if (isFull) h.Flags |= SenderHistoryFlags.WindowLimited;
