@@ -120,11 +120,11 @@ internal static class PosixTransfer
         }
         var enough = status.ReadableBytes > 0 && (!waitAll || status.ReadableBytes >= into.Length || status.PeerClosed);
         if (enough) return new PosixResult(peek ? Peek(x, s, into) : x.Stack.Tcp.Receive(s.Connection, into, now));
-        if (s.ReadShut || into.Length == 0) return new PosixResult(0);
+        if ((s.ReadShut && x.Manners.IsFreeBsd) || into.Length == 0) return new PosixResult(0);
         // Linux: a stream that its sender has ended has ended, whatever became of the connection afterwards; SO_ERROR tells of that.
         if (status.PeerClosed && !x.Manners.IsFreeBsd) return new PosixResult(0);
         if (status.ReadableBytes == 0 && (TakeError(x, s) ?? (WantsSoftErrors(s) ? TakeSoftError(x, s, now) : null)) is { } error) return PosixResult.Fail(error);
-        if (status.PeerClosed || status.State == TcpState.Closed) return new PosixResult(0);
+        if (s.ReadShut || status.PeerClosed || status.State == TcpState.Closed) return new PosixResult(0);
         return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
     }
 
@@ -180,6 +180,7 @@ internal static class PosixTransfer
         var error = x.Stack.Tcp.GetStatus(s.Connection).Error;
         if (error == SocketError.Success) return null;
         s.ErrorTaken = true;
-        return PosixResult.NameOf(error);
+        // Data that nobody will read have ended it, by a reset of ours: Linux calls it as one of the peer's.
+        return PosixResult.NameOf(error == SocketError.ConnectionAborted && s.ReadShut && !x.Manners.IsFreeBsd ? SocketError.ConnectionReset : error);
     }
 }

@@ -119,8 +119,8 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         _x.Log?.OnRetransmissionTimeout(t, now);
         _x.Recovery.OnRetransmissionTimeout(ref c, ref k, now);
         if (c.Backoff < byte.MaxValue) c.Backoff++;
-        // RFC 9293 MUST-20, SHLD-10: R1, after three in vain IP looks for another way.
-        if (c.Backoff >= 3) c.Path.Generation = 0;
+        // RFC 9293 MUST-20, SHLD-10: R1, after three in vain, or their time, IP looks for another way.
+        if (RetryLimit.IsFirstLimitOver(_x, t, now)) c.Path.Generation = 0;
         TcpMtuProbing.OnTimeout(_x, t, now);
         k.Retransmission = Deadline.At(now + _x.Recovery.Rto(k));
         _x.MarkReady(t);

@@ -58,7 +58,7 @@ internal static class InfoNames
             // Linux has these three and fills none: FACK is gone, the last ACK's time was never kept, and here no flow label is drawn anew.
             "tcpi_fackets" or "tcpi_last_ack_sent" or "tcpi_rehash" => 0,
             "tcpi_rcv_rtt" => Microseconds(info.ReceiveRtt),
-            "tcpi_advmss" => info.AnnouncedMss,
+            "tcpi_advmss" => info.AnnouncedMss - (info.Timestamps && !world.Setup.Manners.IsFreeBsd ? 12 : 0),
             "tcpi_pmtu" => info.PathMtu,
             "tcpi_rcv_space" or "tcpi_rcv_ssthresh" => info.ReceiveBuffer,
             "tcpi_snd_wnd" => info.SendWindow,

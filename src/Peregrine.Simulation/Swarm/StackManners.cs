@@ -28,7 +28,7 @@ internal sealed class StackManners(SimulationRandom random)
             {
                 ReceiveBufferBytes = chosen.ReceiveBufferBytes, ReceiveBufferBytesMax = chosen.ReceiveBufferBytesMax,
                 SendBufferBytes = chosen.SendBufferBytes, SendBufferBytesMax = chosen.SendBufferBytesMax,
-                UserTimeoutMs = chosen.UserTimeoutMs, ConnectTimeoutMs = chosen.ConnectTimeoutMs, SynAckRetryCount = chosen.SynAckRetryCount,
+                UserTimeoutMs = chosen.UserTimeoutMs, RetryCount = chosen.RetryCount, ConnectTimeoutMs = chosen.ConnectTimeoutMs, SynAckRetryCount = chosen.SynAckRetryCount,
                 KeepAlive = chosen.KeepAlive, KeepAliveTimeSeconds = chosen.KeepAliveTimeSeconds,
                 KeepAliveIntervalSeconds = chosen.KeepAliveIntervalSeconds, KeepAliveRetryCount = chosen.KeepAliveRetryCount,
                 CongestionControl = chosen.CongestionControl, Timestamps = chosen.Timestamps, SelectiveAcknowledgments = chosen.SelectiveAcknowledgments,
