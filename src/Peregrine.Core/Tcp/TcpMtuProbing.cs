@@ -131,6 +131,8 @@ internal sealed class TcpMtuProbing(TcpContext context)
         if (Unsafe.IsNullRef(ref search) || search.ProbeSize != 0 || now < search.NotBefore || !IsUndisturbed(t)) return MtuProbeChoice.None;
         if (_x.SettingsOf(t).MtuProbing == TcpMtuProbingMode.Steps) return MtuProbeChoice.None;
         ref var c = ref t.C;
+        // What PSP leaves in clear text is not as large on the wire as is reckoned, and ends where what it seals begins.
+        if (_x.Psp is { } psp && psp.AlikeFrom(c, c.Snd.Nxt) != uint.MaxValue) return MtuProbeChoice.None;
         // RFC 4821 §7.3.
         var size = (search.Low + search.High) / 2;
         length = (uint)Math.Max(0, size - Overhead(t));
@@ -256,5 +258,5 @@ internal sealed class TcpMtuProbing(TcpContext context)
     }
 
     /// <summary>Bytes of a packet that are not payload.</summary>
-    private int Overhead(TcbRef t) => TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length + TcpHandshake.OptionLength(_x, t);
+    private int Overhead(TcbRef t) => TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length + TcpHandshake.OptionLength(_x, t) + _x.OverheadOf(t.C);
 }

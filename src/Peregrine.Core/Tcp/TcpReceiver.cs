@@ -80,7 +80,7 @@ internal sealed unsafe class TcpReceiver
         var isFound = _x.Demux.TryFind(hash, packet.Destination, s.LocalPort, packet.Source, s.RemotePort, ref _keys, out var kind, out var index);
         // RFC 5925 §7.3: after the checksum, before anything else looks at the segment.
         if ((_x.Authenticator is not null || s.Options.HasSignature) && !TcpAuthenticator.Takes(_x, isFound ? kind : null, index, s, packet)) return;
-        if (_x.Psp is { } psp && !psp.Takes(hash, packet, s))
+        if (_x.Psp is { } psp && !psp.Takes(hash, isFound ? kind : null, index, packet, s))
         {
             _x.Counters.DroppedAuthentication++;
             return;

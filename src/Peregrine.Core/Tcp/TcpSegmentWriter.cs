@@ -100,7 +100,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         var room = Math.Min(_x.Frames.Chunks.ChunkSize - frame.Offset - headerLength, payloadLength) & ~1;
         if (payloadLength <= _x.Frames.Chunks.ChunkSize - frame.Offset - headerLength) room = payloadLength;
         var tunnel = _x.Encapsulation.PortOf(c.Local, c.LocalPort, c.Remote, c.RemotePort);
-        var seal = _x.Psp?.SealOf(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan.Seq, payloadLength);
+        var seal = _x.Psp?.SealOf(c, plan.Seq, payloadLength);
         var offloads = tunnel == 0 && seal is null ? _x.Ip.Offloads(c.Path) : LinkOffloads.None;
         var offload = (offloads & LinkOffloads.TransmitChecksum) != 0;
         var gathered = Gathers(offloads, payloadLength, isWhole: room == payloadLength) && !plan.Options.HasSignature
@@ -185,7 +185,7 @@ internal sealed class TcpSegmentWriter(TcpContext context)
         var sum = WriteHeader(head, plan, localPort, remotePort, cookie);
         if (signer is not null) sum = Sign(signer, frame, headerLength, plan, sum);
         TcpHeader.WriteChecksum(head, local, remote, sum, 0);
-        var seal = _x.Psp?.SealOf(local, localPort, remote, remotePort, plan.Seq, 0);
+        var seal = _x.Psp?.SealOf(local, localPort, remote, remotePort);
         var isDatagram = tunnel != 0 || seal is not null;
         if (isDatagram && !TryWrap(ref frame, local, remote, tunnel, seal, (ushort)(localPort ^ remotePort))) return false;
         _x.Counters.SegmentsSent++;

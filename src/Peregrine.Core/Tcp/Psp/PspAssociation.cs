@@ -8,7 +8,8 @@ internal sealed class PspAssociation(PspKey receive, Endpoint local, Endpoint re
 {
     private readonly AesGcm _receive = PspPacket.CipherOf(receive.Key);
     private AesGcm? _transmit;
-    private ulong _nextIv;
+    private SeqNumber _clearUntil;
+    private bool _hasClear;
 
     internal Endpoint Local { get; } = local;
 
@@ -22,13 +23,10 @@ internal sealed class PspAssociation(PspKey receive, Endpoint local, Endpoint re
 
     internal bool Transmits => _transmit is not null;
 
-    /// <summary>Data before it were queued before there was a key, and go in clear text however often they are sent.</summary>
-    internal SeqNumber ClearUntil { get; private set; }
-
     /// <summary>The only place where a FIN in clear text is still taken once we transmit.</summary>
     internal SeqNumber ClearFinAt { get; private set; }
 
-    /// <summary>Behind the last data that came in clear text.</summary>
+    /// <summary>Behind the last data, or the FIN, that came in clear text.</summary>
     internal SeqNumber ReceivedClearEnd { get; set; }
 
     /// <summary>The peer has sent what is secured: it has our key, and nothing in clear text is its any more.</summary>
@@ -36,16 +34,27 @@ internal sealed class PspAssociation(PspKey receive, Endpoint local, Endpoint re
 
     internal void Begin(PspKey key, SeqNumber queueEnd, SeqNumber receiveNext)
     {
-        (TransmitSpi, _transmit, ClearUntil, ClearFinAt) = (key.Spi, PspPacket.CipherOf(key.Key), queueEnd, receiveNext);
+        (TransmitSpi, _transmit, _clearUntil, _hasClear, ClearFinAt) = (key.Spi, PspPacket.CipherOf(key.Key), queueEnd, true, receiveNext);
+    }
+
+    /// <summary>How many bytes from a sequence number on were queued before there was a key, and go in clear text however often they are sent.</summary>
+    /// <param name="una">The oldest byte that is not acknowledged.</param>
+    /// <param name="seq">Where the bytes begin.</param>
+    internal uint ClearFrom(SeqNumber una, SeqNumber seq)
+    {
+        // Sequence numbers come round, and 2 GiB later everything is before that point again: once all before it is acknowledged it means nothing.
+        _hasClear &= una.IsBefore(_clearUntil);
+        return _hasClear && seq.IsBefore(_clearUntil) ? (uint)(_clearUntil - seq) : 0;
     }
 
     /// <summary>Writes a PSP header, and encrypts in place what stands behind it.</summary>
     /// <param name="header">Room for the header.</param>
     /// <param name="segment">The segment, which becomes cipher text.</param>
     /// <param name="tag">Room for the integrity check value.</param>
-    internal void Seal(Span<byte> header, Span<byte> segment, Span<byte> tag)
+    /// <param name="iv">Of this packet only.</param>
+    internal void Seal(Span<byte> header, Span<byte> segment, Span<byte> tag, ulong iv)
     {
-        PspPacket.WriteHeader(header, TransmitSpi, ++_nextIv);
+        PspPacket.WriteHeader(header, TransmitSpi, iv);
         _transmit!.Encrypt(header.Slice(PspPacket.SpiOffset, PspPacket.NonceLength), segment, segment, tag, header);
     }
 

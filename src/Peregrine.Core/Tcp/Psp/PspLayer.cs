@@ -37,6 +37,9 @@ public sealed class PspLayer
     private TcpDemuxKeys _keys;
     private uint _lastSpi;
 
+    // One for all connections: GCM is broken by an IV that repeats under a key, and nobody can say whether a peer's key is given to two of them.
+    private ulong _lastIv;
+
     internal PspLayer(TcpContext context, UInt128 deviceKey, int port)
     {
         (_x, _deviceKey, Port) = (context, deviceKey, port);
@@ -52,7 +55,7 @@ public sealed class PspLayer
     /// <summary>Makes the key with which the peer is to secure what it sends; from now on the connection takes that beside clear text (rx-assoc).</summary>
     /// <param name="connection">A connection after its handshake.</param>
     /// <param name="key">The key, which the peer has to be told in secrecy.</param>
-    /// <returns>Success; NotConnected; IsConnected when it has one; NoBufferSpaceAvailable when there are no more numbers.</returns>
+    /// <returns>Success; NotConnected; IsConnected when it has one; OperationNotSupported in a UDP tunnel; NoBufferSpaceAvailable when there are no more numbers.</returns>
     public SocketError AssociateReceive(TcpHandle connection, out PspKey key)
     {
         key = default;
@@ -60,6 +63,7 @@ public sealed class PspLayer
         ref var c = ref t.C;
         var hash = _x.Demux.Hash(c.Local, c.LocalPort, c.Remote, c.RemotePort);
         if (_associations.ContainsKey(hash)) return SocketError.IsConnected;
+        if (_x.Encapsulation.PortOf(hash) != 0) return SocketError.OperationNotSupported;
         if (_lastSpi == SpiMax) return SocketError.NoBufferSpaceAvailable;
         if (_associations.Count >= SweepCountMin + 2 * _x.Demux.Count) Sweep();
         key = new PspKey(++_lastSpi, Derive(_lastSpi));
@@ -83,7 +87,8 @@ public sealed class PspLayer
         if (key.Spi == 0 || Of(c.Local, c.LocalPort, c.Remote, c.RemotePort) is not { } association) return SocketError.InvalidArgument;
         if (association.Transmits) return SocketError.IsConnected;
         var firstUnread = c.Rcv.Nxt - (uint)c.ReceiveQueue.Length;
-        if (association.ReceivedClearEnd.IsAfter(firstUnread) && (firstUnread != c.Rcv.Nxt || t.K.OutOfOrder.HasIntervals)) return SocketError.TryAgain;
+        var waits = firstUnread != c.Rcv.Nxt || t.K.OutOfOrder.HasIntervals || (c.Flags & TcbFlags.FinWaiting) != 0;
+        if (waits && association.ReceivedClearEnd.IsAfter(firstUnread)) return SocketError.TryAgain;
         association.Begin(key, c.Snd.QueueEnd, c.Rcv.Nxt);
         TcpHandshake.RefreshMss(_x, t);
         return SocketError.Success;
@@ -101,7 +106,7 @@ public sealed class PspLayer
     private SeqNumber ReceivedEnd(TcbRef t)
     {
         Span<SackBlock> blocks = stackalloc SackBlock[SackBlocksMax];
-        var end = t.C.Rcv.Nxt;
+        var end = (t.C.Flags & TcbFlags.FinWaiting) != 0 ? t.K.FinSeq + 1 : t.C.Rcv.Nxt;
         var count = _x.OutOfOrder.WriteSackBlocks(ref t.K.OutOfOrder, blocks);
         // More gaps than that, and it is anything in the window.
         if (count == SackBlocksMax) return end + t.C.ReceiveBuffer;
@@ -148,11 +153,15 @@ public sealed class PspLayer
 
     /// <summary>How many bytes from a sequence number on are of a kind, in clear text or not: no segment is both. What is all one says the most there is.</summary>
     internal uint AlikeFrom(in Tcb c, SeqNumber seq) =>
-        Of(c.Local, c.LocalPort, c.Remote, c.RemotePort) is { Transmits: true } a && seq.IsBefore(a.ClearUntil) ? (uint)(a.ClearUntil - seq) : uint.MaxValue;
+        Of(c.Local, c.LocalPort, c.Remote, c.RemotePort) is { Transmits: true } a && a.ClearFrom(c.Snd.Una, seq) is > 0 and var clear ? clear : uint.MaxValue;
 
-    /// <summary>What secures a segment that is about to be sent; null when it goes in clear text.</summary>
-    internal PspAssociation? SealOf(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort, SeqNumber seq, int payloadLength) =>
-        Of(local, localPort, remote, remotePort) is { Transmits: true } a && (payloadLength == 0 || !seq.IsBefore(a.ClearUntil)) ? a : null;
+    /// <summary>What secures a connection's segment that is about to be sent; null when it goes in clear text.</summary>
+    internal PspAssociation? SealOf(in Tcb c, SeqNumber seq, int payloadLength) =>
+        SealOf(c.Local, c.LocalPort, c.Remote, c.RemotePort) is { } a && (payloadLength == 0 || a.ClearFrom(c.Snd.Una, seq) == 0) ? a : null;
+
+    /// <summary>The same of a segment without data.</summary>
+    internal PspAssociation? SealOf(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort) =>
+        Of(local, localPort, remote, remotePort) is { Transmits: true } a ? a : null;
 
     /// <summary>Makes a segment, without anything before it, a PSP packet; false when the frame has no room.</summary>
     internal bool TrySeal(PspAssociation association, ref Frame frame, ushort entropy)
@@ -162,7 +171,7 @@ public sealed class PspLayer
         _x.Frames.CopyTo(frame, 0, segment);
         Span<byte> header = stackalloc byte[PspPacket.HeaderLength];
         Span<byte> tag = stackalloc byte[PspPacket.TagLength];
-        association.Seal(header, segment, tag);
+        association.Seal(header, segment, tag, ++_lastIv);
         Write(frame, 0, segment);
         if (!TryAppend(ref frame, tag) || !_x.Frames.TryPrepend(ref frame, UdpHeader.Length + PspPacket.HeaderLength, out var before)) return false;
         UdpHeader.Write(before, (ushort)(entropy | 0xC000), (ushort)Port, PspPacket.Overhead - UdpHeader.Length + length);
@@ -244,8 +253,14 @@ public sealed class PspLayer
     }
 
     /// <summary>Whether a segment may be its connection's: secured by our key for it, or in clear text as long as that is taken.</summary>
-    internal bool Takes(ulong hash, in ReceivedPacket packet, in SegmentArrival s)
+    /// <param name="hash">Of the segment's addresses and ports.</param>
+    /// <param name="kind">What there is under them; null for nothing.</param>
+    /// <param name="index">Where that is.</param>
+    /// <param name="packet">How it came.</param>
+    /// <param name="s">The segment.</param>
+    internal bool Takes(ulong hash, DemuxKind? kind, uint index, in ReceivedPacket packet, in SegmentArrival s)
     {
+        if (_associations.Count == 0) return packet.PspSpi == 0;
         var a = _associations.GetValueOrDefault(hash);
         if (packet.PspSpi != 0)
         {
@@ -254,12 +269,26 @@ public sealed class PspLayer
             return true;
         }
         if (a is null) return true;
+        if (kind is null && s.IsSyn)
+        {
+            // The connection that had the keys is gone, and who begins another has none.
+            Forget(hash);
+            return true;
+        }
         if (!a.Transmits)
         {
-            a.ReceivedClearEnd = SeqNumber.Max(a.ReceivedClearEnd, s.Seq + (uint)s.PayloadLength);
+            if (kind == DemuxKind.Tcb) NoteClear(a, _x.Tcbs.Get(index).C, s);
             return true;
         }
         // The peer may have sent these before it had its key: an ACK or a reset anywhere, a FIN only where it ends what was read in clear text.
         return !a.PeerTransmits && s.PayloadLength == 0 && (s.Flags & TcpFlags.Syn) == 0 && ((s.Flags & TcpFlags.Fin) == 0 || s.Seq == a.ClearFinAt);
+    }
+
+    // What lies outside the window is not kept, and may not say where clear text ends: with two such segments the mark would have come round.
+    private static void NoteClear(PspAssociation a, in Tcb c, in SegmentArrival s)
+    {
+        var edge = c.Rcv.Nxt + (uint)Math.Max(c.Rcv.Edge - c.Rcv.Nxt, (int)c.ReceiveBuffer);
+        var end = s.Seq + (uint)s.PayloadLength + (s.IsFin ? 1u : 0);
+        if (end.IsAfter(c.Rcv.Nxt) && s.Seq.IsBefore(edge)) a.ReceivedClearEnd = SeqNumber.Max(a.ReceivedClearEnd, SeqNumber.Min(end, edge));
     }
 }
