@@ -156,6 +156,25 @@ public sealed class PspLimitsTests
     }
 
     [Fact]
+    public void WhatIsInFlightWhenTheKeyComesDoesNotGoAgainForTheSmallerMss()
+    {
+        using var world = Make();
+        var (client, server) = world.Open();
+        Assert.Equal(SocketError.Success, world.B.Stack.Psp!.AssociateReceive(server, out var key));
+        Assert.Equal(SocketError.Success, world.A.Stack.Psp!.AssociateReceive(client, out _));
+        var sent = 0;
+        world.AtoB.OnFrame = (_, frame) => sent += ClearLength(frame);
+        world.A.Tcp.Send(client, new byte[10_000], world.Now);
+        world.AssertRunUntil(() => sent > 5_000, Duration.FromSeconds(1), "the first segments");
+        Assert.Equal(SocketError.Success, world.A.Stack.Psp.AssociateTransmit(client, key, world.Now));
+        // Whatever is to go again goes with this.
+        world.A.Tcp.Send(client, new byte[1_000], world.Now);
+        world.AssertRunUntil(() => world.B.Tcp.GetStatus(server).ReadableBytes == 11_000, Duration.FromSeconds(1), "the bytes");
+        Assert.Equal(10_000, sent);
+        Assert.Equal(0, world.A.Tcp.Counters.SegmentsRetransmitted);
+    }
+
+    [Fact]
     public void AConnectionInAUdpTunnelGetsNoKey()
     {
         using var world = Make();

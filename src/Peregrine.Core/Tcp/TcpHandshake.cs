@@ -53,14 +53,14 @@ internal static class TcpHandshake
     internal static int OptionLength(TcpContext x, TcbRef t) =>
         ((t.C.Flags & TcbFlags.Timestamps) != 0 ? TcpOptions.TimestampsLength : 0) + (x.Authenticator?.Of(t)?.SignatureLength ?? 0);
 
-    /// <summary>The path's MTU may have changed: takes the new MSS, and what was sent in larger segments goes again in smaller ones.</summary>
-    internal static void RefreshMss(TcpContext x, TcbRef t)
+    /// <summary>The path's MTU may have changed: takes the new MSS, and what was sent in larger segments goes again in smaller ones, unless that has fitted all the same.</summary>
+    internal static void RefreshMss(TcpContext x, TcbRef t, bool hasFitted = false)
     {
         ref var c = ref t.C;
         var mss = EffectiveMss(x, t);
         var keepsPackets = mss != c.Mss && t.K.Does(SenderMechanisms.PacketWindow);
         var packets = keepsPackets ? SegmentCount.Of(c.Cwnd, c.Mss) : 0;
-        if (mss < c.Mss) x.Recovery.OnMssReduced(ref c, ref t.K, mss);
+        if (mss < c.Mss && !hasFitted) x.Recovery.OnMssReduced(ref c, ref t.K, mss);
         c.Mss = mss;
         // As Linux, whose window is a number of packets.
         if (keepsPackets) c.Cwnd = packets * mss;

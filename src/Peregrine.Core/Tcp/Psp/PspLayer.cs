@@ -90,7 +90,8 @@ public sealed class PspLayer
         var waits = firstUnread != c.Rcv.Nxt || t.K.OutOfOrder.HasIntervals || (c.Flags & TcbFlags.FinWaiting) != 0;
         if (waits && association.ReceivedClearEnd.IsAfter(firstUnread)) return SocketError.TryAgain;
         association.Begin(key, c.Snd.QueueEnd, c.Rcv.Nxt);
-        TcpHandshake.RefreshMss(_x, t);
+        // What is in flight went without what PSP takes.
+        TcpHandshake.RefreshMss(_x, t, hasFitted: true);
         return SocketError.Success;
     }
 
