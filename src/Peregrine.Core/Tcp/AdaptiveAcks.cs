@@ -22,7 +22,7 @@ internal static class AdaptiveAcks
     /// <summary>The connection's memory as a receiver; there is one where <see cref="Is"/> says so.</summary>
     internal static ref ReceiverMemory Of(TcpContext x, TcbRef t) => ref x.Recovery.Memory.Of(t.K).Receiver;
 
-    internal static bool Is(TcpContext x, TcbRef t) => t.K.HasHistory && x.SettingsOf(t).PacketReceiver;
+    internal static bool Is(TcpContext x, TcbRef t) => x.Recovery.Memory.Does(t.K, Recovery.SenderMechanisms.PacketReceiver);
 
     /// <summary>Text has come, next in sequence.</summary>
     internal static void OnData(TcpContext x, TcbRef t, ref ReceiverMemory m, Instant now)
@@ -37,7 +37,7 @@ internal static class AdaptiveAcks
         else
         {
             var gap = ms - m.DataAtMs;
-            var rto = (uint)(x.Recovery.Rto(t.K).Nanoseconds / 1_000_000);
+            var rto = LongestMs(x, t);
             // The mean of what it was and of the pace of the data, but for pauses; a long one begins anew.
             if (gap <= DelayMinMs / 2) m.AckDelayMs = (ushort)((m.AckDelayMs / 2) + (DelayMinMs / 2));
             else if (gap < m.AckDelayMs) m.AckDelayMs = (ushort)Math.Min((m.AckDelayMs / 2) + gap, rto);
@@ -125,14 +125,16 @@ internal static class AdaptiveAcks
         return Duration.FromMilliseconds(Math.Min(delay, DelayMaxMs));
     }
 
+    // No delay grows beyond the time-out, which may be minutes, nor beyond its field.
+    private static uint LongestMs(TcpContext x, TcbRef t) => (uint)Math.Min(x.Recovery.Rto(t.K).Nanoseconds / 1_000_000, ushort.MaxValue);
+
     /// <summary>An ACK has waited in vain: nothing came that it could have ridden on.</summary>
     internal static void OnWaited(TcpContext x, TcbRef t)
     {
         if (Is(x, t))
         {
             ref var m = ref Of(x, t);
-            var rto = (uint)(x.Recovery.Rto(t.K).Nanoseconds / 1_000_000);
-            m.AckDelayMs = t.C.Acks.IsInteractive ? (ushort)DelayMinMs : (ushort)Math.Min(2u * m.AckDelayMs, rto);
+            m.AckDelayMs = t.C.Acks.IsInteractive ? (ushort)DelayMinMs : (ushort)Math.Min(2u * m.AckDelayMs, LongestMs(x, t));
         }
         t.C.Acks.IsInteractive = false;
     }

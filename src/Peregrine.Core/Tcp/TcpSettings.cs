@@ -203,7 +203,7 @@ public sealed record TcpSettings
 
     /// <summary>
     /// Senders behave to the packet: the settings from <see cref="PacketCubic"/> to <see cref="MtuSearchKeepsMss"/> are in force, each by itself; they are
-    /// Linux's, and without this one the RFCs' plainer ways take their places. The first six need a history of the sender, so
+    /// Linux's, and without this one the RFCs' plainer ways take their places. The first six, and <see cref="PacketReceiver"/>, need a history of the sender, so
     /// <see cref="StackOptions.SenderHistoryCountMax"/>: a connection for which it leaves no room goes without those. What a connection does is settled
     /// when it begins. Default false; Linux's own is true.
     /// </summary>

@@ -8,7 +8,7 @@ namespace Peregrine.Core.Tests.Tcp;
 public sealed class SenderMechanismsTests
 {
     private static readonly SenderMechanisms[] s_all =
-        [.. Enum.GetValues<SenderMechanisms>().Where(static m => m is not (SenderMechanisms.None or SenderMechanisms.OfTcb or SenderMechanisms.OfHistory))];
+        [.. Enum.GetValues<SenderMechanisms>().Where(static m => m is not (SenderMechanisms.None or SenderMechanisms.OfTcb or SenderMechanisms.OfHistory or SenderMechanisms.PacketReceiver))];
 
     // Those that cold places read from the settings.
     private static readonly string[] s_others = [nameof(TcpSettings.RepairsAsTimeout), nameof(TcpSettings.HastensDelayedAcks), nameof(TcpSettings.MtuSearchKeepsMss)];
@@ -64,6 +64,17 @@ public sealed class SenderMechanismsTests
             var wrong = Assert.Throws<ArgumentOutOfRangeException>(options.Validate);
             Assert.Contains($"SenderHistoryCountMax is 0; it must be from 1 to 16777216 with PacketSender and any of {mechanism}", wrong.Message, StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    [Trait("emulation", "throws")]
+    public void TheReceiversHalfIsOffUnlessSaidAndNeedsAHistoryByItself()
+    {
+        var settings = With(None, nameof(TcpSettings.PacketReceiver), true);
+        Assert.Equal(SenderMechanisms.PacketReceiver, SenderMechanismsOf.Settings(settings));
+        Assert.Equal(SenderMechanisms.None, SenderMechanismsOf.Settings(settings with { PacketSender = false }));
+        Assert.Throws<ArgumentOutOfRangeException>(new StackOptions { Tcp = settings }.Validate);
+        new StackOptions { Tcp = settings, SenderHistoryCountMax = 1 }.Validate();
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 // Mechanisms of a sender that need no history, each alone, on a connection whose segments may take the short ways.
+using System.Net.Sockets;
 using Peregrine.Core.Tcp;
 using Peregrine.Scenarios.Tests.World;
 
@@ -27,6 +28,20 @@ public sealed class SenderMechanismTests
         while (p.Inbox.Count > 0) p.Take();
         p.Write(t, Mss);
         Assert.Equal(after, p.Take().Payload.Length);
+    }
+
+    [Fact]
+    // RFC 9293 SHLD-19: every second full-sized segment is acknowledged at once, also where the receiver's half is asked for when the connection has begun.
+    public void AReceiversHalfThatIsSwitchedOnLaterChangesNothing()
+    {
+        using var p = new Peer(Host.SmallOptions with { SenderHistoryCountMax = 4 });
+        var settings = s_none with { WriteRuns = true, QuickAckCount = 0 };
+        var t = p.Accept(settings);
+        Assert.Equal(SocketError.Success, p.Tcp.SetSettings(t, settings with { PacketReceiver = true }, p.Now));
+        p.SendNext(Mss);
+        p.ExpectSilence();
+        p.SendNext(Mss);
+        p.ExpectAck();
     }
 
     [Fact]

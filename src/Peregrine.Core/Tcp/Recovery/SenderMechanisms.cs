@@ -47,8 +47,11 @@ internal enum SenderMechanisms : ushort
     /// <summary><see cref="TcpSettings.PacingHeadStart"/>.</summary>
     PacingHeadStart = 0x1000,
 
+    /// <summary><see cref="TcpSettings.PacketReceiver"/>: the receiver's half, which is remembered beside the sender's.</summary>
+    PacketReceiver = 0x2000,
+
     /// <summary>Those that need a <see cref="SenderHistory"/>.</summary>
-    OfHistory = PacketCubic | RoundTripPerAck | WindowUsePerWindow | WriteRuns | GathersSegments | PacingHeadStart,
+    OfHistory = PacketCubic | RoundTripPerAck | WindowUsePerWindow | WriteRuns | GathersSegments | PacingHeadStart | PacketReceiver,
 }
 
 internal static class SenderMechanismsOf
@@ -67,5 +70,6 @@ internal static class SenderMechanismsOf
             | (s.WindowUsePerWindow ? SenderMechanisms.WindowUsePerWindow : 0)
             | (s.WriteRuns ? SenderMechanisms.WriteRuns : 0)
             | (s.GathersSegments ? SenderMechanisms.GathersSegments : 0)
-            | (s.PacingHeadStart ? SenderMechanisms.PacingHeadStart : 0);
+            | (s.PacingHeadStart ? SenderMechanisms.PacingHeadStart : 0)
+            | (s.PacketReceiver ? SenderMechanisms.PacketReceiver : 0);
 }
