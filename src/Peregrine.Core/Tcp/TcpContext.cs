@@ -134,6 +134,9 @@ internal sealed class TcpContext
     /// <summary>The connection's settings.</summary>
     internal TcpSettings SettingsOf(TcbRef t) => Settings[t.K.Settings];
 
+    /// <summary>Those of the listener that a half-open connection is for.</summary>
+    internal TcpSettings SettingsOf(in SynRecord record) => Listeners.Get(record.Listener) is { } entry ? Settings[entry.Settings] : Options.Tcp;
+
     /// <summary>Whether sending data or a FIN is still to happen or to be acknowledged.</summary>
     internal static bool HasOutstanding(in Tcb c) => c.Snd.Una != c.Snd.Nxt;
 

@@ -3,7 +3,6 @@
 using System.Net.Sockets;
 using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
-using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Tcp.FastOpen;
 using Peregrine.Core.Time;
 using Peregrine.Wire;
@@ -15,7 +14,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
 {
     private readonly TcpContext _x = context;
     private readonly TcpReplies _replies = replies;
-    private readonly TcpSegmentWriter _writer = writer;
+    private readonly TcpHalfOpenOutput _output = new(context, writer, fastOpen);
     private readonly TcpInput _input = input;
     private readonly SynCookies _cookies = cookies;
     private readonly FastOpenServer _fastOpen = fastOpen;
@@ -76,7 +75,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             _x.Counters.DroppedSynBacklogFull++;
             return;
         }
-        record.RcvWnd = FirstWindow(record, settings);
+        record.RcvWnd = _output.FirstWindow(record, settings);
         record.TsOffset = _x.Isn.TimestampOffset(record.Local, record.LocalPort, record.Remote, record.RemotePort);
         // RFC 9293 SHLD-1, MUST-9.
         record.Iss = _x.Isn.Next(record.Local, record.LocalPort, record.Remote, record.RemotePort, now);
@@ -103,7 +102,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             return;
         }
         _x.Counters.SynsAccepted++;
-        SendSynAck(ref _x.SynBacklog.Get(index), now);
+        _output.SendSynAck(ref _x.SynBacklog.Get(index), now);
     }
 
     // RFC 7413 §4.2.2: a connection before its handshake is complete, which may be given to the application and send.
@@ -141,7 +140,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     private void OnBacklogFull(ref SynRecord record, TcpSettings settings, bool acceptQueueFull, Instant now)
     {
         // A cookie keeps no key's identifiers, and a flood cannot sign.
-        if (acceptQueueFull || !_x.Options.SynCookies || SignerOf(record) is not null || !_replies.TryTake(now))
+        if (acceptQueueFull || !_x.Options.SynCookies || _output.SignerOf(record) is not null || !_replies.TryTake(now))
         {
             _x.Counters.DroppedSynBacklogFull++;
             if (!acceptQueueFull) _x.Recovery.Counters.TCPReqQFullDrop++;
@@ -163,7 +162,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             // Without a timestamp there is nowhere to keep them; SACK is in the number.
             record.Flags &= ~(SynFlags.WindowScale | SynFlags.Ecn);
         }
-        SendSynAck(ref record, stamp, settings, now);
+        _output.SendSynAck(ref record, stamp, settings, now);
     }
 
     /// <summary>SYN-ACKs whose time-out has come, and records that have expired: a turn's share.</summary>
@@ -182,7 +181,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             if ((record.SynField & SynRecord.Acknowledged) != 0 && IsDeferred(record, now)) continue;
             // RFC 7413 §4.2.1: without the option, in case that it is what gets lost.
             record.Flags &= ~SynFlags.FastOpen;
-            SendSynAckAgain(ref record, now);
+            _output.SendSynAckAgain(ref record, now);
         }
     }
 
@@ -194,15 +193,9 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
 
     private void Abandon(uint index, Instant now)
     {
-        var record = _x.SynBacklog.Get(index);
-        var plan = new SegmentPlan { Seq = record.Iss + 1, Ack = record.Irs + 1, Flags = TcpFlags.Rst | TcpFlags.Ack };
-        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, signer: SignerOf(record), marks: SegmentMarks.Of(SettingsOf(record))))
-            _x.Counters.ResetsSent++;
+        _output.SendReset(_x.SynBacklog.Get(index), now);
         Remove(index);
     }
-
-    private TcpSettings SettingsOf(in SynRecord record) =>
-        _x.Listeners.Get(record.Listener) is { } entry ? _x.Settings[entry.Settings] : _x.Options.Tcp;
 
     /// <summary>A segment for a connection in (passive) SYN-RECEIVED; RFC 9293 §3.10.7.4.</summary>
     internal void OnSynReceived(uint index, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
@@ -211,7 +204,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         var next = record.Irs + 1;
         // RFC 7323 §5.3: PAWS holds here as well.
         if ((record.Flags & SynFlags.Timestamps) != 0 && !s.IsRst && !s.IsSyn
-            && (s.Options.HasTimestamps ? (int)(s.Options.TsVal - record.TsRecent) < 0 : !SettingsOf(record).AcceptsMissingTimestamps))
+            && (s.Options.HasTimestamps ? (int)(s.Options.TsVal - record.TsRecent) < 0 : !_x.SettingsOf(record).AcceptsMissingTimestamps))
         {
             _x.Counters.DroppedPaws++;
             return;
@@ -221,20 +214,20 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         {
             _x.Counters.SynsAccepted++;
             if (!TcpEcn.OnSynAgain(ref record, s, packet)) Abandon(index, now);
-            else if (MayReply(now)) SendSynAckAgain(ref record, now);
+            else if (MayReply(now)) _output.SendSynAckAgain(ref record, now);
             return;
         }
         if (!TcpInput.IsAcceptable(next, record.RcvWnd, s.Seq, s.Length))
         {
             _x.Counters.DroppedOutOfWindow++;
-            if (!s.IsRst && MayReply(now)) SendAck(record, now);
+            if (!s.IsRst && MayReply(now)) _output.SendAck(record, now);
             return;
         }
         if (s.IsRst)
         {
             // RFC 5961 §3.2: only exactly in place. RFC 9293 MUST-11: a record of this backlog came from LISTEN and goes back there, unheard of;
             // an active open in SYN-RECEIVED has a TCB.
-            if (s.Seq == next || !SettingsOf(record).ExactResetsOnly)
+            if (s.Seq == next || !_x.SettingsOf(record).ExactResetsOnly)
             {
                 _x.Counters.ResetsReceived++;
                 _x.Counters.FailedOpens++;
@@ -243,14 +236,14 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
                 return;
             }
             _x.Counters.DroppedResetNotExact++;
-            if (MayReply(now)) SendAck(record, now);
+            if (MayReply(now)) _output.SendAck(record, now);
             return;
         }
         if (s.IsSyn)
         {
             _x.Counters.DroppedSynInConnection++;
-            if (!SettingsOf(record).ChallengeSyns) Abandon(index, now);
-            else if (MayReply(now)) SendAck(record, now);
+            if (!_x.SettingsOf(record).ChallengeSyns) Abandon(index, now);
+            else if (MayReply(now)) _output.SendAck(record, now);
             return;
         }
         if (!s.IsAck)
@@ -310,7 +303,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     }
 
     private bool IsDeferred(in SynRecord record, Instant now) =>
-        SettingsOf(record).DeferAcceptSeconds is > 0 and var seconds && now - record.FirstSent < Duration.FromSeconds(seconds);
+        _x.SettingsOf(record).DeferAcceptSeconds is > 0 and var seconds && now - record.FirstSent < Duration.FromSeconds(seconds);
 
     // RFC 9293 MUST-42: the listener goes on while its connections run.
     private void Open(uint tcb, in SynRecord record, TcpListenerEntry entry, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
@@ -409,7 +402,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             _x.Counters.DroppedConnectionLimit++;
             return;
         }
-        record.RcvWnd = FirstWindow(record, _x.Settings[entry.Settings]);
+        record.RcvWnd = _output.FirstWindow(record, _x.Settings[entry.Settings]);
         _x.Counters.SynCookiesAccepted++;
         Open(tcb, record, entry, ref s, packet, now);
     }
@@ -428,67 +421,6 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         record.SndScale = carried.WindowScale;
         record.RcvScale = TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax);
     }
-
-    private void SendSynAckAgain(ref SynRecord record, Instant now)
-    {
-        record.SentAgain++;
-        _x.CountSynAgain();
-        SendSynAck(ref record, now);
-    }
-
-    private void SendSynAck(ref SynRecord record, Instant now)
-    {
-        if (_x.Listeners.Get(record.Listener) is { } entry) SendSynAck(ref record, now.Milliseconds + record.TsOffset, _x.Settings[entry.Settings], now);
-    }
-
-    private void SendSynAck(ref SynRecord record, uint stamp, TcpSettings settings, Instant now)
-    {
-        var plan = new SegmentPlan
-        {
-            Seq = record.Iss,
-            Ack = record.Irs + 1,
-            Flags = TcpFlags.Syn | TcpFlags.Ack,
-            // RFC 9293 SHLD-14: what the first has promised, though the path's MTU may have changed since.
-            Window = (ushort)record.RcvWnd,
-        };
-        TcpEcn.OnSynAckPlan(ref record, settings, SignerOf(record) is not null, ref plan);
-        plan.Options.IsPacked = settings.PackedSynOptions;
-        plan.Options.Mss = TcpHandshake.AnnouncedMss(record.Local, record.Path, settings, OverheadOf(record));
-        if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(stamp, record.TsRecent);
-        if ((record.Flags & SynFlags.Sack) != 0) plan.Options.SackPermitted = true;
-        if ((record.Flags & SynFlags.WindowScale) != 0) plan.Options.WindowScale = new WindowScale(TcpWindow.ScaleFor(settings.ReceiveBufferBytesMax));
-        var cookie = default(FastOpenCookie);
-        if ((record.Flags & SynFlags.FastOpen) != 0)
-        {
-            cookie = _fastOpen.KeysOf(_x.Listeners.Get(record.Listener)).Make(record.Remote, record.Local);
-            plan.Options.SetFastOpen(cookie.Length, (record.Flags & SynFlags.FastOpenExperimental) != 0);
-        }
-        _writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref record.Path, now, cookie, signer: SignerOf(record), marks: SegmentMarks.Of(settings));
-    }
-
-    // The window of our SYN-ACK, which is not scaled.
-    private uint FirstWindow(in SynRecord record, TcpSettings settings) => Math.Min(ushort.MaxValue, TrueSizeWindow.First(settings,
-        TcpHandshake.AnnouncedMss(record.Local, record.Path, settings, OverheadOf(record)) - ((record.Flags & SynFlags.Timestamps) != 0 ? TcpOptions.TimestampsLength : 0)));
-
-    private int OverheadOf(in SynRecord record) =>
-        _x.Encapsulation.PortOf(record.Local, record.LocalPort, record.Remote, record.RemotePort) != 0 ? _x.Encapsulation.Overhead : 0;
-
-    private void SendAck(in SynRecord record, Instant now)
-    {
-        var plan = new SegmentPlan
-        {
-            Seq = record.Iss + 1,
-            Ack = record.Irs + 1,
-            Flags = TcpFlags.Ack,
-            Window = (ushort)Math.Min(record.RcvWnd >> record.RcvScale, ushort.MaxValue),
-        };
-        if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(now.Milliseconds + record.TsOffset, record.TsRecent);
-        var path = record.Path;
-        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: SignerOf(record), marks: SegmentMarks.Of(SettingsOf(record))))
-            _x.Counters.ChallengeAcksSent++;
-    }
-
-    private TcpAuthentication? SignerOf(in SynRecord record) => _x.Authenticator?.OfHalfOpen(record);
 
     private void Remove(uint index)
     {
