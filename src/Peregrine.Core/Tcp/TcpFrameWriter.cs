@@ -31,22 +31,51 @@ internal sealed unsafe class TcpFrameWriter(TcpContext context)
         if (!_x.Ip.Neighbours.TryGetReachable(c.Path.Neighbour, now, out var neighbour) || !_x.Frames.Chunks.TryRent(out var chunk)) return false;
 
         var at = _x.Frames.Chunks.Address(chunk) + FramePool.Headroom - LowerLength;
-        var isGathered = TcpSegmentWriter.Gathers(link.Offloads, payloadLength, isWhole: true);
-        var isOffloaded = isGathered || (link.Offloads & LinkOffloads.TransmitChecksum) != 0;
-        var (sum, pieces) = (0u, 0);
-        if (isGathered)
+        if (TcpSegmentWriter.Gathers(link.Offloads, payloadLength, isWhole: true)) return TrySendGathered(t, plan, queueOffset, payloadLength, link, neighbour, chunk);
+        var isOffloaded = (link.Offloads & LinkOffloads.TransmitChecksum) != 0;
+        var sum = payloadLength > 0 ? _x.SendQueue.CopyOut(ref c.SendQueue, queueOffset, new Span<byte>(at + LowerLength + headerLength, payloadLength), !isOffloaded) : 0;
+        WriteHeaders(at, t, plan, link, neighbour, headerLength, length, isOffloaded, sum);
+        Append(t, link, chunk, LowerLength + length, isOffloaded);
+        return true;
+    }
+
+    // The payload stays where it is. By itself, so that what segments usually are has its registers.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TrySendGathered(TcbRef t, in SegmentPlan plan, uint queueOffset, int payloadLength, IpInterface link, MacAddress neighbour, uint chunk)
+    {
+        var pieces = _x.SendQueue.Gather(ref t.C.SendQueue, queueOffset, payloadLength, _x.Frames.RoomOf(chunk));
+        if (pieces == 0)
         {
-            pieces = _x.SendQueue.Gather(ref c.SendQueue, queueOffset, payloadLength, _x.Frames.RoomOf(chunk));
-            if (pieces == 0)
-            {
-                _x.Frames.Chunks.Return(chunk);
-                return false;
-            }
+            _x.Frames.Chunks.Return(chunk);
+            return false;
         }
-        else if (payloadLength > 0)
-        {
-            sum = _x.SendQueue.CopyOut(ref c.SendQueue, queueOffset, new Span<byte>(at + LowerLength + headerLength, payloadLength), !isOffloaded);
-        }
+        var headerLength = TcpHeader.Length + (plan.Options.HasTimestamps ? TcpOptions.TimestampsLength : 0);
+        WriteHeaders(_x.Frames.Chunks.Address(chunk) + FramePool.Headroom - LowerLength, t, plan, link, neighbour, headerLength, headerLength + payloadLength, isOffloaded: true, sum: 0);
+        ref var frame = ref Append(t, link, chunk, LowerLength + headerLength, isOffloaded: true);
+        _x.Frames.SetPieces(ref frame, pieces, payloadLength);
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ref Frame Append(TcbRef t, IpInterface link, uint chunk, int length, bool isOffloaded)
+    {
+        ref var frame = ref link.Append();
+        frame.Chunk = chunk;
+        frame.Offset = FramePool.Headroom - LowerLength;
+        frame.Length = length;
+        frame.HeadLength = (ushort)length;
+        if (isOffloaded) (frame.Flags, frame.ChecksumStart, frame.ChecksumOffset) = (FrameFlags.ChecksumUnfinished, LowerLength, TcpHeader.ChecksumOffset);
+        t.K.SegmentsOut++;
+        _x.Counters.SegmentsSent++;
+        _x.Ip.Counters.Sent++;
+        return ref frame;
+    }
+
+    // Into their places; the sum is the payload's, where the link does not make it.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void WriteHeaders(byte* at, TcbRef t, in SegmentPlan plan, IpInterface link, MacAddress neighbour, int headerLength, int length, bool isOffloaded, uint sum)
+    {
+        ref var c = ref t.C;
         ref var ethernet = ref Unsafe.AsRef<EthernetHeader>(at);
         ethernet.Destination = neighbour;
         ethernet.Source = link.Mac;
@@ -57,18 +86,6 @@ internal sealed unsafe class TcpFrameWriter(TcpContext context)
         var pseudo = (ulong)(uint)length + IpProtocol.Tcp + c.Local.ToIPv4() + c.Remote.ToIPv4();
         // RFC 9293 MUST-2.
         checksum = BigEndian16.FromRaw(isOffloaded ? (ushort)InternetChecksum.FromWords(pseudo) : InternetChecksum.Finish(InternetChecksum.FromWords(pseudo + words) + sum));
-
-        ref var frame = ref link.Append();
-        frame.Chunk = chunk;
-        frame.Offset = FramePool.Headroom - LowerLength;
-        frame.Length = LowerLength + headerLength + (isGathered ? 0 : payloadLength);
-        frame.HeadLength = (ushort)frame.Length;
-        if (isGathered) _x.Frames.SetPieces(ref frame, pieces, payloadLength);
-        if (isOffloaded) (frame.Flags, frame.ChecksumStart, frame.ChecksumOffset) = (frame.Flags | FrameFlags.ChecksumUnfinished, LowerLength, TcpHeader.ChecksumOffset);
-        t.K.SegmentsOut++;
-        _x.Counters.SegmentsSent++;
-        _x.Ip.Counters.Sent++;
-        return true;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

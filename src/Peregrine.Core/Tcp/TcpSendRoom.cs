@@ -43,6 +43,12 @@ internal static class TcpSendRoom
     /// <summary>So many bytes have been queued.</summary>
     internal static void OnQueued(TcpContext x, TcbRef t, uint count, bool endsMessage)
     {
+        if (t.K.HasHistory) OnQueuedWithHistory(x, t, count, endsMessage);
+        else t.C.Snd.QueueEnd += count;
+    }
+
+    private static void OnQueuedWithHistory(TcpContext x, TcbRef t, uint count, bool endsMessage)
+    {
         x.Recovery.Memory.EndGathering(t.K);
         if (!x.Recovery.Memory.Does(t.K, SenderMechanisms.WriteRuns)) t.C.Snd.QueueEnd += count;
         else x.Recovery.Marks.OnQueued(ref t.C, t.K, count, (t.K.More & MoreHints.Unpushed) == 0, endsMessage, SendableNow(x, t));
