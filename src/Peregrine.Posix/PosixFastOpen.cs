@@ -66,7 +66,8 @@ internal static class PosixFastOpen
         if (error != SocketError.Success) return PosixResult.Of(error);
         // A call that waits has the rest queued, so that it goes with the handshake's last ACK.
         var most = patient || x.Manners.IsFreeBsd ? data.Length : Math.Min(room, data.Length);
-        done = x.Stack.Tcp.Send(s.Connection, data[..most], now);
+        done = Math.Max(0, x.Stack.Tcp.Send(s.Connection, data[..most], now));
+        s.BytesWritten += done;
         if (x.Manners.IsFreeBsd) return new PosixResult(done);
         if (patient) return PosixResult.Waits;
         return done > 0 ? new PosixResult(done) : PosixResult.Fail("EINPROGRESS");

@@ -235,7 +235,7 @@ internal sealed class ScriptCalls : IScriptSystem
         {
             if (isNull && length > 0) return PosixResult.Fail("EFAULT");
             if (Connects(name, a, flags) is { } remote)
-                return ConnectAndWrite(a, remote, data, flags, ref done);
+                return _messages.AfterWrite(a, flags, ConnectAndWrite(a, remote, data, flags, ref done));
             // FreeBSD: these are the last data, and the FIN goes with them.
             if (flags.Contains("MSG_EOF")) return WriteLast(a, flags, data, ref done);
             if (PiecesOf(name, a, flags) is { } pieces) return _messages.AfterWrite(a, flags, WritePieces(a, flags, pieces, data, ref done));
