@@ -276,6 +276,8 @@ internal static class PosixOptions
             "TCP_REMOTE_UDP_ENCAPS_PORT" => s.Connection.IsValid ? x.Stack.Tcp.UdpEncapsulationPortOf(s.Connection) : t.UdpEncapsulationPort,
             "IP_TOS" or "IPV6_TCLASS" => t.TrafficClass,
             "IP_TTL" or "IPV6_UNICAST_HOPS" => t.HopLimit,
+            // Of datagrams the next one's bytes.
+            "SIOCINQ" or "FIONREAD" when s.Kind == PosixKind.Udp => s.IsBound ? Math.Max(0, x.Stack.Udp.NextLength(s.Datagrams)) : 0,
             "SIOCINQ" or "FIONREAD" => x.Stack.Tcp.GetStatus(s.Connection).ReadableBytes,
             "SIOCOUTQNSD" => hasInfo ? info.UnsentBytes : 0,
             // At the mark: the next byte to be read is urgent.

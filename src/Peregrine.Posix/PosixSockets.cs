@@ -219,6 +219,8 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
     internal PosixResult Shutdown(long fd, bool read, bool write, Instant now)
     {
         if (Get(fd) is not { } s) return PosixResult.Fail("EBADF");
+        // Linux: a listener that is to receive nothing any more is none; that it sends nothing says nothing.
+        if (s is { Kind: PosixKind.Tcp, Phase: PosixPhase.Listening } && !Manners.IsFreeBsd) return read ? Disconnect(fd, now) : PosixResult.Success;
         if (s.Kind != PosixKind.Tcp || s.Phase is PosixPhase.Fresh or PosixPhase.Listening) return PosixResult.Fail("ENOTCONN");
         var status = Stack.Tcp.GetStatus(s.Connection);
         // Linux: the attempt is given up, and nobody is told.

@@ -101,7 +101,7 @@ internal static class PosixTransfer
     {
         if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
         if (s.Kind is PosixKind.PipeOut or PosixKind.File) return Take(x, s, fd, into.Length, patient: false, now);
-        if (s.Kind == PosixKind.Udp) return ReadUdp(x, s, into, dontWait);
+        if (s.Kind == PosixKind.Udp) return ReadUdp(x, s, into, peek, dontWait);
         if (s.Kind != PosixKind.Tcp) return PosixResult.Fail("EINVAL");
         if (s.Phase == PosixPhase.Deferred) return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
         if (!s.Connection.IsValid || s.Phase == PosixPhase.Fresh) return PosixResult.Fail("ENOTCONN");
@@ -141,10 +141,12 @@ internal static class PosixTransfer
         return copied;
     }
 
-    private static PosixResult ReadUdp(PosixSockets x, PosixSocket s, Span<byte> into, bool dontWait)
+    private static PosixResult ReadUdp(PosixSockets x, PosixSocket s, Span<byte> into, bool peek, bool dontWait)
     {
         if (!s.IsBound) return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
         if (x.Stack.Udp.TryTakeError(s.Datagrams, out var error)) return PosixResult.Of(error);
+        // Looked at only: whoever peeks here looks at lengths.
+        if (peek && x.Stack.Udp.NextLength(s.Datagrams) is >= 0 and var next) return new PosixResult(Math.Min(next, into.Length));
         var count = x.Stack.Udp.Receive(s.Datagrams, into, out _, out _, out _);
         if (count >= 0) return new PosixResult(count);
         return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;

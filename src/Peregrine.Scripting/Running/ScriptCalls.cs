@@ -212,8 +212,19 @@ internal sealed class ScriptCalls : IScriptSystem
         var isNull = a[1] is Name { Value: "NULL" };
         var buffer = new byte[Math.Clamp(length, 0, BufferMax)];
         return () => isNull && length > 0 ? PosixResult.Fail("EFAULT")
+            : flags.Contains("MSG_TRUNC") && NextDatagram(a) is > 0 and var whole ? Truncated(a, buffer, flags, whole)
             : flags.Contains("MSG_OOB") ? PosixUrgent.Read(_x, Integer(a, 0), length, flags.Contains("MSG_PEEK"))
             : _messages.Check(a, control, PosixTransfer.Read(_x, Integer(a, 0), buffer, flags.Contains("MSG_PEEK"), flags.Contains("MSG_DONTWAIT"), flags.Contains("MSG_WAITALL"), _world.Now));
+    }
+
+    private int NextDatagram(IReadOnlyList<ScriptValue> a) => _x.Get(Integer(a, 0)) is { Kind: PosixKind.Udp, IsBound: true } s ? _x.Stack.Udp.NextLength(s.Datagrams) : -1;
+
+    // recv(2), MSG_TRUNC: how long the datagram was, whatever there was room for.
+    private PosixResult Truncated(IReadOnlyList<ScriptValue> a, byte[] buffer, List<string> flags, int whole)
+    {
+        if (flags.Contains("MSG_PEEK")) return new PosixResult(whole);
+        var result = PosixTransfer.Read(_x, Integer(a, 0), buffer, peek: false, flags.Contains("MSG_DONTWAIT"), waitAll: false, _world.Now);
+        return result.Errno is null && !result.Blocks ? new PosixResult(whole) : result;
     }
 
     private Func<PosixResult> Write(string name, IReadOnlyList<ScriptValue> a)

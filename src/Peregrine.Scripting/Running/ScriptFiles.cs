@@ -82,7 +82,8 @@ internal sealed class ScriptFiles(ScriptWorld world, ScriptFileTable files)
     internal PosixResult Splice(IReadOnlyList<ScriptValue> a)
     {
         var from = ScriptCalls.Integer(a, 0);
-        var patient = _x.Get(from) is { NonBlocking: false } && !(a.Count > 5 && a[5] is Name { Value: "SPLICE_F_NONBLOCK" });
+        // SPLICE_F_NONBLOCK is about pipes: whether a socket waits, only its descriptor says.
+        var patient = _x.Get(from) is { NonBlocking: false };
         return PosixTransfer.Move(_x, from, ScriptCalls.Integer(a, 2), ScriptCalls.Integer(a, 4), patient, world.Now);
     }
 
