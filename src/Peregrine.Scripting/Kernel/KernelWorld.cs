@@ -36,6 +36,9 @@ internal sealed unsafe class KernelWorld : IScriptWorld
 
     public long Microseconds => (long)Stopwatch.GetElapsedTime(_start).TotalMicroseconds;
 
+    // Somebody waits for it.
+    public long AnyTimeMicroseconds => 60_000_000;
+
     public Queue<SentPacket> Sent { get; } = [];
 
     public Action<SentPacket>? OnSent { get; set; }

@@ -13,6 +13,9 @@ internal interface IScriptWorld : IDisposable
     /// <summary>Microseconds since the script started.</summary>
     long Microseconds { get; }
 
+    /// <summary>How long an expectation that names no time waits.</summary>
+    long AnyTimeMicroseconds { get; }
+
     /// <summary>What was sent and not looked at yet.</summary>
     Queue<SentPacket> Sent { get; }
 

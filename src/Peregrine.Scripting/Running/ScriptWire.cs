@@ -10,9 +10,6 @@ internal sealed class ScriptWire
 {
     private const ushort FirstRemotePort = 50_001;
 
-    /// <summary>How long an expectation with any time waits, in microseconds.</summary>
-    private const long AnyTimeMax = 600_000_000;
-
     private readonly IScriptWorld _world;
     private readonly IScriptSystem _system;
     private readonly Action<string>? _trace;
@@ -163,7 +160,7 @@ internal sealed class ScriptWire
         var ports = (e.Packet as TcpPacketText)?.Ports ?? (e.Packet as UdpPacketText)?.Ports;
         Choose(ports, isInbound: false);
         var tolerance = _world.Setup.ToleranceMicroseconds;
-        var end = latest == long.MaxValue ? _world.Microseconds + AnyTimeMax : latest + tolerance;
+        var end = latest == long.MaxValue ? _world.Microseconds + _world.AnyTimeMicroseconds : latest + tolerance;
         SkipOthers(e.Packet);
         if (_world.Sent.Count == 0) _world.AdvanceTo(end, () => SkipOthers(e.Packet));
         if (_world.Sent.Count == 0)

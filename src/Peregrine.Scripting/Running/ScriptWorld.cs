@@ -58,6 +58,8 @@ internal sealed class ScriptWorld : IScriptWorld
 
     public long Microseconds => (Now.Nanoseconds - s_start.Nanoseconds) / 1_000;
 
+    public long AnyTimeMicroseconds => 600_000_000;
+
     public Queue<SentPacket> Sent { get; } = [];
 
     public Action<SentPacket>? OnSent { get; set; }
