@@ -231,7 +231,11 @@ public sealed class NetworkStack : IDisposable
     }
 
     /// <summary>Releases the stack's memory. Links must have given up its frames before.</summary>
-    public void Dispose() => _region.Dispose();
+    public void Dispose()
+    {
+        Tcp.Context.Psp?.ForgetAll();
+        _region.Dispose();
+    }
 
     private static TcpContext CreateTcp(
         StackOptions options, MemoryRegion region, in StackSecrets secrets, IpLayer ip, ChunkPool blocks, StackRandom random, Instant now, LossRecovery recovery) => new()

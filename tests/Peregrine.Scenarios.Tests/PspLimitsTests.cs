@@ -50,6 +50,17 @@ public sealed class PspLimitsTests
     }
 
     [Fact]
+    public void AStackThatEndsForgetsItsKeys()
+    {
+        using var world = Make();
+        Secure(world);
+        var psp = world.A.Stack.Psp!;
+        Assert.Equal(1, psp.AssociationCount);
+        world.A.Stack.Dispose();
+        Assert.Equal(0, psp.AssociationCount);
+    }
+
+    [Fact]
     public void AKeyThatIsGivenToTwoConnectionsSeesNoIvTwice()
     {
         using var world = Make();

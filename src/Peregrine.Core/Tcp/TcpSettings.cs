@@ -97,7 +97,7 @@ public sealed record TcpSettings
     /// </summary>
     public int UserTimeoutMs { get; init; } = 924_000;
 
-    /// <summary>tcp_retries2, with <see cref="PacketSender"/>: limits time-outs and probes, from the first of them, where no user time-out is chosen, 1 to 15, or 0 for never. Default 15.</summary>
+    /// <summary>tcp_retries2, with <see cref="PacketSender"/>: limits time-outs and probes, from the first of them, where no user time-out is chosen, 1 to 15; 0 leaves <see cref="UserTimeoutMs"/> from sending on. Default 15.</summary>
     public int RetryCount { get; init; } = 15;
 
     /// <summary>tcp_orphan_retries: <see cref="RetryCount"/> of a connection that the application has closed, 1 to 15. Default 8.</summary>

@@ -146,6 +146,14 @@ public sealed class PspLayer
         old.Dispose();
     }
 
+    /// <summary>The stack ends, and its keys with it.</summary>
+    internal void ForgetAll()
+    {
+        foreach (var association in _associations.Values) association.Dispose();
+        _associations.Clear();
+        _bySpi.Clear();
+    }
+
     private PspAssociation? Of(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort) =>
         _associations.Count == 0 ? null : _associations.GetValueOrDefault(_x.Demux.Hash(local, localPort, remote, remotePort));
 
