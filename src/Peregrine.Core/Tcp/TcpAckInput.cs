@@ -165,9 +165,27 @@ internal sealed class TcpAckInput(TcpContext context)
             return;
         }
         if (isCounted) t.K.UserTimeout = Deadline.None;
-        c.Flags &= ~TcbFlags.Persisting;
         c.Backoff = 0;
+        if (IsStillTooSmall(t))
+        {
+            // §3.8.6.2.1 (4): the override's time has begun, and no ACK puts it off, or a peer that has something to say often enough would never hear us.
+            var due = Deadline.At(now + TcpTimers.PersistInterval(_x, t));
+            if (!due.IsBefore(t.K.Retransmission)) return;
+            t.K.Retransmission = due;
+            _x.Arm(t, due);
+            return;
+        }
+        c.Flags &= ~TcbFlags.Persisting;
         t.K.Retransmission = Deadline.None;
+    }
+
+    // Whether the window is open and what waits goes by none of RFC 9293 §3.8.6.2.1 (1) to (3).
+    private bool IsStillTooSmall(TcbRef t)
+    {
+        ref var c = ref t.C;
+        var usable = (uint)Math.Max(0, c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt);
+        var waiting = _x.Recovery.Marks.TryNext(c, t.K, out var run) ? run : (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt);
+        return usable < waiting && usable < c.Mss && usable < c.Snd.WndMax / 2 && usable < _x.Recovery.SendAllowance(c, t.K);
     }
 
     private bool WantsOutput(TcbRef t)
