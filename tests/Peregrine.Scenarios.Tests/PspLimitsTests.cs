@@ -29,11 +29,9 @@ public sealed class PspLimitsTests
     public void PortsOfAConnectionThatHadKeysAreGoodForANewOne()
     {
         using var world = Make();
-        var (client, server) = Secure(world);
-        var port = world.A.Tcp.Context.Tcbs.Get(client.Index).C.LocalPort;
-        world.CloseAndAssertNothingLeaked((world.A, client), (world.B, server));
+        var local = SecureAndClose(world);
         Assert.Equal(SocketError.Success, world.B.Tcp.Listen(new TcpListenOptions(new Endpoint(world.B.Address, 80), 64), out _));
-        Assert.Equal(SocketError.Success, world.A.Tcp.Connect(new TcpConnectOptions(new Endpoint(world.B.Address, 80), new Endpoint(world.A.Address, port)), world.Now, out var again));
+        Assert.Equal(SocketError.Success, world.A.Tcp.Connect(new TcpConnectOptions(new Endpoint(world.B.Address, 80), local), world.Now, out var again));
         world.AssertRunUntil(() => world.A.Tcp.GetStatus(again).State == TcpState.Established, Duration.FromSeconds(60), "the second connection");
         Assert.Equal(0, world.B.Stack.Psp!.AssociationCount);
     }
@@ -42,11 +40,18 @@ public sealed class PspLimitsTests
     public void PortsOfAConnectionThatHadKeysAreRefusedInClearTextWhereNobodyListens()
     {
         using var world = Make();
-        var (client, server) = Secure(world);
-        var port = world.A.Tcp.Context.Tcbs.Get(client.Index).C.LocalPort;
-        world.CloseAndAssertNothingLeaked((world.A, client), (world.B, server));
-        Assert.Equal(SocketError.Success, world.A.Tcp.Connect(new TcpConnectOptions(new Endpoint(world.B.Address, 80), new Endpoint(world.A.Address, port)), world.Now, out var again));
+        var local = SecureAndClose(world);
+        Assert.Equal(SocketError.Success, world.A.Tcp.Connect(new TcpConnectOptions(new Endpoint(world.B.Address, 80), local), world.Now, out var again));
         world.AssertRunUntil(() => world.A.Tcp.GetStatus(again).State == TcpState.Closed, Duration.FromSeconds(1), "the refusal");
+    }
+
+    // Where the client of a secured connection was that has ended.
+    private static Endpoint SecureAndClose(TwoHosts world)
+    {
+        var (client, server) = Secure(world);
+        var local = world.A.Tcp.LocalOf(client);
+        world.CloseAndAssertNothingLeaked((world.A, client), (world.B, server));
+        return local;
     }
 
     [Fact]

@@ -84,13 +84,10 @@ public sealed class PspTests
     {
         using var world = Make();
         var (client, server) = Secure(world);
-        byte[]? seen = null;
-        world.AtoB.OnFrame = (_, frame) => seen ??= IsPsp(frame) ? frame.ToArray() : null;
-        world.A.Tcp.Send(client, "a few bytes"u8, world.Now);
-        world.AssertRunUntil(() => world.B.Tcp.GetStatus(server).ReadableBytes == 11, Duration.FromSeconds(1), "the bytes");
+        var seen = SealedFrame(world, client, server);
         var before = world.B.Tcp.Counters.DroppedAuthentication;
         // Any bit of the PSP header, the cipher text and the tag; the headers before them are not sealed.
-        for (var at = 14 + 20 + 8; at < seen!.Length; at++)
+        for (var at = 14 + 20 + 8; at < seen.Length; at++)
         {
             var forged = seen.ToArray();
             forged[at] ^= 1;
@@ -105,12 +102,9 @@ public sealed class PspTests
     {
         using var world = Make();
         var (client, server) = Secure(world);
-        byte[]? seen = null;
-        world.AtoB.OnFrame = (_, frame) => seen ??= IsPsp(frame) ? frame.ToArray() : null;
-        world.A.Tcp.Send(client, "a few bytes"u8, world.Now);
-        world.AssertRunUntil(() => world.B.Tcp.GetStatus(server).ReadableBytes == 11, Duration.FromSeconds(1), "the bytes");
+        var seen = SealedFrame(world, client, server);
         var accepted = world.B.Tcp.Counters.SegmentsAccepted;
-        for (var length = 14 + 20 + 8; length < seen!.Length; length++)
+        for (var length = 14 + 20 + 8; length < seen.Length; length++)
         {
             var cut = seen[..length];
             BinaryPrimitives.WriteUInt16BigEndian(cut.AsSpan(16), (ushort)(length - 14));
@@ -180,6 +174,16 @@ public sealed class PspTests
     }
 
     private PspKey _firstOfB;
+
+    // The first sealed frame of a few bytes, which have come.
+    private static byte[] SealedFrame(TwoHosts world, TcpHandle client, TcpHandle server)
+    {
+        byte[]? seen = null;
+        world.AtoB.OnFrame = (_, frame) => seen ??= IsPsp(frame) ? frame.ToArray() : null;
+        world.A.Tcp.Send(client, "a few bytes"u8, world.Now);
+        world.AssertRunUntil(() => world.B.Tcp.GetStatus(server).ReadableBytes == 11, Duration.FromSeconds(1), "the bytes");
+        return seen!;
+    }
 
     private static TwoHosts Make(WireOptions? wire = null)
     {

@@ -77,6 +77,43 @@ public sealed unsafe class FramePool
         return copied;
     }
 
+    /// <summary>Writes over the bytes of a frame that is not gathered, from <paramref name="offset"/> on, across chunks.</summary>
+    internal void CopyFrom(in Frame frame, int offset, ReadOnlySpan<byte> source)
+    {
+        WritePart(Head(frame), ref offset, ref source);
+        if (!frame.IsChained) return;
+        for (var chunk = Chunks.Note(frame.Chunk).Next; chunk != ChunkPool.None && source.Length > 0; chunk = Chunks.Note(chunk).Next)
+        {
+            WritePart(ChunkSpan(chunk), ref offset, ref source);
+        }
+    }
+
+    private static void WritePart(scoped Span<byte> part, ref int offset, ref ReadOnlySpan<byte> source)
+    {
+        var skipped = Math.Min(offset, part.Length);
+        offset -= skipped;
+        var n = Math.Min(part.Length - skipped, source.Length);
+        source[..n].CopyTo(part[skipped..]);
+        source = source[n..];
+    }
+
+    /// <summary>Adds bytes behind a frame that is not gathered, in the room of its only chunk or in one more; false when there is none.</summary>
+    internal bool TryAppend(ref Frame frame, ReadOnlySpan<byte> bytes)
+    {
+        if (!frame.IsChained && frame.Offset + frame.HeadLength + bytes.Length <= Chunks.ChunkSize)
+        {
+            frame.HeadLength += (ushort)bytes.Length;
+            frame.Length += bytes.Length;
+            bytes.CopyTo(Head(frame)[^bytes.Length..]);
+            return true;
+        }
+        var last = frame.Chunk;
+        while (Chunks.Note(last).Next is var next && next != ChunkPool.None) last = next;
+        if (!TryExtend(ref frame, ref last, bytes.Length)) return false;
+        bytes.CopyTo(ChunkSpan(last));
+        return true;
+    }
+
     /// <summary>The used bytes of a chained (not first) chunk.</summary>
     public Span<byte> ChunkSpan(uint chunk)
     {

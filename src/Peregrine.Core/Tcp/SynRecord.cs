@@ -157,6 +157,10 @@ internal struct SynRecord
         return syn;
     }
 
+    internal readonly Endpoint LocalEndpoint => new(Local, LocalPort);
+
+    internal readonly Endpoint RemoteEndpoint => new(Remote, RemotePort);
+
     /// <summary>Whether the record is this tuple's.</summary>
     internal readonly bool Matches(in IpAddress local, ushort localPort, in IpAddress remote, ushort remotePort) =>
         RemotePort == remotePort && LocalPort == localPort && Remote == remote && Local == local;

@@ -246,6 +246,16 @@ internal struct Tcb
     internal uint EventNext;
     internal IpAddress Local;
     internal IpAddress Remote;
+
+    internal readonly Endpoint LocalEndpoint => new(Local, LocalPort);
+
+    internal readonly Endpoint RemoteEndpoint => new(Remote, RemotePort);
+
+    /// <summary>RFC 9293 §3.8.6.2.1: what the peer's window lets go still; nothing beyond one that has shrunk (SHLD-15).</summary>
+    internal readonly uint UsableWindow => (uint)Math.Max(0, Snd.Una + Snd.Wnd - Snd.Nxt);
+
+    /// <summary>The application has ended the stream, and its FIN has not gone.</summary>
+    internal readonly bool IsFinUnsent => (Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued;
 }
 
 /// <summary>What timers, loss recovery and rarer questions touch.</summary>

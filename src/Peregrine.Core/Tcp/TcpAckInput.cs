@@ -183,16 +183,17 @@ internal sealed class TcpAckInput(TcpContext context)
     private bool IsStillTooSmall(TcbRef t)
     {
         ref var c = ref t.C;
-        var usable = (uint)Math.Max(0, c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt);
         var waiting = _x.Recovery.Marks.TryNext(c, t.K, out var run) ? run : (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt);
-        return usable < waiting && usable < c.Mss && usable < c.Snd.WndMax / 2 && usable < _x.Recovery.SendAllowance(c, t.K);
+        var allowance = _x.Recovery.SendAllowance(c, t.K);
+        var most = Math.Min(Math.Min(c.UsableWindow, allowance), waiting);
+        return most < waiting && most < c.Mss && !TcpWindow.IsWorthASegment(c, most, allowance);
     }
 
     private bool WantsOutput(TcbRef t)
     {
         ref var c = ref t.C;
         return c.Snd.QueueEnd.IsAfter(c.Snd.Nxt)
-            || (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued
+            || c.IsFinUnsent
             || _x.Recovery.HasRetransmission(c, t.K);
     }
 }

@@ -71,18 +71,20 @@ internal sealed class TcpHalfOpenOutput(TcpContext context, TcpSegmentWriter wri
             Window = (ushort)Math.Min(record.RcvWnd >> record.RcvScale, ushort.MaxValue),
         };
         if ((record.Flags & SynFlags.Timestamps) != 0) plan.Options.SetTimestamps(now.Milliseconds + record.TsOffset, record.TsRecent);
-        var path = record.Path;
-        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: SignerOf(record), marks: SegmentMarks.Of(_x.SettingsOf(record))))
-            _x.Counters.ChallengeAcksSent++;
+        if (TrySend(record, plan, now)) _x.Counters.ChallengeAcksSent++;
     }
 
     /// <summary>The listener goes, or the peer has broken off: nothing will come of it.</summary>
     internal void SendReset(in SynRecord record, Instant now)
     {
         var plan = new SegmentPlan { Seq = record.Iss + 1, Ack = record.Irs + 1, Flags = TcpFlags.Rst | TcpFlags.Ack };
+        if (TrySend(record, plan, now)) _x.Counters.ResetsSent++;
+    }
+
+    private bool TrySend(in SynRecord record, in SegmentPlan plan, Instant now)
+    {
         var path = record.Path;
-        if (_writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: SignerOf(record), marks: SegmentMarks.Of(_x.SettingsOf(record))))
-            _x.Counters.ResetsSent++;
+        return _writer.TrySendBare(record.Local, record.LocalPort, record.Remote, record.RemotePort, plan, ref path, now, signer: SignerOf(record), marks: SegmentMarks.Of(_x.SettingsOf(record)));
     }
 
     internal TcpAuthentication? SignerOf(in SynRecord record) => _x.Authenticator?.OfHalfOpen(record);

@@ -376,16 +376,14 @@ public sealed class TcpLayer
     public Endpoint LocalOf(TcpHandle connection)
     {
         if (!_x.Tcbs.IsLive(connection)) return default;
-        ref var c = ref _x.Tcbs.Get(connection.Index).C;
-        return new Endpoint(c.Local, c.LocalPort);
+        return _x.Tcbs.Get(connection.Index).C.LocalEndpoint;
     }
 
     /// <summary>The peer's address and port; default when the handle is not live.</summary>
     public Endpoint RemoteOf(TcpHandle connection)
     {
         if (!_x.Tcbs.IsLive(connection)) return default;
-        ref var c = ref _x.Tcbs.Get(connection.Index).C;
-        return new Endpoint(c.Remote, c.RemotePort);
+        return _x.Tcbs.Get(connection.Index).C.RemoteEndpoint;
     }
 
     /// <summary>How the connection stands.</summary>

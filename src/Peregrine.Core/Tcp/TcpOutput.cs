@@ -136,12 +136,12 @@ internal sealed class TcpOutput(
     {
         ref var c = ref t.C;
         if (!_x.Ip.HasRoom(c.Path)) return false;
-        var usable = (uint)Math.Max(0, c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt);
+        var usable = c.UsableWindow;
         var length = Math.Min(Math.Min(usable, (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt)), c.Mss);
         var isRetransmission = length == 0 || _x.Recovery.FreeRecords == 0;
         var seq = c.Snd.Nxt;
         if (isRetransmission) _x.Recovery.LastSegment(c, ref t.K, out seq, out length);
-        else if (usable > length && seq + length == c.Snd.QueueEnd && (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued) length++;
+        else if (usable > length && seq + length == c.Snd.QueueEnd && c.IsFinUnsent) length++;
         if (!SendRange(t, seq, length, isRetransmission, now)) return false;
         _x.Recovery.OnProbeSent(c, ref t.K, isRetransmission);
         return true;
@@ -171,10 +171,10 @@ internal sealed class TcpOutput(
         var unsent = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt);
         var isLast = !_x.Recovery.Marks.TryNext(c, t.K, out var run);
         if (!isLast) unsent = run;
-        var fin = isLast && (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued;
+        var fin = isLast && c.IsFinUnsent;
         if (unsent == 0 && !fin) return false;
-        // RFC 9293 MUST-34, SHLD-15: a peer that shrinks its window makes this negative: nothing new goes; MUST-35: ArmTimers probes.
-        var usable = (uint)Math.Max(0, c.Snd.Una + c.Snd.Wnd - c.Snd.Nxt);
+        // RFC 9293 MUST-34, SHLD-15: a peer that shrinks its window leaves nothing usable, and nothing new goes; MUST-35: ArmTimers probes.
+        var usable = c.UsableWindow;
         if (c.Snd.Nxt == c.Snd.Una && usable > 0) _x.Recovery.OnIdle(ref c, ref t.K, now);
         var allowance = _x.Recovery.SendAllowance(c, t.K);
         if (_x.Recovery.FreeRecords == 0)
@@ -201,7 +201,7 @@ internal sealed class TcpOutput(
         {
             // RFC 9293 MUST-38: §3.8.6.2.1 (3): half of the largest window ever offered is worth a segment, when nothing is in flight.
             // And so is a congestion window that a larger MSS has overtaken: it could never grow again.
-            if (most > 0 && c.Snd.Nxt == c.Snd.Una && (most == allowance || most >= c.Snd.WndMax / 2)) length = most;
+            if (most > 0 && c.Snd.Nxt == c.Snd.Una && TcpWindow.IsWorthASegment(c, most, allowance)) length = most;
             else return false;
         }
         else if (unsent > 0 && isLast && !fin && !MaySendSmall(t, unsent))
@@ -446,7 +446,7 @@ internal sealed class TcpOutput(
     {
         ref var c = ref t.C;
         if (c.Snd.Nxt != c.Snd.Una || t.K.Retransmission.IsSet || (t.K.Recovery.Flags & RecoveryFlags.PacingWait) != 0) return;
-        if (!c.Snd.QueueEnd.IsAfter(c.Snd.Nxt) && (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) != TcbFlags.FinQueued) return;
+        if (!c.Snd.QueueEnd.IsAfter(c.Snd.Nxt) && !c.IsFinUnsent) return;
         if (c.State is TcpState.SynSent or TcpState.SynReceived) return;
         if ((c.Flags & TcbFlags.Starved) == 0) c.Flags |= TcbFlags.Persisting;
         t.K.Retransmission = Deadline.At(now + ((c.Flags & TcbFlags.Starved) != 0 ? Duration.FromMilliseconds(10) : TcpTimers.PersistInterval(_x, t)));

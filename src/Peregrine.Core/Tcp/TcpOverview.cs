@@ -79,8 +79,8 @@ public sealed class TcpOverview
         ref var record = ref _x.SynBacklog.Get((uint)slot);
         info = new TcpHalfOpenInfo
         {
-            Local = new Endpoint(record.Local, record.LocalPort),
-            Remote = new Endpoint(record.Remote, record.RemotePort),
+            Local = record.LocalEndpoint,
+            Remote = record.RemoteEndpoint,
             Retries = record.Retries,
             Left = Duration.Max(record.Due.ToInstant(now) - now, Duration.Zero),
         };

@@ -29,8 +29,8 @@ internal static class TcpReport
         ref var k = ref t.K;
         return new TcpInfo
         {
-            Local = new Endpoint(c.Local, c.LocalPort),
-            Remote = new Endpoint(c.Remote, c.RemotePort),
+            Local = c.LocalEndpoint,
+            Remote = c.RemoteEndpoint,
             State = c.State,
             Timestamps = (c.Flags & TcbFlags.Timestamps) != 0,
             Sack = (c.Flags & TcbFlags.Sack) != 0,
@@ -117,7 +117,7 @@ internal static class TcpReport
             NumbersAcknowledged = k.BytesAcked + ((c.Flags & (TcbFlags.ActiveOpen | TcbFlags.WasEstablished)) == (TcbFlags.ActiveOpen | TcbFlags.WasEstablished) ? 1u : 0)
                 + ((c.Flags & TcbFlags.FinSent) != 0 && c.Snd.Una.IsAfter(c.Snd.QueueEnd) ? 1u : 0),
             NumbersReceived = k.BytesReceived + ((c.Flags & TcbFlags.FinReceived) != 0 ? 1u : 0),
-            NumbersUnsent = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt) + ((c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued ? 1u : 0),
+            NumbersUnsent = (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt) + (c.IsFinUnsent ? 1u : 0),
             BytesSent = d.BytesSent,
             BytesRetransmitted = d.BytesRetransmitted,
             DataSegmentsReceived = d.DataSegmentsIn,

@@ -7,7 +7,7 @@ internal static class TcpSendRoom
 {
     /// <summary>Bytes of new data that both windows let go now.</summary>
     internal static uint SendableNow(TcpContext x, TcbRef t) =>
-        Math.Min(x.Recovery.SendAllowance(t.C, t.K), (uint)Math.Max(0, t.C.Snd.Una + t.C.Snd.Wnd - t.C.Snd.Nxt));
+        Math.Min(x.Recovery.SendAllowance(t.C, t.K), t.C.UsableWindow);
 
     /// <summary>The length in bytes that the send queue must not pass when so many are to be queued.</summary>
     internal static int Limit(TcpContext x, TcbRef t, int wanted)

@@ -8,6 +8,9 @@ namespace Peregrine.Core.Tcp;
 
 internal static class TcpWindow
 {
+    /// <summary>RFC 9293 §3.8.6.2.1 (3): whether what may go at most, less than a segment and less than what waits, is worth one where nothing is in flight.</summary>
+    internal static bool IsWorthASegment(in Tcb c, uint most, uint allowance) => most == allowance || most >= c.Snd.WndMax / 2;
+
     /// <summary>The scale that lets <paramref name="bufferBytes"/> be advertised in 16 bits (RFC 7323 §2.3).</summary>
     internal static byte ScaleFor(int bufferBytes)
     {

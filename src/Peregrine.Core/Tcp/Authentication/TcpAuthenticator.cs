@@ -37,7 +37,7 @@ internal sealed class TcpAuthenticator(TcpContext context)
     /// <summary>The authentication of a half-open connection, or null; good until the next is asked for.</summary>
     internal TcpAuthentication? OfHalfOpen(in SynRecord record)
     {
-        if (_x.Listeners.Get(record.Listener)?.Keys?.For(LocalOf(record), RemoteOf(record)) is not { } keys) return null;
+        if (_x.Listeners.Get(record.Listener)?.Keys?.For(record.LocalEndpoint, record.RemoteEndpoint) is not { } keys) return null;
         Begin(_halfOpen, record, keys);
         return _halfOpen;
     }
@@ -45,7 +45,7 @@ internal sealed class TcpAuthenticator(TcpContext context)
     /// <summary>A connection request that was signed rightly, and of which this is made: which keys answer it.</summary>
     internal void OnSyn(in SegmentArrival s, TcpListenerEntry entry, ref SynRecord record)
     {
-        if (entry.Keys?.For(LocalOf(record), RemoteOf(record)) is not { } keys) return;
+        if (entry.Keys?.For(record.LocalEndpoint, record.RemoteEndpoint) is not { } keys) return;
         record.SendKeyId = (keys.BySendId(s.Options.NextKeyId) ?? keys.ByReceiveId(s.Options.KeyId) ?? keys.Keys[0]).SendId;
         record.ReceiveKeyId = s.Options.KeyId;
         // RFC 2385 §4.3: 18 bytes leave no room for timestamps beside SACK blocks.
@@ -56,14 +56,14 @@ internal sealed class TcpAuthenticator(TcpContext context)
     internal void OnConnect(TcbRef t, TcpPeerKeys keys, SeqNumber isn)
     {
         var authentication = new TcpAuthentication();
-        authentication.Begin(keys, new Endpoint(t.C.Local, t.C.LocalPort), new Endpoint(t.C.Remote, t.C.RemotePort), isn);
+        authentication.Begin(keys, t.C.LocalEndpoint, t.C.RemoteEndpoint, isn);
         _connections[_x.Tcbs.IndexOf(t)] = authentication;
     }
 
     /// <summary>A half-open connection has become one.</summary>
     internal void OnAccepted(TcbRef t, in SynRecord record)
     {
-        if (_x.Listeners.Get(record.Listener)?.Keys?.For(LocalOf(record), RemoteOf(record)) is not { } keys) return;
+        if (_x.Listeners.Get(record.Listener)?.Keys?.For(record.LocalEndpoint, record.RemoteEndpoint) is not { } keys) return;
         var authentication = new TcpAuthentication();
         Begin(authentication, record, keys);
         _connections[_x.Tcbs.IndexOf(t)] = authentication;
@@ -175,13 +175,9 @@ internal sealed class TcpAuthenticator(TcpContext context)
         return SignatureVerdict.NoKey;
     }
 
-    private static Endpoint LocalOf(in SynRecord record) => new(record.Local, record.LocalPort);
-
-    private static Endpoint RemoteOf(in SynRecord record) => new(record.Remote, record.RemotePort);
-
     private static void Begin(TcpAuthentication authentication, in SynRecord record, TcpPeerKeys keys)
     {
-        authentication.Begin(keys, LocalOf(record), RemoteOf(record), record.Iss);
+        authentication.Begin(keys, record.LocalEndpoint, record.RemoteEndpoint, record.Iss);
         authentication.BeginPeer(record.Irs);
         if (!keys.IsMd5) authentication.Prefer(keys.BySendId(record.SendKeyId), keys.ByReceiveId(record.ReceiveKeyId));
     }

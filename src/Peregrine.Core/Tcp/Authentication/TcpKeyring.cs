@@ -35,7 +35,7 @@ public sealed class TcpKeyring
         if (!_x.Tcbs.IsLive(connection)) return SocketError.NotConnected;
         var t = _x.Tcbs.Get(connection.Index);
         // RFC 5925 §8: a connection uses one of the two or none, from its SYN on.
-        if (_x.Authenticator?.Of(t) is not { } authentication || keys.For(new(t.C.Local, t.C.LocalPort), new(t.C.Remote, t.C.RemotePort)) is not { } peers || peers.IsMd5 != authentication.Keys.IsMd5)
+        if (_x.Authenticator?.Of(t) is not { } authentication || keys.For(t.C.LocalEndpoint, t.C.RemoteEndpoint) is not { } peers || peers.IsMd5 != authentication.Keys.IsMd5)
             return SocketError.InvalidArgument;
         authentication.Replace(peers);
         return SocketError.Success;

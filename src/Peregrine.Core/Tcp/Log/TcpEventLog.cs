@@ -41,8 +41,8 @@ internal sealed class TcpEventLog(TcpContext context, ITcpEventSink sink)
         Tell(known, now, new TcpLogRecord
         {
             Kind = TcpLogKind.Opened,
-            Local = new Endpoint(t.C.Local, t.C.LocalPort),
-            Remote = new Endpoint(t.C.Remote, t.C.RemotePort),
+            Local = t.C.LocalEndpoint,
+            Remote = t.C.RemoteEndpoint,
             IsActiveOpen = (t.C.Flags & TcbFlags.ActiveOpen) != 0,
             State = t.C.State,
             Metrics = known.Metrics,

@@ -67,7 +67,7 @@ public sealed class PspLayer
         if (_lastSpi == SpiMax) return SocketError.NoBufferSpaceAvailable;
         if (_associations.Count >= SweepCountMin + 2 * _x.Demux.Count) Sweep();
         key = new PspKey(++_lastSpi, Derive(_lastSpi));
-        var association = new PspAssociation(key, new Endpoint(c.Local, c.LocalPort), new Endpoint(c.Remote, c.RemotePort)) { ReceivedClearEnd = ReceivedEnd(t) };
+        var association = new PspAssociation(key, c.LocalEndpoint, c.RemoteEndpoint) { ReceivedClearEnd = ReceivedEnd(t) };
         (_associations[hash], _bySpi[key.Spi]) = (association, association);
         return SocketError.Success;
     }
@@ -181,49 +181,13 @@ public sealed class PspLayer
         Span<byte> header = stackalloc byte[PspPacket.HeaderLength];
         Span<byte> tag = stackalloc byte[PspPacket.TagLength];
         association.Seal(header, segment, tag, ++_lastIv);
-        Write(frame, 0, segment);
-        if (!TryAppend(ref frame, tag) || !_x.Frames.TryPrepend(ref frame, UdpHeader.Length + PspPacket.HeaderLength, out var before)) return false;
+        _x.Frames.CopyFrom(frame, 0, segment);
+        if (!_x.Frames.TryAppend(ref frame, tag) || !_x.Frames.TryPrepend(ref frame, UdpHeader.Length + PspPacket.HeaderLength, out var before)) return false;
         UdpHeader.Write(before, (ushort)(entropy | 0xC000), (ushort)Port, PspPacket.Overhead - UdpHeader.Length + length);
         // RFC 6935: a tunnel whose own check is the stronger needs none of UDP's.
         before.Slice(UdpHeader.ChecksumOffset, 2).Clear();
         header.CopyTo(before[UdpHeader.Length..]);
         return true;
-    }
-
-    private bool TryAppend(ref Frame frame, ReadOnlySpan<byte> bytes)
-    {
-        if (!frame.IsChained && frame.Offset + frame.HeadLength + bytes.Length <= _x.Frames.Chunks.ChunkSize)
-        {
-            frame.HeadLength += (ushort)bytes.Length;
-            frame.Length += bytes.Length;
-            bytes.CopyTo(_x.Frames.Head(frame)[^bytes.Length..]);
-            return true;
-        }
-        var last = frame.Chunk;
-        while (_x.Frames.Chunks.Note(last).Next is var next && next != ChunkPool.None) last = next;
-        if (!_x.Frames.TryExtend(ref frame, ref last, bytes.Length)) return false;
-        bytes.CopyTo(_x.Frames.ChunkSpan(last));
-        return true;
-    }
-
-    // Over what the frame holds from an offset on.
-    private void Write(in Frame frame, int offset, ReadOnlySpan<byte> bytes)
-    {
-        var head = _x.Frames.Head(frame)[Math.Min(offset, frame.HeadLength)..];
-        var n = Math.Min(head.Length, bytes.Length);
-        bytes[..n].CopyTo(head);
-        bytes = bytes[n..];
-        offset = Math.Max(0, offset - frame.HeadLength);
-        if (!frame.IsChained) return;
-        for (var chunk = _x.Frames.Chunks.Note(frame.Chunk).Next; chunk != ChunkPool.None && bytes.Length > 0; chunk = _x.Frames.Chunks.Note(chunk).Next)
-        {
-            var part = _x.Frames.ChunkSpan(chunk);
-            var skipped = Math.Min(offset, part.Length);
-            n = Math.Min(part.Length - skipped, bytes.Length);
-            bytes[..n].CopyTo(part[skipped..]);
-            bytes = bytes[n..];
-            offset -= skipped;
-        }
     }
 
     /// <summary>A PSP packet becomes the segment that is in it; false when it cannot be read and is to be dropped. Others stay as they are.</summary>
@@ -257,7 +221,7 @@ public sealed class PspLayer
         if (_x.Frames.CopyTo(packet.Frame, at + PspPacket.HeaderLength, sealedText) != length) return false;
         var segment = sealedText[..^PspPacket.TagLength];
         if (!association.TryUnseal(header, segment, sealedText[^PspPacket.TagLength..], _proof)) return false;
-        Write(packet.Frame, at + PspPacket.HeaderLength, segment);
+        _x.Frames.CopyFrom(packet.Frame, at + PspPacket.HeaderLength, segment);
         return true;
     }
 

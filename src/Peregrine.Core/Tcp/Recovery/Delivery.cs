@@ -94,7 +94,7 @@ internal struct Delivery
     {
         Bytes += bytes;
         // Whole ones: one that an ACK has cut counts when its end is reached.
-        if (Mss != 0) Segments += (record.Length + Mss - 1) / Mss - (record.Length - bytes + Mss - 1) / Mss;
+        if (Mss != 0) Segments += SegmentCount.Of(record.Length, Mss) - SegmentCount.Of(record.Length - bytes, Mss);
         if (!isCumulative && !HasOldestSacked && !record.Has(RecordFlags.Retransmitted)) (OldestSackedAt, HasOldestSacked) = (record.SentAt, true);
         if (!record.Has(RecordFlags.Retransmitted))
         {

@@ -147,6 +147,6 @@ internal sealed class RetransmissionChoice(Scoreboard board)
 
     // Unsent data, or a FIN, that the peer's window has room for.
     internal static bool HasNewData(in Tcb c) =>
-        (c.Snd.QueueEnd.IsAfter(c.Snd.Max) || (c.Flags & (TcbFlags.FinQueued | TcbFlags.FinSent)) == TcbFlags.FinQueued)
+        (c.Snd.QueueEnd.IsAfter(c.Snd.Max) || c.IsFinUnsent)
         && (c.Snd.Una + c.Snd.Wnd).IsAfter(c.Snd.Max);
 }
