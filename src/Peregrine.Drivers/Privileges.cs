@@ -8,6 +8,10 @@ namespace Peregrine.Drivers;
 /// <summary>Gives privileges up for good.</summary>
 public static class Privileges
 {
+    private const string OwnThreads = "/proc/self/task";
+
+    private const int LooksMax = 100, LookPauseMs = 10;
+
     /// <summary>Whether the process is root or has any capability.</summary>
     public static bool HasAny => ReadThread("/proc/thread-self/status") is var own && (own.UserId == 0 || own.Capabilities != 0);
 
@@ -35,7 +39,7 @@ public static class Privileges
         Accounts.SetUser(userId).ThrowIfError($"cannot become '{user}'");
         // A kernel without seccomp cannot set it for all threads at once; then at least this one and its children have it.
         if (Accounts.RefuseNewPrivilegesInAllThreads().IsError) Accounts.RefuseNewPrivileges();
-        Verify(userId, groupId);
+        Verify(OwnThreads, userId, groupId, static () => Thread.Sleep(LookPauseMs));
     }
 
     /// <summary>Makes a user the owner of a file, as long as the process may; not of a symbolic link's target.</summary>
@@ -53,10 +57,26 @@ public static class Privileges
         given.ThrowIfError($"cannot make '{user}' the owner of {path}");
     }
 
-    /// <summary>Looks at every thread: one that the change has missed would be all that an attacker needs.</summary>
-    private static void Verify(uint userId, uint groupId)
+    /// <summary>
+    /// Looks at every thread: one that the change has missed would be all that an attacker needs. One that was just ending is passed over by the library, and
+    /// is there for a moment more with what it had: it is looked for again, and must be gone.
+    /// </summary>
+    /// <param name="threads">The folder with one for each thread.</param>
+    /// <param name="userId">The user that all must be.</param>
+    /// <param name="groupId">And the group.</param>
+    /// <param name="pause">Waits before another look.</param>
+    internal static void Verify(string threads, uint userId, uint groupId, Action pause)
     {
-        foreach (var thread in Directory.GetDirectories("/proc/self/task"))
+        for (var look = 1; FindPrivileged(threads, userId, groupId) is var (thread, found); look++)
+        {
+            if (look == LooksMax) throw new IOException($"thread {thread} kept privileges (user {found.UserId}, capabilities {found.Capabilities:x}): end the process");
+            pause();
+        }
+    }
+
+    private static (string? Thread, ThreadPrivileges Found)? FindPrivileged(string threads, uint userId, uint groupId)
+    {
+        foreach (var thread in Directory.GetDirectories(threads))
         {
             ThreadPrivileges found;
             try
@@ -68,9 +88,9 @@ public static class Privileges
                 // It has ended.
                 continue;
             }
-            if (!found.IsAll(userId, groupId) || found.Capabilities != 0)
-                throw new IOException($"thread {Path.GetFileName(thread)} kept privileges (user {found.UserId}, capabilities {found.Capabilities:x}): end the process");
+            if (!found.IsAll(userId, groupId) || found.Capabilities != 0) return (Path.GetFileName(thread), found);
         }
+        return null;
     }
 
     internal static ThreadPrivileges ReadThread(string path)

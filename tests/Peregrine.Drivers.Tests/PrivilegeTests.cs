@@ -14,6 +14,38 @@ public sealed class PrivilegeTests
     }
 
     [Fact]
+    public void AThreadThatWasEndingMustBeGoneAndOneThatStaysIsRefused()
+    {
+        var threads = Directory.CreateTempSubdirectory("peregrine-threads-");
+        try
+        {
+            void Write(int thread, string status)
+            {
+                threads.CreateSubdirectory($"{thread}");
+                File.WriteAllText(Path.Combine(threads.FullName, $"{thread}", "status"), status);
+            }
+            const string dropped = "Uid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\nCapPrm:\t0000000000000000\nNoNewPrivs:\t1\n";
+            var looks = 0;
+            Write(1, dropped);
+            Privileges.Verify(threads.FullName, 7, 8, () => looks++);
+            Assert.Equal(0, looks);
+            Write(2, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nCapPrm:\t000001ffffffffff\nNoNewPrivs:\t0\n");
+            Privileges.Verify(threads.FullName, 7, 8, () =>
+            {
+                if (++looks == 3) Directory.Delete(Path.Combine(threads.FullName, "2"), recursive: true);
+            });
+            Assert.Equal(3, looks);
+            Write(3, dropped.Replace("CapPrm:\t0", "CapPrm:\t1", StringComparison.Ordinal));
+            var refused = Assert.Throws<IOException>(() => Privileges.Verify(threads.FullName, 7, 8, static () => { }));
+            Assert.Contains("thread 3 kept privileges (user 7, capabilities 1000000000000000)", refused.Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            threads.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
     public Task AllThreadsLoseAllPrivileges() => ChildTest.RunAsync(typeof(PrivilegeTests), nameof(InAChildOfItsOwn));
 
     [Fact]
