@@ -23,6 +23,7 @@ internal sealed class Adversary : SimulatedNode
     private readonly SimulationRandom _random, _asking;
     private readonly List<SimulatedHost> _victims;
     private readonly List<RoguePeer> _rogues = [];
+    private readonly HashSet<(IpAddress From, ushort FromPort, IpAddress To, ushort ToPort, SeqNumber Seq)> _enders = [];
     private readonly byte[] _junk = new byte[1_500];
     private Sighting _seen;
     private bool _hasSeen;
@@ -75,6 +76,9 @@ internal sealed class Adversary : SimulatedNode
         IsQuiet = true;
         foreach (var rogue in _rogues) rogue.Stop();
     }
+
+    /// <summary>Whether a reset or SYN is one that it has sent in another's name.</summary>
+    public bool HasForged(in SegmentView view) => _enders.Contains((view.Source, view.SourcePort, view.Destination, view.DestinationPort, view.Seq));
 
     internal void Send(FrameBuffer frame) => Port(0).Send(frame, World.Now);
 
@@ -161,9 +165,9 @@ internal sealed class Adversary : SimulatedNode
             Seq = (isBack ? s.Ack : s.Seq) + Far(), Ack = (isBack ? s.Seq : s.Ack) + Far(), Flags = flags, Window = new UnscaledWindow((ushort)_random.NextUInt64()),
         };
         var payload = (flags & TcpFlags.Psh) != 0 ? _junk.AsSpan(0, 1 + _random.Next(1_000)) : default;
-        Send(isBack
-            ? PacketForge.Tcp(World.Buffers, Mac, s.FromMac, s.To, s.ToPort, s.From, s.FromPort, segment, payload)
-            : PacketForge.Tcp(World.Buffers, Mac, s.ToMac, s.From, s.FromPort, s.To, s.ToPort, segment, payload));
+        if (isBack) s = new Sighting { From = s.To, FromPort = s.ToPort, To = s.From, ToPort = s.FromPort, ToMac = s.FromMac };
+        if ((flags & (TcpFlags.Rst | TcpFlags.Syn)) != 0) _enders.Add((s.From, s.FromPort, s.To, s.ToPort, segment.Seq));
+        Send(PacketForge.Tcp(World.Buffers, Mac, s.ToMac, s.From, s.FromPort, s.To, s.ToPort, segment, payload));
     }
 
     // A distance that is far in both directions.

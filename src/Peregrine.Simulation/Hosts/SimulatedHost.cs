@@ -135,9 +135,9 @@ public sealed class SimulatedHost : SimulatedNode, IEventTarget
         {
             ReadClock();
             Stack = MakeStack();
-            var rogues = _judge.Connections.Rogues;
-            _judge = new HostJudge(this);
-            _judge.Connections.Rogues.UnionWith(rogues);
+            var before = _judge;
+            _judge = new HostJudge(this) { Adversary = before.Adversary };
+            _judge.Connections.Rogues.UnionWith(before.Connections.Rogues);
             _isDown = false;
             if (_network is not null) _network.OnStart(_engine = new SimulatedEngine(this, Stack));
             _application?.OnStart(this, _local);

@@ -61,9 +61,9 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         ref var seen = ref At(slot);
         if (!seen.HasWindow || !IsSame(seen, c) || seen.State <= TcpState.SynReceived) return;
         CheckFlight(t, view, ref seen);
-        CheckPatience(t, view, ref seen);
-        // What waited for a neighbour's address says how things were.
+        // What waited for a neighbour's address says how things were, and its copies leave at once.
         if (_haveWaited) return;
+        CheckPatience(t, view, ref seen);
         if (SackJudge.Check(_x, t, view) is { } block) throw Failure("segments sent", t, $"tells of {block.Left}:{block.Right}, which is not held");
         if (view.Ack.IsAfter(c.Rcv.Nxt) || view.Ack.IsBefore(seen.RcvNxt))
             throw Failure("segments sent", t, $"acknowledges {view.Ack}, but RCV.NXT is {c.Rcv.Nxt} and was {seen.RcvNxt} before the turn");
@@ -306,6 +306,28 @@ internal sealed class ConnectionJudge(SimulatedHost host)
         ref var c = ref t.C;
         return c.State is not (TcpState.Closed or TcpState.TimeWait) && (c.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) == 0;
     }
+
+    /// <summary>Whether a forged segment would end a connection that does not ask for more than a place in the window (RFC 5961).</summary>
+    public bool IsGuess(in SegmentView view)
+    {
+        var hash = _x.Demux.Hash(view.Destination, view.DestinationPort, view.Source, view.SourcePort);
+        if (!_x.Demux.TryFind(hash, view.Destination, view.DestinationPort, view.Source, view.SourcePort, ref _keys, out var kind, out var slot)) return false;
+        var isReset = (view.Flags & TcpFlags.Rst) != 0;
+        switch (kind)
+        {
+            case DemuxKind.Tcb:
+                var t = _x.Tcbs.Get(slot);
+                ref readonly var rcv = ref t.C.Rcv;
+                return IsEnough(_x.SettingsOf(t), isReset) && TcpInput.IsAcceptable(rcv.Nxt, (uint)(rcv.Edge - rcv.Nxt), view.Seq, 0);
+            case DemuxKind.SynReceived:
+                ref var record = ref _x.SynBacklog.Get(slot);
+                return IsEnough(_x.SettingsOf(record), isReset) && TcpInput.IsAcceptable(record.Irs + 1, record.RcvWnd, view.Seq, 0);
+            default:
+                return false;
+        }
+    }
+
+    private static bool IsEnough(TcpSettings settings, bool isReset) => isReset ? !settings.ExactResetsOnly : !settings.ChallengeSyns;
 
     private ref Seen At(uint slot)
     {

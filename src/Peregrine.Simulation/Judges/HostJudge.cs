@@ -4,6 +4,7 @@ using Peregrine.Core;
 using Peregrine.Core.Memory;
 using Peregrine.Core.Tcp;
 using Peregrine.Core.Time;
+using Peregrine.Simulation.Adversaries;
 using Peregrine.Simulation.Hosts;
 using Peregrine.Wire;
 
@@ -39,12 +40,20 @@ internal sealed class HostJudge
 
     public ConnectionJudge Connections => _connections;
 
+    /// <summary>Somebody hostile, who sends in others' names.</summary>
+    public Adversary? Adversary { get; set; }
+
+    /// <summary>A forged reset or SYN lay within a window. It ends a connection where RFC 5961 is off, and nobody's fault.</summary>
+    public bool HasMetGuess { get; private set; }
+
     /// <summary>A frame is about to be given to the stack.</summary>
     public void OnReceived(ReadOnlySpan<byte> frame)
     {
         if (_burstFrames == 0) _resetsBefore = _stack.Tcp.Counters.ResetsSent;
         _burstFrames++;
-        if (SegmentView.TryRead(frame, out var view) && view.IsTcp && (view.Flags & TcpFlags.Rst) != 0) _burstResets++;
+        if (!SegmentView.TryRead(frame, out var view) || !view.IsTcp || (view.Flags & (TcpFlags.Rst | TcpFlags.Syn)) == 0) return;
+        if ((view.Flags & TcpFlags.Rst) != 0) _burstResets++;
+        if (Adversary is { } adversary && adversary.HasForged(view) && _connections.IsGuess(view)) HasMetGuess = true;
     }
 
     /// <summary>The stack has taken a burst.</summary>

@@ -73,6 +73,7 @@ internal sealed class SwarmTopology
         foreach (var application in _applications)
         {
             application.HasRogues = true;
+            application.Host.Judge.Adversary = Adversary;
             application.Host.Judge.Connections.Rogues.Add(Adversary.Address);
         }
     }

@@ -25,6 +25,9 @@ internal enum Excuse : byte
 
     /// <summary>The server never took the connection, or took it after the client had gone.</summary>
     NeverAccepted = 16,
+
+    /// <summary>Somebody hostile hit a window that asks for no more.</summary>
+    Guess = 32,
 }
 
 internal sealed class Flow(TrafficState traffic, int id, FlowPlan plan)
@@ -139,6 +142,9 @@ internal sealed class Flow(TrafficState traffic, int id, FlowPlan plan)
             case SocketError.ConnectionReset when !IsServerAccepted && !Plan.IsCalm && IsHandshakeOld:
                 // The server has forgotten the handshake: a client whose first segments were lost for so long belongs nowhere.
                 Excuses |= Excuse.NeverAccepted;
+                break;
+            case SocketError.ConnectionReset when Plan.Client.Judge.HasMetGuess || Plan.Server.Judge.HasMetGuess:
+                Excuses |= Excuse.Guess;
                 break;
             case SocketError.ConnectionReset when before == Excuse.None && IsServerAccepted:
                 throw Failure("no error out of nothing", isClient, "the connection was reset, and nobody did it");
