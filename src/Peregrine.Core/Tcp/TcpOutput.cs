@@ -412,7 +412,9 @@ internal sealed class TcpOutput(
             // RFC 9293 §3.8.6.2.1 (4): the override: the window is open a little, and waited for in vain: what fits goes.
             c.Flags &= ~TcbFlags.ProbeNow;
             t.K.More = MoreHints.None;
-            if (!SendRange(t, c.Snd.Nxt, (uint)Math.Min(usable, c.Mss), isRetransmission: false, now)) return false;
+            var length = (uint)Math.Min(usable, c.Mss);
+            if (c.Snd.Nxt + length != c.Snd.QueueEnd) _x.Recovery.Marks.PushNext(t.K, c.Snd.Nxt + length);
+            if (!SendRange(t, c.Snd.Nxt, length, isRetransmission: false, now)) return false;
             if (t.K.Does(SenderMechanisms.ProbeTimerStays))
             {
                 TcpLossTimer.Reset(ref t.K);

@@ -99,6 +99,19 @@ internal sealed class MessageMarks(RecordPool pool, IndexedPool<SenderHistory> h
         m.Count++;
     }
 
+    /// <summary>What goes up to there goes by itself, before any mark: it is pushed, as the peer's window lets nothing follow.</summary>
+    internal void PushNext(in TcbCold k, SeqNumber end)
+    {
+        if (!k.HasHistory || (histories[k.History].Mechanisms & SenderMechanisms.WriteRuns) == 0) return;
+        ref var m = ref histories[k.History].Marks;
+        var isBefore = m.First == RecordPool.None || end.IsBefore(_pool[m.First].Seq);
+        if (!isBefore || m.Count == CountMax || 2 * _pool.FreeCount <= _pool.Count || !_pool.TryRent(out var index)) return;
+        _pool[index] = new TransmissionRecord { Seq = end, Flags = RecordFlags.Pushed, Next = m.First };
+        if (m.First == RecordPool.None) m.Last = index;
+        m.First = index;
+        m.Count++;
+    }
+
     /// <summary>Whether a mark lies before the end of the queue, and how many bytes after Snd.Nxt the first does.</summary>
     internal bool TryNext(in Tcb c, in TcbCold k, out uint length)
     {
