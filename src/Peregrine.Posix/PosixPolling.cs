@@ -24,7 +24,8 @@ internal static class PosixPolling
         var ended = status.State is TcpState.Closed or TcpState.TimeWait;
         if (status.ReadableBytes >= s.Settings.ReceiveLowBytes || status.PeerClosed || s.ReadShut || ended) ready |= PosixEvents.In;
         if (status.PeerClosed || s.ReadShut || ended) ready |= PosixEvents.ReadHangUp;
-        if (status.UrgentBytes > 0 && !PosixUrgent.IsTaken(s, status)) ready |= PosixEvents.Priority;
+        // Linux: announced is not there yet; the byte has to come.
+        if (status.UrgentBytes > 0 && !PosixUrgent.IsTaken(s, status) && (x.Manners.IsFreeBsd || status.ReadableBytes >= status.UrgentBytes)) ready |= PosixEvents.Priority;
         if (status.IsRoomy && status.IsBelowUnsentLimit) ready |= PosixEvents.Out;
         if (s.WriteShut || ended) ready |= PosixEvents.Out;
         if (ended || ((status.PeerClosed || s.ReadShut) && s.WriteShut)) ready |= PosixEvents.HangUp;

@@ -179,9 +179,12 @@ internal static class PosixTransfer
             return left;
         }
         if (!s.Connection.IsValid || s.ErrorTaken) return null;
-        var error = x.Stack.Tcp.GetStatus(s.Connection).Error;
+        var status = x.Stack.Tcp.GetStatus(s.Connection);
+        var error = status.Error;
         if (error == SocketError.Success) return null;
         s.ErrorTaken = true;
+        // Linux: who resets in CLOSE-WAIT has ended its stream before, and only what we had to send is cut off.
+        if (error == SocketError.ConnectionReset && status.PeerClosed && !s.WriteShut && !x.Manners.IsFreeBsd) return "EPIPE";
         // Data that nobody will read have ended it, by a reset of ours: Linux calls it as one of the peer's.
         return PosixResult.NameOf(error == SocketError.ConnectionAborted && s.ReadShut && !x.Manners.IsFreeBsd ? SocketError.ConnectionReset : error);
     }

@@ -163,6 +163,25 @@ public sealed class TcpConnectionTests
         Assert.Equal(0, client.ReceiveAsync(new byte[1]).Result);
     }
 
+    // As read(2) on Linux.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task TheEndOfTheStreamStaysItsEndWhenAResetFollows(bool isReadBefore)
+    {
+        await using var network = TestNetwork.ByHand();
+        var (client, server) = network.Pair();
+        Assert.Equal(5, client.SendAsync(s_hello).Result);
+        client.Shutdown(SocketShutdown.Send);
+        network.Core.Settle();
+        if (isReadBefore) Assert.Equal((5, 0), (server.ReceiveAsync(new byte[16]).Result, server.ReceiveAsync(new byte[16]).Result));
+        client.Abort();
+        network.Core.Settle();
+        if (!isReadBefore) Assert.Equal(5, server.ReceiveAsync(new byte[16]).Result);
+        Assert.Equal((0, 0), (server.ReceiveAsync(new byte[16]).Result, server.ReceiveAsync(default).Result));
+        Assert.Equal(SocketError.ConnectionReset, Assert.Throws<SocketException>(() => server.SendAsync(s_hello).GetAwaiter().GetResult()).SocketErrorCode);
+    }
+
     [Fact]
     public async Task DisposalWithLingerZeroResets()
     {

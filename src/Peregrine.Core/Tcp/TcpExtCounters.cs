@@ -152,7 +152,7 @@ public struct TcpExtCounters
     /// <summary>Segments delivered to the peer that it reported as marked (RFC 3168, RFC 9768).</summary>
     public long TCPDeliveredCE;
 
-    /// <summary>Segments with data that came out of order and were kept.</summary>
+    /// <summary>Segments that came beyond a gap and found room, with data that were there already too, or with a FIN alone.</summary>
     public long TCPOFOQueue;
 
     /// <summary>Of those, segments with data that were there already.</summary>

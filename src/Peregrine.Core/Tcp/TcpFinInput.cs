@@ -20,8 +20,7 @@ internal sealed class TcpFinInput(TcpContext context, TcpReplies replies)
             var fin = s.Seq + (uint)s.PayloadLength;
             isInPlace = fin == c.Rcv.Nxt;
             c.Flags |= TcbFlags.AckNow;
-            if (!isInPlace && (c.Flags & TcbFlags.FinWaiting) != 0) NoteFinAgain(t, s);
-            if (!isInPlace) (t.K.FinSeq, c.Flags) = (fin, c.Flags | TcbFlags.FinWaiting);
+            if (!isInPlace) Hold(t, s, fin);
         }
         if (!isInPlace && ((c.Flags & TcbFlags.FinWaiting) == 0 || c.Rcv.Nxt != t.K.FinSeq)) return;
         (t.K.FinSeq, c.Flags) = (default, (c.Flags & ~TcbFlags.FinWaiting) | TcbFlags.FinReceived | TcbFlags.AckNow);
@@ -45,6 +44,45 @@ internal sealed class TcpFinInput(TcpContext context, TcpReplies replies)
                 _x.EnterTimeWait(t, now);
                 break;
         }
+    }
+
+    // Until what is before it has come: the first of several, and none where text has come already.
+    private void Hold(TcbRef t, in SegmentArrival s, SeqNumber fin)
+    {
+        ref var c = ref t.C;
+        if (s.PayloadLength == 0)
+        {
+            _x.Recovery.Counters.TCPOFOQueue++;
+            _x.Details?.OnOutOfOrder(_x.Tcbs.IndexOf(t), 1);
+        }
+        if (!fin.IsAfter(c.Rcv.Nxt) || _x.OutOfOrder.Holds(t.K.OutOfOrder, fin)) return;
+        if ((c.Flags & TcbFlags.FinWaiting) != 0)
+        {
+            if (fin.IsAfter(t.K.FinSeq)) return;
+            NoteFinAgain(t, s);
+        }
+        (t.K.FinSeq, c.Flags) = (fin, c.Flags | TcbFlags.FinWaiting);
+        // RFC 2018 §4: the block with what came last is the first.
+        if (_x.SettingsOf(t).SackCoversFin) _x.OutOfOrder.NoteFin(t.K.OutOfOrder, fin);
+    }
+
+    /// <summary>
+    /// Text that reaches over a FIN that is held. RFC 9293 §3.10.7.4: segments count in the order of their numbers, and after a FIN there is no
+    /// text: where the text before the FIN is held too, it is cut to it. A FIN alone is what then came later, and out of date: it is forgotten,
+    /// so that a guessed one ends nothing.
+    /// </summary>
+    internal static void Meet(TcpContext x, TcbRef t, ref SegmentArrival s)
+    {
+        ref var c = ref t.C;
+        var fin = t.K.FinSeq;
+        if (s.Seq.IsAfter(fin) || !(s.Seq + (uint)s.PayloadLength).IsAfter(fin)) return;
+        if (!x.OutOfOrder.Holds(t.K.OutOfOrder, fin - 1))
+        {
+            (t.K.FinSeq, c.Flags) = (default, (c.Flags & ~TcbFlags.FinWaiting) | TcbFlags.AckNow);
+            return;
+        }
+        s.PayloadLength = fin - s.Seq;
+        s.Flags &= ~TcpFlags.Fin;
     }
 
     // RFC 2883 §4: a FIN that is held counts as what was reported before, alone or with the data that came again with it.

@@ -131,6 +131,12 @@ public readonly record struct TcpInfo
     /// <summary>Bytes of retransmissions in flight.</summary>
     public uint RetransmittedBytes { get; init; }
 
+    /// <summary><see cref="LostBytes"/> as segments, each as it goes again: a part of one counts whole.</summary>
+    public uint SegmentsLost { get; init; }
+
+    /// <summary><see cref="RetransmittedBytes"/> as segments, in the same way.</summary>
+    public uint SegmentsInFlightAgain { get; init; }
+
     /// <summary>Unanswered probes of keepalive or of a closed window.</summary>
     public int Probes { get; init; }
 

@@ -42,7 +42,7 @@ public readonly record struct TcpInfoDetails
     /// <summary>Segments with data received.</summary>
     public uint DataSegmentsReceived { get; init; }
 
-    /// <summary>Of those, segments that came out of order and were kept.</summary>
+    /// <summary>Segments that came beyond a gap, with data that were there already too, or with a FIN alone (Linux's tcpi_rcv_ooopack).</summary>
     public uint OutOfOrderSegments { get; init; }
 
     /// <summary>Segments with data sent.</summary>

@@ -257,7 +257,6 @@ internal sealed class TcpOutput(
         dataLength = Math.Min(dataLength, most);
         if (fin) plan.Flags |= TcpFlags.Fin;
         if (dataLength > 0 && IsPushed(t, seq, seq + dataLength, isRetransmission)) plan.Flags |= TcpFlags.Psh;
-        if ((c.Flags & TcbFlags.UrgentToSend) != 0) TcpUrgent.Mark(t, ref plan);
         var isCapable = !isRetransmission && dataLength > 0 && TcpEcn.IsCapable(_x, t);
         if (isCapable) TcpEcn.OnData(ref t.K, ref plan);
         if (!_writer.TrySend(t, plan, (uint)(seq - DataStart(c)), (int)dataLength, now))
@@ -350,6 +349,7 @@ internal sealed class TcpOutput(
         if ((t.K.Recovery.Flags & RecoveryFlags.EcnEchoing) != 0) plan.Flags |= TcpFlags.Ece;
         if ((t.K.Recovery.Flags & RecoveryFlags.AccurateEcn) != 0) plan.Flags |= TcpEcn.Count(_x, t);
         if ((c.Flags & TcbFlags.Timestamps) != 0) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
+        if ((c.Flags & TcbFlags.UrgentToSend) != 0) TcpUrgent.Mark(t, ref plan);
         if (_x.Authenticator is { } authenticator) authenticator.Of(t)?.Reserve(ref plan.Options);
         if ((c.Flags & TcbFlags.Sack) != 0 && (t.K.OutOfOrder.HasIntervals || t.K.DsackStart != t.K.DsackEnd || (c.Flags & TcbFlags.FinWaiting) != 0)) AddSackBlocks(t, ref plan);
     }
@@ -366,16 +366,16 @@ internal sealed class TcpOutput(
             _x.Counters.DsacksSent++;
         }
         Span<SackBlock> blocks = stackalloc SackBlock[TcpOptions.SackBlockCountMax];
-        var count = k.OutOfOrder.HasIntervals ? _x.OutOfOrder.WriteSackBlocks(ref k.OutOfOrder, blocks) : 0;
-        var owesFin = (t.C.Flags & TcbFlags.FinWaiting) != 0 && _x.SettingsOf(t).SackCoversFin;
+        var count = _x.OutOfOrder.WriteSackBlocks(ref k.OutOfOrder, blocks, out var finPlace);
+        // RFC 9293 §3.4: a FIN has a sequence number as data have, beside theirs or alone, in its place among them.
+        var hasFin = (t.C.Flags & TcbFlags.FinWaiting) != 0 && _x.SettingsOf(t).SackCoversFin;
+        var isAlone = hasFin && !_x.OutOfOrder.Holds(k.OutOfOrder, k.FinSeq - 1);
         for (var i = 0; i < count; i++)
         {
-            var takesFin = owesFin && blocks[i].Right == k.FinSeq;
-            owesFin &= !takesFin;
-            plan.Options.TryAddSackBlock(takesFin ? new SackBlock(blocks[i].Left, k.FinSeq + 1) : blocks[i]);
+            if (isAlone && i == finPlace) plan.Options.TryAddSackBlock(new SackBlock(k.FinSeq, k.FinSeq + 1));
+            plan.Options.TryAddSackBlock(hasFin && blocks[i].Right == k.FinSeq ? new SackBlock(blocks[i].Left, k.FinSeq + 1) : blocks[i]);
         }
-        // RFC 9293 §3.4: a FIN has a sequence number as data have. Alone it comes last: which was the latest to come is known of data only.
-        if (owesFin) plan.Options.TryAddSackBlock(new SackBlock(k.FinSeq, k.FinSeq + 1));
+        if (isAlone && finPlace == count) plan.Options.TryAddSackBlock(new SackBlock(k.FinSeq, k.FinSeq + 1));
     }
 
     private bool SendAck(TcbRef t, Instant now)

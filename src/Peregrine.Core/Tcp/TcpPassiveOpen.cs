@@ -75,7 +75,6 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
             _x.Counters.DroppedSynBacklogFull++;
             return;
         }
-        record.RcvWnd = _output.FirstWindow(record, settings);
         record.TsOffset = _x.Isn.TimestampOffset(record.Local, record.LocalPort, record.Remote, record.RemotePort);
         // RFC 9293 SHLD-1, MUST-9.
         record.Iss = _x.Isn.Next(record.Local, record.LocalPort, record.Remote, record.RemotePort, now);
@@ -83,6 +82,8 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         record.Hash = _x.Demux.Hash(record.Local, record.LocalPort, record.Remote, record.RemotePort);
         _x.Authenticator?.OnSyn(s, entry, ref record);
         _x.Begin(record.Hash, packet.EncapsulationPort, record.Local, record.LocalPort, record.Remote, record.RemotePort);
+        // In whole segments, which tunnel and timestamps make smaller: not before both are known.
+        record.RcvWnd = _output.FirstWindow(record, settings);
         var verdict = s.Options.HasSignature ? FastOpenVerdict.None : _fastOpen.Judge(s, packet, entry, settings, now);
         if (verdict is FastOpenVerdict.Grant or FastOpenVerdict.AcceptAndGrant)
             record.Flags |= SynFlags.FastOpen | (s.Options.IsFastOpenExperimental ? SynFlags.FastOpenExperimental : SynFlags.None);

@@ -27,6 +27,7 @@ internal static class TcpReport
     {
         ref var c = ref t.C;
         ref var k = ref t.K;
+        var (lost, again) = x.Recovery.Board.CountMarked(k.Recovery, c.Mss);
         return new TcpInfo
         {
             Local = c.LocalEndpoint,
@@ -72,6 +73,8 @@ internal static class TcpReport
             SackedBytes = k.Recovery.SackedBytes + Recovery.CountedDuplicates.Arrived(c, k),
             LostBytes = k.Recovery.LostBytes + Recovery.CountedDuplicates.Lost(c, k),
             RetransmittedBytes = k.Recovery.RetransmittedBytes,
+            SegmentsLost = lost + Recovery.SegmentCount.Of(Recovery.CountedDuplicates.Lost(c, k), c.Mss),
+            SegmentsInFlightAgain = again,
             Probes = c.State is TcpState.SynSent or TcpState.SynReceived ? (byte)0 : k.ProbesSent,
             ReceiveRtt = Duration.FromMicroseconds(k.RcvRttUs),
             DelayedAck = Duration.FromMilliseconds(AdaptiveAcks.Is(x, t) ? AdaptiveAcks.Of(x, t).AckDelayMs : x.SettingsOf(t).DelayedAckMs),

@@ -33,6 +33,7 @@ internal sealed class TcpTextInput(TcpContext context)
         _x.Details?.OnText(_x.Tcbs.IndexOf(t), (packet.TrafficClass & 3) != 0, now);
         if (AdaptiveAcks.Is(_x, t)) AdaptiveAcks.Measure(_x, t, ref AdaptiveAcks.Of(_x, t), s.PayloadLength, (s.Flags & (TcpFlags.Psh | TcpFlags.Fin)) != 0);
         else NoteSegmentSize(ref c, s.WireSize != 0 ? s.WireSize : s.PayloadLength);
+        if ((c.Flags & TcbFlags.FinWaiting) != 0) TcpFinInput.Meet(_x, t, ref s);
         if (s.Seq == c.Rcv.Nxt) TakeInOrder(t, ref s, packet, now);
         else TakeOutOfOrder(t, ref s, packet);
         SampleRtt(t, s.Options.TsEcr, s.PayloadLength, now);
@@ -109,8 +110,12 @@ internal sealed class TcpTextInput(TcpContext context)
         if ((c.Flags & TcbFlags.FinWaiting) != 0) c.Flags |= TcbFlags.AckNow;
         if (t.K.OutOfOrder.HasIntervals)
         {
-            NoteOverlap(t, c.Rcv.Nxt);
-            total += _x.OutOfOrder.Deliver(ref t.K.OutOfOrder, ref c.ReceiveQueue, _x.ReceiveQueue, ref c.Rcv.Nxt);
+            // RFC 9293 §3.10.7.4, seventh: after a FIN in its place nothing comes that is held beyond it.
+            if (!s.IsFin)
+            {
+                NoteOverlap(t, c.Rcv.Nxt);
+                total += _x.OutOfOrder.Deliver(ref t.K.OutOfOrder, ref c.ReceiveQueue, _x.ReceiveQueue, ref c.Rcv.Nxt);
+            }
             c.Flags |= TcbFlags.AckNow;
         }
         if (total == 0) return;
@@ -207,9 +212,10 @@ internal sealed class TcpTextInput(TcpContext context)
         }
         var result = _x.OutOfOrder.Insert(ref t.K.OutOfOrder, c.Rcv.Nxt, s.Seq, packet.Frame, s.PayloadOffset, s.PayloadLength);
         _x.Counters.OutOfOrderBytes += result.Stored;
-        if (result.Stored > 0)
+        if (result.Stored > 0 && AdaptiveAcks.Is(_x, t)) TrueSizeWindow.OnTaken(_x, t, ref AdaptiveAcks.Of(_x, t), result.Stored);
+        // What repeats others counts among them, as in Linux.
+        if (result.Stored > 0 || result.Refusal == Queues.OutOfOrderRefusal.None)
         {
-            if (AdaptiveAcks.Is(_x, t)) TrueSizeWindow.OnTaken(_x, t, ref AdaptiveAcks.Of(_x, t), result.Stored);
             _x.Recovery.Counters.TCPOFOQueue += s.SegmentCount;
             _x.Details?.OnOutOfOrder(_x.Tcbs.IndexOf(t), s.SegmentCount);
         }

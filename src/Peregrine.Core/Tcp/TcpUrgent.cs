@@ -16,7 +16,10 @@ internal static class TcpUrgent
         t.C.Flags |= TcbFlags.UrgentToSend;
     }
 
-    /// <summary>A segment that is about to be sent: RFC 9293 §3.8.5 with RFC 6093: the pointer names the byte after the urgent data.</summary>
+    /// <summary>
+    /// A segment that is about to be sent, with text or without: RFC 9293 §3.10.4 SEND: the pointer is in the outgoing segments; §3.8.5 with
+    /// RFC 6093: it names the byte after the urgent data.
+    /// </summary>
     internal static void Mark(TcbRef t, ref SegmentPlan plan)
     {
         var distance = t.K.SndUp - plan.Seq;

@@ -116,7 +116,7 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
     internal TcpConnectionParts Parts => _parts ?? TcpConnectionParts.Once(ref _parts, static () => new TcpConnectionParts());
 
     /// <summary>
-    /// Receives at least one byte, or says 0 when the peer has finished. With an empty buffer it completes with 0 when there is something
+    /// Receives at least one byte, or says 0 when the peer has finished, also where a reset or a time-out came after that. With an empty buffer it completes with 0 when there is something
     /// to receive (bytes, the end or an error).
     /// </summary>
     /// <param name="buffer">Where the bytes go. It belongs to the operation until that completes.</param>
@@ -258,9 +258,9 @@ public sealed class TcpConnection : IAsyncDisposable, IDisposable
         else if (_engine.Tcp.GetStatus(Handle).ReadableBytes > 0) return true;
         var dead = count < 0;
         count = 0;
-        if (_error != 0) return Faulted(OperationFault.Socket, Error, out fault, out error);
-        if ((_marks & (ConnectionMarks.PeerClosed | ConnectionMarks.Closed)) != 0) return true;
-        return dead && Faulted(OperationFault.Socket, SocketError.ConnectionReset, out fault, out error);
+        // As a kernel socket: a stream that its sender has ended has ended, whatever became of the connection afterwards.
+        if ((_marks & ConnectionMarks.PeerClosed) != 0 || (_error == 0 && IsEnded)) return true;
+        return (dead || _error != 0) && Faulted(OperationFault.Socket, _error != 0 ? Error : SocketError.ConnectionReset, out fault, out error);
     }
 
     /// <summary>Sends now what fits. True when all is taken or it failed. On the core's thread.</summary>

@@ -17,7 +17,7 @@ public sealed class CounterTests
         p.Send(Ack, p.Next + 100, length: 100);
         Assert.Equal((1L, 0L), (Ext(p).TCPOFOQueue, Ext(p).TCPOFOMerge));
         p.Send(Ack, p.Next + 100, length: 100);
-        Assert.Equal((1L, 1L, 0L), (Ext(p).TCPOFOMerge, Ext(p).TCPDSACKOfoSent, Ext(p).TCPDSACKOldSent));
+        Assert.Equal((2L, 1L, 1L, 0L), (Ext(p).TCPOFOQueue, Ext(p).TCPOFOMerge, Ext(p).TCPDSACKOfoSent, Ext(p).TCPDSACKOldSent));
         p.Send(Ack, length: 100);
         Assert.Equal(0, Ext(p).DelayedACKLost);
         p.Send(Ack, length: 100);

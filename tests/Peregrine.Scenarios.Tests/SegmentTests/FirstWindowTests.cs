@@ -1,6 +1,7 @@
 // The window that a SYN-ACK promises is the one that the connection keeps (RFC 9293 SHLD-14), whatever it was reckoned by.
 using Peregrine.Core.Tcp;
 using Peregrine.Scenarios.Tests.World;
+using Peregrine.Wire;
 using static Peregrine.Scenarios.Tests.SegmentTests.Peer;
 
 namespace Peregrine.Scenarios.Tests.SegmentTests;
@@ -35,6 +36,19 @@ public sealed class FirstWindowTests
         Assert.True(peer.Tcp.TryAccept(peer.Listener, out var connection));
         Assert.Equal(TcpState.Established, peer.State(connection));
         Assert.Equal(0, peer.Tcp.Counters.DroppedOutOfWindow);
+    }
+
+    [Fact]
+    public void TheWindowOfASynAckInATunnelIsInSegmentsThatFitTheTunnel()
+    {
+        using var peer = new Peer();
+        peer.Tcp.UdpTunnelPort = 9_899;
+        peer.Listen(ToThePacket with { ReceiveBufferBytes = 30_000, ReceiveBufferBytesMax = 30_000 });
+        var segment = new TcpSegment { Seq = peer.Iss, Flags = Syn, Window = new UnscaledWindow(ushort.MaxValue), Options = Offer() };
+        peer.Raw(RawTcp.InUdp(RawTcp.Packet(peer.Address, peer.Port, peer.HostAddress, HostPort, segment, []), 7_000, 9_899));
+        Assert.True(RawTcp.TryRead(RawTcp.OutOfUdp(peer.Others.Dequeue()), out _, out _, out var answer, out _));
+        // 20 segments of 1,460 without the tunnel, which takes 8 bytes of each.
+        Assert.Equal((Syn | Ack, 1_452, 20 * 1_452), (answer.Flags, answer.OptionsRef.Mss, answer.Window.Value));
     }
 
     // RFC 7413 §4.2.2: such a SYN-ACK comes from a connection, whose buffer the peer's MSS may have rounded, and may hold the SYN's data.

@@ -68,6 +68,26 @@ public static class RawTcp
         return true;
     }
 
+    /// <summary>The TCP segment of an IPv4 packet in a UDP datagram, which has no checksum.</summary>
+    public static byte[] InUdp(byte[] packet, ushort fromPort, ushort toPort)
+    {
+        var wrapped = new byte[packet.Length + UdpHeader.Length];
+        packet.AsSpan(20).CopyTo(wrapped.AsSpan(20 + UdpHeader.Length));
+        BinaryPrimitives.WriteUInt16BigEndian(wrapped.AsSpan(20), fromPort);
+        BinaryPrimitives.WriteUInt16BigEndian(wrapped.AsSpan(22), toPort);
+        BinaryPrimitives.WriteUInt16BigEndian(wrapped.AsSpan(24), (ushort)(wrapped.Length - 20));
+        WriteIp(wrapped, IpAddress.FromIPv4(packet[12], packet[13], packet[14], packet[15]), IpAddress.FromIPv4(packet[16], packet[17], packet[18], packet[19]), IpProtocol.Udp);
+        return wrapped;
+    }
+
+    /// <summary>The segment that a datagram in an IPv4 packet holds, in an IPv4 packet.</summary>
+    public static byte[] OutOfUdp(byte[] packet)
+    {
+        byte[] inner = [.. packet.AsSpan(0, 20), .. packet.AsSpan(20 + UdpHeader.Length)];
+        WriteIp(inner, IpAddress.FromIPv4(packet[12], packet[13], packet[14], packet[15]), IpAddress.FromIPv4(packet[16], packet[17], packet[18], packet[19]), IpProtocol.Tcp);
+        return inner;
+    }
+
     private static void WriteIp(byte[] packet, in IpAddress from, in IpAddress to, byte protocol, byte ecn = 0)
     {
         if (from.IsIPv4)

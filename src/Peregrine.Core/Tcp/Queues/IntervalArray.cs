@@ -110,7 +110,11 @@ internal unsafe readonly ref struct IntervalArray
     /// <summary>Notes that an interval has the most recently received segment.</summary>
     internal void Touch(byte slot)
     {
-        if (_state.Recent == slot) return;
+        if (_state.Recent == slot)
+        {
+            PassFin(slot);
+            return;
+        }
         Unlink(slot);
         LinkAsRecent(slot);
     }
@@ -120,8 +124,10 @@ internal unsafe readonly ref struct IntervalArray
     {
         var listed = 0;
         byte newer = None;
+        var isFinListed = _state.FinBefore == None;
         for (var slot = _state.Recent; slot != None; newer = slot, slot = _slots[slot].Older)
         {
+            isFinListed |= slot == _state.FinBefore;
             if (slot >= _state.SlotsUsed || ++listed > Count || _slots[slot].Newer != newer) return false;
         }
         var free = 0;
@@ -134,7 +140,7 @@ internal unsafe readonly ref struct IntervalArray
             // A gap lies between any two: touching ones would have been joined.
             if (!At(i - 1).End.IsBefore(At(i).Start)) return false;
         }
-        return listed == Count && free + Count == _state.SlotsUsed;
+        return isFinListed && listed == Count && free + Count == _state.SlotsUsed;
     }
 
     private void LinkAsRecent(byte slot)
@@ -146,8 +152,15 @@ internal unsafe readonly ref struct IntervalArray
         _state.Recent = slot;
     }
 
+    // What came after the FIN, or went, has no FIN before it any more.
+    private void PassFin(byte slot)
+    {
+        if (_state.FinBefore == slot) _state.FinBefore = _slots[slot].Older;
+    }
+
     private void Unlink(byte slot)
     {
+        PassFin(slot);
         ref var interval = ref _slots[slot];
         if (interval.Newer != None) _slots[interval.Newer].Older = interval.Older;
         else _state.Recent = interval.Older;

@@ -94,18 +94,43 @@ internal sealed unsafe class OutOfOrderQueue
         return (int)moved;
     }
 
-    /// <summary>Writes SACK blocks, as many as there are and fit; returns how many.</summary>
-    internal int WriteSackBlocks(ref OutOfOrderState o, Span<SackBlock> sackBlocks)
+    /// <summary>Whether the octet at a sequence number is held.</summary>
+    internal bool Holds(in OutOfOrderState o, SeqNumber seq)
     {
+        if (!o.HasIntervals) return false;
+        var intervals = View(in o);
+        var at = intervals.FindStart(seq);
+        return at >= 0 && seq.IsBefore(intervals.At(at).End);
+    }
+
+    /// <summary>A FIN at a sequence number came last: the interval before it has, or it stands alone.</summary>
+    internal void NoteFin(in OutOfOrderState o, SeqNumber fin)
+    {
+        if (!o.HasIntervals) return;
+        var intervals = View(in o);
+        if (Holds(o, fin - 1)) intervals.Touch(intervals.SlotAt(intervals.FindStart(fin - 1)));
+        else intervals.Header.FinBefore = intervals.Header.Recent;
+    }
+
+    /// <summary>Writes SACK blocks, as many as there are and fit; returns how many.</summary>
+    internal int WriteSackBlocks(ref OutOfOrderState o, Span<SackBlock> sackBlocks) => WriteSackBlocks(ref o, sackBlocks, out _);
+
+    /// <summary>The same, and before which of them a FIN alone has its place.</summary>
+    internal int WriteSackBlocks(ref OutOfOrderState o, Span<SackBlock> sackBlocks, out int finPlace)
+    {
+        finPlace = 0;
         if (!o.HasIntervals) return 0;
         var intervals = View(in o);
         var count = 0;
         // RFC 2018 §4: first the block with the segment that came last, then those most recently reported first. As each segment beyond
         // a gap is acknowledged at once, "came" and "was reported" are the same order.
+        finPlace = sackBlocks.Length;
         for (var slot = intervals.Header.Recent; slot != IntervalArray.None && count < sackBlocks.Length; slot = intervals.Slot(slot).Older)
         {
+            if (slot == intervals.Header.FinBefore) finPlace = count;
             sackBlocks[count++] = new SackBlock(intervals.Slot(slot).Start, intervals.Slot(slot).End);
         }
+        finPlace = Math.Min(finPlace, count);
         return count;
     }
 
@@ -163,7 +188,7 @@ internal sealed unsafe class OutOfOrderQueue
     {
         if (!_blocks.TryRent(out var block)) return false;
         o.Intervals = block;
-        View(in o).Header = new OutOfOrderHeader { Recent = IntervalArray.None, FreeSlot = IntervalArray.None };
+        View(in o).Header = new OutOfOrderHeader { Recent = IntervalArray.None, FreeSlot = IntervalArray.None, FinBefore = IntervalArray.None };
         return true;
     }
 

@@ -82,4 +82,7 @@ internal struct OutOfOrderHeader
 
     /// <summary>Intervals that are shorter than an eighth of a block.</summary>
     internal byte SparseCount;
+
+    /// <summary>The slot before which, in order of recency, a FIN that is held alone came; none where it came before all of them.</summary>
+    internal byte FinBefore;
 }

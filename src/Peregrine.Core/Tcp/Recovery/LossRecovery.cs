@@ -366,6 +366,7 @@ internal sealed class LossRecovery
         ref var r = ref k.Recovery;
         // RFC 5681 §3.1: an initial window of segments too large shrinks with them. Later it stays (RFC 1191 §6.5): this is no congestion.
         if (newMss < c.Mss && r.Delivered <= 1) c.Cwnd = (uint)Math.Max((ulong)c.Cwnd * newMss / c.Mss, newMss);
+        Memory.OnMssReduced(k, c.Mss, newMss);
         c.Mss = Math.Min(c.Mss, newMss);
         if (_board.MarkMtuLost(ref r, newMss)) Memory.OnMtuLost(c, ref k);
     }

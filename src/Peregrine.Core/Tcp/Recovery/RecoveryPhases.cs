@@ -304,7 +304,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         // As Linux: where nothing has been reordered, what only SACKs report does not open it.
         if ((sample.AckedBytes == 0 && (!isByPackets || !_recovery.Memory.HasReordered(k))) || (r.Flags & RecoveryFlags.Established) == 0) return;
         // RFC 7661 §1, RFC 9438 §5.8: a window that is not used says nothing about the path, so it does not grow.
-        var isLimited = r.Phase == RecoveryPhase.Loss || _recovery.Memory.IsWindowLimited(c, k, sample.InFlightBefore);
+        var isLimited = (r.Phase == RecoveryPhase.Loss && !_recovery.Memory.Does(k, SenderMechanisms.WindowUsePerWindow)) || _recovery.Memory.IsWindowLimited(c, k, sample.InFlightBefore);
         // RFC 7661 §4.2: no sample during the repair after a time-out.
         if (r.ValidatesWindow && r.Phase != RecoveryPhase.Loss) isLimited = _recovery.Validation.OnAck(ref c, ref k, sample.DeliveredBytes, isLimited, sample.Now);
         // RFC 3168 §6.1.2: no growth while marks are being answered.

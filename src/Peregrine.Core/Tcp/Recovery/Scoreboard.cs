@@ -56,6 +56,21 @@ internal sealed class Scoreboard(RecordPool pool)
         return SegmentsFrom(r.Head, c.Mss) - (isFilled ? 1u : 0);
     }
 
+    /// <summary>Segments of the records that are marked lost, and of those that are in flight again: as <see cref="SegmentsInFlight"/>, for tools.</summary>
+    internal (uint Lost, uint Again) CountMarked(in RecoveryState r, uint mss)
+    {
+        var (lost, again) = (0u, 0u);
+        if (r.LostBytes + r.RetransmittedBytes == 0) return default;
+        for (var index = r.Head; index != None; index = _pool[index].Next)
+        {
+            ref var record = ref _pool[index];
+            var segments = SegmentCount.Of(record.Length, mss);
+            if (record.Has(RecordFlags.Lost)) lost += segments;
+            if (record.Has(RecordFlags.InFlightAgain)) again += segments;
+        }
+        return (lost, again);
+    }
+
     /// <summary>
     /// What segments in flight lack of whole ones, where the window is a number of packets (<see cref="SenderMechanisms.PacketWindow"/>): each has a place in it, however small.
     /// Not during a reduction, which goes by what is delivered.

@@ -58,6 +58,12 @@ internal sealed class SenderMemory(LossRecovery recovery, Scoreboard board, Inde
     /// <summary>Whether segments overtook each other by more than duplicate ACKs allow for.</summary>
     internal bool HasReordered(in TcbCold k) => k.HasHistory && (Of(k).Flags & SenderHistoryFlags.Reordered) != 0;
 
+    /// <summary>Segments become smaller: what was used of the window was so many of them.</summary>
+    internal void OnMssReduced(in TcbCold k, ushort mss, ushort newMss)
+    {
+        if (newMss < mss && k.HasHistory) Of(k).FlightMax = (uint)((ulong)Of(k).FlightMax * newMss / mss);
+    }
+
     /// <summary>Segments were too large for the path and go again in parts: by setting as after a time-out, though the window stays.</summary>
     internal void OnMtuLost(in Tcb c, ref TcbCold k)
     {
