@@ -35,6 +35,7 @@ internal static class PosixOptions
     {
         if (x.Get(fd) is not { } s) return PosixResult.Fail("EBADF");
         if (s.Kind is not (PosixKind.Tcp or PosixKind.Udp)) return PosixResult.Fail("ENOTSOCK");
+        if (IsOfGone(x, s, name)) return PosixResult.Fail("ECONNRESET");
         if (x.Manners.IsFreeBsd) return length < sizeof(int) ? PosixResult.Fail("EINVAL") : value is { } said ? Set(x, s, name, said, now) : PosixResult.Fail("EFAULT");
         var isClosed = s.Connection.IsValid && x.Stack.Tcp.GetStatus(s.Connection).State == TcpState.Closed;
         if (PosixLinuxOptions.Refuse(s, name, ref value, length, isClosed) is { } refusal) return PosixResult.Fail(refusal);
@@ -50,6 +51,10 @@ internal static class PosixOptions
         s.Kept[name] = kept;
         return PosixResult.Success;
     }
+
+    /// <summary>FreeBSD: TCP of a connection that has ended, its socket still open, has no options any more.</summary>
+    internal static bool IsOfGone(PosixSockets x, PosixSocket s, string name) =>
+        x.Manners.IsFreeBsd && name.StartsWith("TCP_", StringComparison.Ordinal) && s.Connection.IsValid && x.Stack.Tcp.GetStatus(s.Connection).State == TcpState.Closed;
 
     private static PosixResult? Set(PosixSockets x, PosixSocket s, string name, long value, Instant now)
     {
@@ -90,7 +95,9 @@ internal static class PosixOptions
         s.Settings = settings;
         x.MarkResets(s, settings);
         if (s.Phase == PosixPhase.Listening) return ApplyToListener(x, s);
-        return s.Connection.IsValid ? PosixResult.Of(x.Stack.Tcp.SetSettings(s.Connection, settings, now)) : PosixResult.Success;
+        // FreeBSD: what is made smaller on an open connection holds at once.
+        var takesMss = name is "TCP_MAXSEG" or "IPV6_USE_MIN_MTU" && x.Manners.IsFreeBsd;
+        return s.Connection.IsValid ? PosixResult.Of(x.Stack.Tcp.SetSettings(s.Connection, settings, now, takesMss)) : PosixResult.Success;
     }
 
     private static bool IsOfOtherStack(string name) =>

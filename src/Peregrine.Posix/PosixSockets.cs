@@ -236,6 +236,7 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         {
             s.ReadShut = true;
             s.InEdges++;
+            if (Manners.IsFreeBsd) Discard(s, now);
         }
         // Linux takes data for nobody while it can still send, and resets then (RFC 1122 §4.2.2.13).
         if ((write || s.WriteShut) && s.ReadShut && !Manners.IsFreeBsd) Stack.Tcp.ShutdownReceive(s.Connection, keepsReceived: true);
@@ -243,6 +244,9 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         s.WriteShut = true;
         return PosixResult.Of(Stack.Tcp.Shutdown(s.Connection, now));
     }
+
+    /// <summary>FreeBSD: what comes for a socket that will not read is acknowledged and thrown away.</summary>
+    internal void Discard(PosixSocket s, Instant now) => Stack.Tcp.Consume(s.Connection, Stack.Tcp.GetStatus(s.Connection).ReadableBytes, now);
 
     internal PosixResult Close(long fd, Instant now)
     {
@@ -266,7 +270,7 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
     }
 
     /// <summary>Takes the stack's events, so that edges are known and what has ended can be freed.</summary>
-    internal void OnTurn()
+    internal void OnTurn(Instant now)
     {
         while (Stack.Tcp.TryNextEvent(out var e))
         {
@@ -277,6 +281,7 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
             }
             if (!_connections.TryGetValue(e.Connection, out var s)) continue;
             if ((e.Events & (TcpEvents.Readable | TcpEvents.PeerClosed | TcpEvents.Closed | TcpEvents.Urgent)) != 0) s.InEdges++;
+            if ((e.Events & TcpEvents.Readable) != 0 && s.ReadShut && Manners.IsFreeBsd) Discard(s, now);
             if ((e.Events & (TcpEvents.Writable | TcpEvents.Connected | TcpEvents.Closed)) != 0) s.OutEdges++;
             if ((e.Events & TcpEvents.Connected) != 0) s.Phase = PosixPhase.Connected;
         }

@@ -105,6 +105,7 @@ internal static class PosixTransfer
         if (s.Kind != PosixKind.Tcp) return PosixResult.Fail("EINVAL");
         if (s.Phase == PosixPhase.Deferred) return s.NonBlocking || dontWait ? PosixResult.Fail("EAGAIN") : PosixResult.Waits;
         if (!s.Connection.IsValid || s.Phase == PosixPhase.Fresh) return PosixResult.Fail("ENOTCONN");
+        if (s.ReadShut && x.Manners.IsFreeBsd) x.Discard(s, now);
         var status = x.Stack.Tcp.GetStatus(s.Connection);
         // Linux: the urgent byte is no part of the stream, and a read ends before it.
         if (status.UrgentBytes > 0 && !peek && !x.Manners.IsFreeBsd && s.Kept.GetValueOrDefault("SO_OOBINLINE") == 0)

@@ -90,6 +90,8 @@ internal static class StackConfiguration
         [nameof(TcpSettings.OrphanRetryCount)] = static (o, s) => o with { OrphanRetryCount = Number<int>(s) },
         [nameof(TcpSettings.ForgivenSynLosses)] = static (o, s) => o with { ForgivenSynLosses = Number<int>(s) },
         [nameof(TcpSettings.SackCoversFin)] = static (o, s) => o with { SackCoversFin = Flag(s) },
+        [nameof(TcpSettings.ResetsUnread)] = static (o, s) => o with { ResetsUnread = Flag(s) },
+        [nameof(TcpSettings.ForgetsHalfOpen)] = static (o, s) => o with { ForgetsHalfOpen = Flag(s) },
         [nameof(TcpSettings.SynAckRepeatsSyn)] = static (o, s) => o with { SynAckRepeatsSyn = Flag(s) },
         [nameof(TcpSettings.WrongAckRepeatsSyn)] = static (o, s) => o with { WrongAckRepeatsSyn = Flag(s) },
         [nameof(TcpSettings.AcceptsResetsBehindHeld)] = static (o, s) => o with { AcceptsResetsBehindHeld = Flag(s) },

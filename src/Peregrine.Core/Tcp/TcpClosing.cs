@@ -34,7 +34,7 @@ internal static class TcpClosing
         return SocketError.Success;
     }
 
-    /// <summary>The application lets the handle go. What is queued is still delivered; unread data mean a reset.</summary>
+    /// <summary>The application lets the handle go. What is queued is still delivered; unread data mean a reset, unless that is off.</summary>
     internal static void Close(TcpContext x, TcbRef t, TcpReplies replies, Instant now)
     {
         ref var c = ref t.C;
@@ -45,11 +45,12 @@ internal static class TcpClosing
             x.Free(t);
             return;
         }
-        if (c.State is TcpState.SynSent)
+        if (c.State is TcpState.SynSent || (c.State is TcpState.SynReceived && (c.Flags & TcbFlags.ActiveOpen) != 0 && x.SettingsOf(t).ForgetsHalfOpen))
         {
             x.Finish(t, SocketError.OperationAborted);
             return;
         }
+        if (c.ReceiveQueue.Length > 0 && !x.SettingsOf(t).ResetsUnread) x.ReceiveQueue.Release(ref c.ReceiveQueue);
         // RFC 9293 MAY-1, SHLD-3: closing with received data unread is no orderly end: the peer must not believe that they were taken.
         if (c.ReceiveQueue.Length > 0)
         {

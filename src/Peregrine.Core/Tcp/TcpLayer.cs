@@ -420,10 +420,10 @@ public sealed class TcpLayer
     /// <summary>The connection's settings; null when the handle is not live.</summary>
     public TcpSettings? GetSettings(TcpHandle connection) => _x.Tcbs.IsLive(connection) ? _x.SettingsOf(_x.Tcbs.Get(connection.Index)) : null;
 
-    /// <summary>Changes the connection's settings from now on. Offers that were made in the SYN stay as they are.</summary>
+    /// <summary>Changes the connection's settings from now on. Offers that were made in the SYN stay as they are, and so does the MSS, unless asked.</summary>
     /// <returns>Success, NotConnected, or NoBufferSpaceAvailable when too many different records are in use.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A setting is out of its range.</exception>
-    public SocketError SetSettings(TcpHandle connection, TcpSettings settings, Instant now)
+    public SocketError SetSettings(TcpHandle connection, TcpSettings settings, Instant now, bool takesMss = false)
     {
         ArgumentNullException.ThrowIfNull(settings);
         settings.Validate();
@@ -433,6 +433,7 @@ public sealed class TcpLayer
         _x.Settings.Release(t.K.Settings);
         t.K.Settings = number;
         TcpReport.Apply(_x, t, settings, now);
+        if (takesMss) TcpHandshake.RefreshMss(_x, t, hasFitted: true);
         return SocketError.Success;
     }
 

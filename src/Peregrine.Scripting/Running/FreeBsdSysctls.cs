@@ -47,7 +47,6 @@ internal static class FreeBsdSysctls
         ["cc.abe_frlossreduce"] = [0],
         ["blackhole_local"] = [0, 1],
         ["maxunacktime"] = [0],
-        ["fast_finwait2_recycle"] = [0],
         ["insecure_ack"] = [0],
         ["syncache.rst_on_sock_fail"] = [1],
         ["fastopen.acceptany"] = [0],
@@ -61,8 +60,11 @@ internal static class FreeBsdSysctls
     private static readonly string[] s_forAll =
     [
         "insecure_rst", "insecure_syn", "icmp_may_rst", "rexmit_drop_options", "ecn.maxretries", "tolerate_missing_ts", "delacktime", "delayed_ack",
-        "pmtud_blackhole_detection", "pmtud_blackhole_mss", "v6pmtud_blackhole_mss", "mssdflt", "v6mssdflt", "do_prr", "finwait2_timeout",
+        "pmtud_blackhole_detection", "pmtud_blackhole_mss", "v6pmtud_blackhole_mss", "mssdflt", "v6mssdflt", "do_prr", "finwait2_timeout", "fast_finwait2_recycle",
     ];
+
+    /// <summary>A setting that says something only beside another: the time of fast recycling.</summary>
+    internal const string Dependent = "net.inet.tcp.finwait2_timeout";
 
     /// <summary>Whether a setting counts for sockets that exist already.</summary>
     internal static bool IsForAll(string name) => name.StartsWith("net.inet.tcp.", StringComparison.Ordinal) && s_forAll.Contains(name["net.inet.tcp.".Length..]);
@@ -158,8 +160,11 @@ internal static class FreeBsdSysctls
                 return t with { ConnectTimeoutMs = Number(value) };
             case "always_keepalive":
                 return t with { KeepAlive = Number(value) != 0 };
+            // Without fast recycling (tcp(4)) it says nothing, and keepalive's time counts.
+            case "fast_finwait2_recycle":
+                return t with { FinWait2TimeoutMs = Number(value) == 0 ? 0 : t.FinWait2TimeoutMs == 0 ? 60_000 : t.FinWait2TimeoutMs };
             case "finwait2_timeout":
-                return t with { FinWait2TimeoutMs = Number(value) };
+                return t.FinWait2TimeoutMs == 0 ? t : t with { FinWait2TimeoutMs = Number(value) };
             case "syncache.rexmtlimit":
                 return t with { SynAckRetryCount = Number(value) };
             default:

@@ -97,6 +97,7 @@ internal sealed class ScriptOptions(ScriptWorld world)
         var length = LengthOf(a, sizeof(int));
         if (_x.Manners.IsFreeBsd && length < 0) return PosixResult.Fail("EINVAL");
         if (!_x.Manners.IsFreeBsd && PosixLinuxOptions.RefuseRead(s, name, length) is { } refusal) return PosixResult.Fail(refusal);
+        if (PosixOptions.IsOfGone(_x, s, name)) return PosixResult.Fail("ECONNRESET");
         var expected = Inner(a[3]);
         if (name == "SO_ERROR")
         {

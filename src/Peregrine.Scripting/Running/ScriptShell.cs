@@ -15,12 +15,10 @@ internal sealed class ScriptShell(ScriptWorld world, StackOptions options, Scrip
     /// <summary>Options with what a script sets before it does anything else: a stack's are fixed when it is made.</summary>
     internal static StackOptions SettingsBefore(Script script, StackOptions options, bool v6)
     {
-        foreach (var e in script.Events)
-        {
-            if (e is not ShellEvent shell) break;
-            if (StateCheck.Is(shell.Command) || Signatures.IsSetkey(shell.Command)) continue;
-            foreach (var (name, value) in Sysctls.Read(shell.Command).Where(static s => !KernelSettings.Is(s.Name))) options = Sysctls.Apply(options, name, value, v6);
-        }
+        var lines = script.Events.TakeWhile(static e => e is ShellEvent).Cast<ShellEvent>().Select(static e => e.Command).Where(static c => !StateCheck.Is(c) && !Signatures.IsSetkey(c));
+        // What takes its meaning from another comes after it.
+        foreach (var (name, value) in lines.SelectMany(Sysctls.Read).Where(static s => !KernelSettings.Is(s.Name)).OrderBy(static s => s.Name == FreeBsdSysctls.Dependent))
+            options = Sysctls.Apply(options, name, value, v6);
         return options;
     }
 

@@ -94,7 +94,7 @@ internal sealed class ScriptWorld : IScriptWorld
         {
             if (turns > TurnsMax) throw new ScriptFailedException("the stack does not come to rest");
             _stack.FireTimers(Now);
-            Sockets.OnTurn();
+            Sockets.OnTurn(Now);
             _stack.Poll(Now);
             var sent = Take();
             Sockets.NoteProgress(Now, Microseconds);
