@@ -120,6 +120,9 @@ internal sealed unsafe class SynBacklog
         return true;
     }
 
+    /// <summary>Whether <see cref="TryAdd"/> would find room.</summary>
+    internal bool HasRoom(int listener, int listenerMax) => _listeners[listener].Count < listenerMax && Count < Capacity;
+
     /// <summary>The record at an index that is in use.</summary>
     public ref SynRecord Get(uint index)
     {

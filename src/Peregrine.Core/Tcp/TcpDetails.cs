@@ -129,7 +129,7 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
         ref var d = ref Of(index);
         d.LastAckReceived = now;
         if (k.Recovery.Phase != Recovery.RecoveryPhase.Loss) EndTimeouts(ref d, now);
-        if (sample.ReorderedDistance > 0) d.ReorderingEvents++;
+        if (sample.ReorderedDistance > 0 || sample.IsOvertaken) d.ReorderingEvents++;
         TakeRate(ref d, sample, k.Rtt);
         d.DeliveredSegments += sample.DeliveredSegments + (d.BytesRetransmitted > 0 ? Recovery.SegmentCount.Of(sample.DuplicateBytes, mss) : 0);
         d.Reordering = Math.Max(d.Reordering, Math.Min(Recovery.SegmentCount.Of(sample.ReorderedDistance, mss), ReorderingMax));

@@ -5,6 +5,7 @@ using Peregrine.Core.Demux;
 using Peregrine.Core.Ip;
 using Peregrine.Core.Tcp.Authentication;
 using Peregrine.Core.Tcp.FastOpen;
+using Peregrine.Core.Time;
 using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp;
@@ -38,6 +39,9 @@ internal sealed class TcpListenerEntry
 
     /// <summary>Keys of its peers, or null.</summary>
     internal TcpKeySet? Keys { get; set; }
+
+    /// <summary>Until then an answer to a cookie of this listener may come.</summary>
+    internal Instant CookiesUntil { get; set; }
 
     internal FastOpenQueue FastOpens { get; } = new();
 

@@ -88,12 +88,13 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         if (verdict is FastOpenVerdict.Grant or FastOpenVerdict.AcceptAndGrant)
             record.Flags |= SynFlags.FastOpen | (s.Options.IsFastOpenExperimental ? SynFlags.FastOpenExperimental : SynFlags.None);
         // As Linux: not where cookies are given. One that has been given for this SYN would be answered, and a connection does not take it (RFC 9293 §3.10.7.4).
-        var isCookieOut = _x.Options.SynCookiesOnly || now <= _cookiesUntil;
+        // RFC 9293 MAY-2: and the number of a cookie is not ours to choose, so that there is none where it has to be larger than one before.
+        var isCookie = _x.Options.SynCookiesOnly && issFloor is null;
+        var isCookieOut = isCookie || now <= entry.CookiesUntil;
         if (verdict >= FastOpenVerdict.Accept && !isCookieOut && TryOpenFast(record, entry, ref s, packet, now)) return;
-        // The bound of this queue is the larger of the backlog and what a burst of honest clients needs.
-        if (entry.IsFull || _x.Options.SynCookiesOnly || !_x.SynBacklog.TryAdd(record, Math.Max(entry.Backlog, 128), now, out var index))
+        if (entry.IsFull || isCookie || !_x.SynBacklog.TryAdd(record, RecordsMax(entry), now, out var index))
         {
-            OnBacklogFull(ref record, settings, entry.IsFull, now);
+            OnBacklogFull(ref record, entry, settings, now);
             return;
         }
         if (!_x.Demux.TryAdd(record.Hash, DemuxKind.SynReceived, index))
@@ -104,6 +105,16 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         }
         _x.Counters.SynsAccepted++;
         _output.SendSynAck(ref _x.SynBacklog.Get(index), now);
+    }
+
+    // The bound of this queue is the larger of the backlog and what a burst of honest clients needs.
+    private static int RecordsMax(TcpListenerEntry entry) => Math.Max(entry.Backlog, 128);
+
+    /// <summary>Whether a listener has room for a connection request that may get no cookie.</summary>
+    internal bool HasRoom(int listener)
+    {
+        var entry = _x.Listeners.Get(listener)!;
+        return !entry.IsFull && _x.SynBacklog.HasRoom(listener, RecordsMax(entry));
     }
 
     // RFC 7413 §4.2.2: a connection before its handshake is complete, which may be given to the application and send.
@@ -138,8 +149,9 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
     }
 
     // RFC 4987 §3.6: a full backlog keeps no state, so that a flood cannot shut honest clients out.
-    private void OnBacklogFull(ref SynRecord record, TcpSettings settings, bool acceptQueueFull, Instant now)
+    private void OnBacklogFull(ref SynRecord record, TcpListenerEntry entry, TcpSettings settings, Instant now)
     {
+        var acceptQueueFull = entry.IsFull;
         // A cookie keeps no key's identifiers, and a flood cannot sign.
         if (acceptQueueFull || !_x.Options.SynCookies || _output.SignerOf(record) is not null || !_replies.TryTake(now))
         {
@@ -150,7 +162,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         _x.Recovery.Counters.TCPReqQFullDoCookies++;
         _x.Counters.SynsAccepted++;
         _x.Counters.SynCookiesSent++;
-        _cookiesUntil = now + SynCookies.SlotLength * 2;
+        entry.CookiesUntil = _cookiesUntil = now + SynCookies.SlotLength * 2;
         record.Iss = _cookies.Encode(record.Local, record.LocalPort, record.Remote, record.RemotePort, record.Irs, record.PeerMss, (record.Flags & SynFlags.Sack) != 0, now);
         var stamp = 0u;
         if ((record.Flags & SynFlags.Timestamps) != 0)

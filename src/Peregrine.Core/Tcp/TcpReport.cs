@@ -129,7 +129,7 @@ internal static class TcpReport
             DeliveredSegments = d.DeliveredSegments + syn,
             MarkedSegmentsDelivered = d.MarkedSegmentsDelivered,
             DuplicatesReported = d.DuplicatesReported,
-            Reordering = Math.Max(d.Reordering, 3),
+            Reordering = Recovery.CountedDuplicates.Are(c, k) ? Recovery.CountedDuplicates.Threshold(c, k) : Math.Max(d.Reordering, 3),
             ReorderingEvents = d.ReorderingEvents,
             DeliveryBytesPerSecond = TcpDetailsTable.RateOf(d.RateBytes, d.RateInterval),
             IsDeliveryAppLimited = d.IsRateAppLimited,

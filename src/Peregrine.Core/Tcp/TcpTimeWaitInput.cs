@@ -18,7 +18,12 @@ internal sealed class TcpTimeWaitInput(TcpContext context, TcpReplies replies, T
         var verdict = Judge(record, s, now);
         if (verdict == TimeWaitVerdict.AcceptSyn && _x.Listeners.TryFind(_x.Demux, packet, s, out var listener))
         {
-            // RFC 9293 MAY-2, SHLD-4 with RFC 6191: the old connection is certainly over.
+            // RFC 9293 MAY-2, SHLD-4 with RFC 6191: the old connection is certainly over. Without room it waits on, as it says from which number on the new one may begin.
+            if (!_passive.HasRoom(listener))
+            {
+                _x.Counters.DroppedSynBacklogFull++;
+                return;
+            }
             var old = TakeOver(index);
             _passive.OnSyn(ref s, packet, listener, old, now);
             return;

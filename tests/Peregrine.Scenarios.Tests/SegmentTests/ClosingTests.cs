@@ -37,6 +37,51 @@ public sealed class ClosingTests
         Assert.Equal(1, peer.Tcp.TimeWaitCount);
     }
 
+    // RFC 9293 MAY-2: the new connection begins with a larger number than the old one ended with: no cookie has its place there.
+    [Fact]
+    public void WhereCookiesAreGivenASynInTimeWaitGetsNone()
+    {
+        using var peer = new Peer(World.Host.SmallOptions with { SynCookiesOnly = true });
+        peer.Listen();
+        var (clear, larger) = (0, 0);
+        for (ushort i = 0; i < 8; i++)
+        {
+            (peer.Port, peer.Iss) = ((ushort)(5_000 + i), new SeqNumber(uint.MaxValue - 20));
+            var cookie = peer.SynExchange().Seq;
+            peer.Send(Ack);
+            Assert.True(peer.Tcp.TryAccept(peer.Listener, out var connection));
+            peer.Tcp.Shutdown(connection, peer.Now);
+            Assert.Equal(Fin | Ack, peer.Take().Flags);
+            peer.SendNext(0, Fin | Ack);
+            Assert.Equal(i + 1, peer.Tcp.TimeWaitCount + clear);
+            peer.Tcp.Close(connection, peer.Now);
+            peer.Inbox.Clear();
+            peer.Iss = peer.Next + 1_000;
+            if ((peer.SynExchange().Seq - (cookie + 2)) is > 65_535) larger++;
+            clear++;
+        }
+        Assert.Equal((8, 8, 8), (larger, peer.Tcp.SynBacklogCount, (int)peer.Tcp.Counters.TimeWaitReused));
+    }
+
+    [Fact]
+    public void ASynInTimeWaitForWhichThereIsNoRoomIsNotAnsweredAndTheWaitGoesOn()
+    {
+        using var peer = new Peer(World.Host.SmallOptions with { SynBacklogCountMax = 1 });
+        TimeWait(peer);
+        var (port, iss, end) = (peer.Port, peer.Next + 1_000, peer.HostNext);
+        (peer.Port, peer.Iss) = (5_000, new SeqNumber(7));
+        peer.SynExchange();
+        var (next, ack) = (peer.Next, peer.HostNext);
+        (peer.Port, peer.Iss) = (port, iss);
+        peer.Send(Syn, iss);
+        peer.ExpectSilence();
+        Assert.Equal((1, 1L, 0L), (peer.Tcp.TimeWaitCount, peer.Tcp.Counters.DroppedSynBacklogFull, peer.Tcp.Counters.SynCookiesSent));
+        peer.Port = 5_000;
+        peer.Send(Rst, next, ack);
+        peer.Port = port;
+        Assert.True(peer.SynExchange().Seq - end > 65_535);
+    }
+
     [Fact]
     public void OldTextInTimeWaitIsAnsweredByTheLastAck()
     {

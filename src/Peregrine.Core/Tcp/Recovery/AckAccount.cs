@@ -93,6 +93,7 @@ internal static class AckAccount
         sample.AckedBytes = acked;
         sample.SackedBytes = d.SackedBytes;
         sample.ReorderedDistance = d.ReorderedDistance;
+        sample.IsOvertaken = d.IsOvertaken;
         sample.LostBytes = d.LostBytes;
         sample.DuplicateBytes = d.DuplicateBytes;
         sample.DeliveredBytes = d.Bytes;

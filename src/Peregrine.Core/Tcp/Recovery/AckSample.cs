@@ -15,6 +15,9 @@ internal struct AckSample
     /// <summary>How far below what had been delivered before something came that was sent once, at most, in bytes; 0 for in order.</summary>
     internal uint ReorderedDistance { get; set; }
 
+    /// <summary>Without SACK: more duplicates came than segments can have arrived, so that some were only overtaken.</summary>
+    internal bool IsOvertaken { get; set; }
+
     /// <summary>Bytes that SACK blocks newly reported.</summary>
     internal uint SackedBytes { get; set; }
 

@@ -6,6 +6,8 @@ namespace Peregrine.Core.Tcp.Recovery;
 
 internal static class CountedDuplicates
 {
+    private const byte DupThresh = 3;
+
     /// <summary>Whether duplicates are counted so on this connection.</summary>
     internal static bool Are(in Tcb c, in TcbCold k) => k.Does(SenderMechanisms.CountedDuplicates) && (c.Flags & TcbFlags.Sack) == 0;
 
@@ -27,21 +29,46 @@ internal static class CountedDuplicates
         return isLost && r.LostBytes == 0 && Are(c, k) ? c.Mss : 0u;
     }
 
-    /// <summary>One duplicate more, as long as there are segments that it can stand for: one that is delivered.</summary>
-    internal static void Add(ref Tcb c, in RecoveryState r, Scoreboard board, ref AckSample sample)
+    /// <summary>Duplicates that begin recovery: three (RFC 5681 §3.2), until more or fewer were seen to come for what was only overtaken.</summary>
+    internal static byte Threshold(in Tcb c, in TcbCold k) => Are(c, k) && k.Recovery.ReorderingSteps != 0 ? k.Recovery.ReorderingSteps : DupThresh;
+
+    // Segments of which duplicates tell nothing: what is marked lost, and the first in any case.
+    private static uint Holes(in RecoveryState r, uint mss) => Math.Max(SegmentCount.Of(r.LostBytes, mss), 1);
+
+    /// <summary>One duplicate more, as long as there are segments that it can stand for: whether one is delivered.</summary>
+    internal static bool Add(ref Tcb c, ref RecoveryState r, Scoreboard board, ref AckSample sample)
     {
-        var enough = c.DupAcks + 2u;
-        if (c.DupAcks == byte.MaxValue || board.SegmentsFrom(r.Head, c.Mss, enough) < enough) return;
+        if (c.DupAcks == byte.MaxValue) return false;
+        var enough = c.DupAcks + 1u + Holes(r, c.Mss);
+        var inFlight = board.SegmentsFrom(r.Head, c.Mss, enough);
+        if (inFlight < enough)
+        {
+            sample.IsOvertaken = true;
+            Estimate(ref r, inFlight);
+            return false;
+        }
         c.DupAcks++;
         sample.DeliveredSegments++;
+        return true;
     }
 
+    // More duplicates than segments that can have arrived: as Linux, none was lost, all that was in flight has been overtaken by as much. Without SACK
+    // there is no other use for this field (RFC 8985 needs it).
+    private static void Estimate(ref RecoveryState r, uint segments) => r.ReorderingSteps = (byte)Math.Clamp(segments, 1, byte.MaxValue);
+
     /// <summary>Snd.Una has moved on: what that delivers which was not counted before, and which duplicates are left.</summary>
-    internal static void OnProgress(ref Tcb c, ref Delivery d)
+    internal static void OnProgress(ref Tcb c, ref RecoveryState r, Scoreboard board, ref Delivery d)
     {
         c.DupAcks = Left(c, d.Segments);
         d.AckedSegments = Math.Max(d.Segments, 1);
         d.Segments = Delivered(d.AckedSegments, d.CountedDuplicates);
+        if (c.DupAcks == 0) return;
+        var holes = Holes(r, c.Mss);
+        var inFlight = board.SegmentsFrom(r.Head, c.Mss, c.DupAcks + holes);
+        if (inFlight >= c.DupAcks + holes) return;
+        c.DupAcks = (byte)(inFlight - Math.Min(inFlight, holes));
+        d.IsOvertaken = true;
+        Estimate(ref r, inFlight + d.AckedSegments);
     }
 
     /// <summary>Duplicates that are left after an ACK of so many segments: the first of them was the hole, the others are those that were counted.</summary>
@@ -51,10 +78,10 @@ internal static class CountedDuplicates
     private static uint Delivered(uint acked, uint countedBefore) => Math.Max(acked - Math.Min(acked, countedBefore), 1);
 
     /// <summary>An ACK during the repair after a time-out: a duplicate tells of new data that have arrived (RFC 5682 §2.1 step 2b), and makes room.</summary>
-    internal static void OnAckAfterTimeout(ref Tcb c, in RecoveryState r, Scoreboard board, ref AckSample sample, bool isDuplicate)
+    internal static void OnAckAfterTimeout(ref Tcb c, ref RecoveryState r, Scoreboard board, ref AckSample sample, bool isDuplicate)
     {
         if (sample.AckedBytes > 0) c.DupAcks = 0;
-        else if (isDuplicate && c.Snd.Max.IsAfter(r.RecoveryPoint)) Add(ref c, r, board, ref sample);
+        else if (isDuplicate && c.Snd.Max.IsAfter(r.RecoveryPoint)) Add(ref c, ref r, board, ref sample);
     }
 
     /// <summary>An ACK in recovery, of so many segments, that does not end it.</summary>
@@ -63,6 +90,7 @@ internal static class CountedDuplicates
         ref var r = ref k.Recovery;
         var acked = sample.AckedBytes > 0 ? d.AckedSegments : 0;
         var isHeld = c.Snd.Una == r.RecoveryPoint;
+        var isNews = false;
         if (isHeld)
         {
             // RFC 6582 §3.2 step 2: what lies beyond is for the next recovery.
@@ -77,11 +105,11 @@ internal static class CountedDuplicates
         }
         else if (isDuplicate)
         {
-            Add(ref c, r, board, ref sample);
+            isNews = Add(ref c, ref r, board, ref sample);
         }
         // Without the reduction over a round trip the window is ssthresh all the time, and the pipe governs.
         if ((r.Flags & RecoveryFlags.ProportionalReduction) == 0) return;
         if (acked > 0) ProportionalRateReduction.OnAck(ref c, k, ref pool.Episode(r.Episode), d.Segments * c.Mss, isSafe: isHeld);
-        else if (isDuplicate && !isHeld) ProportionalRateReduction.OnAck(ref c, k, ref pool.Episode(r.Episode), c.Mss, isSafe: false);
+        else if (isNews) ProportionalRateReduction.OnAck(ref c, k, ref pool.Episode(r.Episode), c.Mss, isSafe: false);
     }
 }

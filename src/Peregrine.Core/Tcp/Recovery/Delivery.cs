@@ -49,6 +49,9 @@ internal struct Delivery
     /// <summary>Segments that are acknowledged cumulatively, where duplicates are counted: also those that <see cref="CountedDuplicates"/> stood for.</summary>
     internal uint AckedSegments;
 
+    /// <summary>There were more duplicates than segments that they can have stood for.</summary>
+    internal bool IsOvertaken;
+
     /// <summary>Their size at most.</summary>
     internal uint Mss;
 

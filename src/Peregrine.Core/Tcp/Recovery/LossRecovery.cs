@@ -228,7 +228,7 @@ internal sealed class LossRecovery
         {
             _board.Acknowledge(ref r, ack, ref d);
             (c.Snd.Una, d.CountedDuplicates) = (ack, c.DupAcks);
-            if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnProgress(ref c, ref d);
+            if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnProgress(ref c, ref r, _board, ref d);
             else c.DupAcks = 0;
             r.Flags &= ~RecoveryFlags.TimedOut;
         }

@@ -125,7 +125,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             return;
         }
         if ((r.Flags & RecoveryFlags.RecoveryPointSet) != 0 && c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
-        if (isDuplicate && CountedDuplicates.Are(c, k)) CountedDuplicates.Add(ref c, r, _board, ref sample);
+        if (isDuplicate && CountedDuplicates.Are(c, k)) CountedDuplicates.Add(ref c, ref r, _board, ref sample);
         else if (isDuplicate && c.DupAcks < byte.MaxValue) c.DupAcks++;
         if (!IsProbeLoss(c, ref k, sample.LostBytes) && MayEnter(c, k, sample, isSack, isDuplicate))
         {
@@ -177,7 +177,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         ref var r = ref k.Recovery;
         if (r.Phase == RecoveryPhase.Loss)
         {
-            if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAckAfterTimeout(ref c, r, _board, ref sample, isDuplicate);
+            if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAckAfterTimeout(ref c, ref r, _board, ref sample, isDuplicate);
             Grow(ref c, ref k, sample);
         }
         else if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAck(ref c, ref k, _pool, _board, ref sample, d, isDuplicate);
@@ -238,7 +238,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         if (!isDuplicate) return false;
         return isSack
             ? c.DupAcks >= DupThresh || IsHeadLost(r)
-            : c.DupAcks >= DupThresh && (r.Flags & RecoveryFlags.RecoveryPointSet) == 0;
+            : c.DupAcks >= CountedDuplicates.Threshold(c, k) && (r.Flags & RecoveryFlags.RecoveryPointSet) == 0;
     }
 
     private bool HasLoss(in Tcb c, in TcbCold k)
