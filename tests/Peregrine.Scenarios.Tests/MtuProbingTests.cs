@@ -79,6 +79,55 @@ public sealed class MtuProbingTests
         Assert.Equal(0, world.A.Tcp.Counters.RetransmissionTimeouts);
     }
 
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    // RFC 4821 §7.6.2.
+    public void WithoutRackALostProbeCostsNoWindowEither(bool sack, bool countsDuplicates)
+    {
+        using var world = new TwoHosts(1, s_wire);
+        world.AtoB.DropWhen = static (_, frame) => frame.Length > Ethernet + 1_400;
+        var settings = TcpSettings.Default with
+        {
+            MtuProbing = TcpMtuProbingMode.Always,
+            Rack = false,
+            SelectiveAcknowledgments = sack,
+            PacketSender = countsDuplicates,
+            MtuSearchKeepsMss = false,
+            SlowStartSegmentsPerAck = 2,
+        };
+        var (client, server) = world.Open(client: settings);
+        var transfer = new Transfer(world.A, client, world.B, server, SearchBytes);
+        world.OnTurn = () => transfer.Turn(world.Now);
+        world.AssertRunUntil(() => transfer.IsDone, Duration.FromSeconds(60), "the transfer");
+        Assert.InRange(MssOf(world, client), 1_400 - Headers - 8, 1_400 - Headers);
+        ref var counters = ref world.A.Tcp.ExtCounters;
+        Assert.True(counters.TCPMTUPFail > 0);
+        Assert.Equal((0L, 0L), (counters.TCPSackRecovery, counters.TCPRenoRecovery));
+        Assert.Equal(0, world.A.Tcp.Counters.RetransmissionTimeouts);
+    }
+
+    [Fact]
+    // RFC 4821 §7.8: packets go over two paths in turn, and one of them is narrower.
+    public void ASizeThatOnlyOneOfTwoPathsCarriesIsTakenBack()
+    {
+        using var world = new TwoHosts(1, s_wire);
+        var large = 0;
+        world.AtoB.DropWhen = (_, frame) => frame.Length > Ethernet + 1_200 && large++ % 2 != 0;
+        var (client, server) = world.Open(client: TcpSettings.Default with { MtuProbing = TcpMtuProbingMode.Always });
+        var transfer = new Transfer(world.A, client, world.B, server, SearchBytes);
+        var most = 0;
+        world.OnTurn = () =>
+        {
+            transfer.Turn(world.Now);
+            most = Math.Max(most, MssOf(world, client));
+        };
+        world.AssertRunUntil(() => transfer.IsDone, Duration.FromSeconds(120), "the transfer");
+        Assert.True(most > 1_200 - Headers, $"never larger than {most}");
+        Assert.InRange(MssOf(world, client), 1_024, 1_200 - Headers);
+    }
+
     [Fact]
     // RFC 4821 §7.7: nothing at all comes through: each further time-out halves, down to the floor.
     public void TimeoutsHalveTheSizeDownToTheFloor()

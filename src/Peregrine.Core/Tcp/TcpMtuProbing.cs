@@ -49,6 +49,9 @@ internal sealed class TcpMtuProbing(TcpContext context)
     /// <summary>With <see cref="TcpMtuProbingMode.Steps"/>: time-outs of the same data at which they are made smaller, and at which that is given up.</summary>
     private const int FirstStepCount = 2, SecondStepCount = 4, NoStepCount = 6;
 
+    /// <summary>RFC 4821 §7.8: a raised size is on trial for some time-outs and segments; of these, a tenth that is lost is too much.</summary>
+    private const int TrialTimeouts = 2, TrialSegmentsMin = 50, LossShare = 10;
+
     private readonly TcpContext _x = context;
     private readonly Dictionary<uint, MtuSearch> _searches = [];
 
@@ -68,6 +71,13 @@ internal sealed class TcpMtuProbing(TcpContext context)
 
         /// <summary>When the search last ended or was taken up again.</summary>
         internal Instant Since;
+
+        /// <summary>RFC 4821 §7.8: the size before it was raised, while the larger one is on trial; else 0.</summary>
+        internal int Verified;
+
+        /// <summary>When the trial is over at the earliest, and what had been sent when it began.</summary>
+        internal Instant TrialUntil;
+        internal uint SegmentsBefore, RetransmittedBefore;
     }
 
     /// <summary>A connection is established: begins to search where that is asked for.</summary>
@@ -168,7 +178,9 @@ internal sealed class TcpMtuProbing(TcpContext context)
     internal void OnAck(TcbRef t, bool isProbeLost, Instant now)
     {
         ref var search = ref Find(t);
-        if (Unsafe.IsNullRef(ref search) || search.ProbeSize == 0) return;
+        if (Unsafe.IsNullRef(ref search)) return;
+        if (search.Verified != 0 && now >= search.TrialUntil) EndTrial(t, ref search);
+        if (search.ProbeSize == 0) return;
         if (isProbeLost)
         {
             // RFC 4821 §7.6.2.
@@ -190,10 +202,33 @@ internal sealed class TcpMtuProbing(TcpContext context)
         {
             // RFC 4821 §7.6.1.
             _x.Recovery.Counters.TCPMTUPSuccess++;
+            BeginTrial(t, ref search, now);
             search.Low = search.ProbeSize;
             End(t, ref search, now);
             TcpHandshake.RefreshMss(_x, t);
         }
+    }
+
+    // RFC 4821 §7.8: over several paths at once, some of which are narrower, a probe can arrive where every other segment of its size does not.
+    private void BeginTrial(TcbRef t, ref MtuSearch search, Instant now)
+    {
+        if (search.Verified == 0) search.Verified = search.Low;
+        search.TrialUntil = now + (_x.Recovery.Rto(t.K) * TrialTimeouts);
+        (search.SegmentsBefore, search.RetransmittedBefore) = (t.K.SegmentsOut, t.K.SegmentsRetransmitted);
+    }
+
+    private void EndTrial(TcbRef t, ref MtuSearch search)
+    {
+        var sent = t.K.SegmentsOut - search.SegmentsBefore;
+        if (sent < TrialSegmentsMin) return;
+        if (t.K.SegmentsRetransmitted - search.RetransmittedBefore > sent / LossShare)
+        {
+            // The size is as wrong as if its probe had been lost.
+            _x.Recovery.Counters.TCPMTUPFail++;
+            (search.High, search.Low, search.ProbeSize) = (search.Low - 1, Math.Min(search.Verified, search.Low), 0);
+            TcpHandshake.RefreshMss(_x, t);
+        }
+        search.Verified = 0;
     }
 
     /// <summary>RFC 4821 §7.6.2: a report that was believed; the size that it gives is an upper bound.</summary>

@@ -131,7 +131,7 @@ internal sealed class TcpTextInput(TcpContext context)
         t.C.Acks.HasHeard = true;
         // What a SYN brought leaves the window as the SYN-ACK says it.
         if (t.C.State != TcpState.SynReceived) TcpWindow.GrowReceive(ref t.C, settings, count);
-        else if (settings.PacketReceiver) t.C.ReceiveBuffer += (uint)count;
+        else if (TrueSizeWindow.IsAsked(settings)) t.C.ReceiveBuffer += (uint)count;
         else if (settings.WindowSlowStart && t.C.ReceiveBuffer < (uint)settings.ReceiveBufferBytes)
             t.C.ReceiveBuffer = Math.Min((uint)settings.ReceiveBufferBytes, t.C.ReceiveBuffer + (uint)count);
         _x.Counters.BytesReceived += count;

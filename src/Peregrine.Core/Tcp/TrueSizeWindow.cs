@@ -21,10 +21,13 @@ internal static class TrueSizeWindow
     private static uint BufferOf(TcpSettings settings) =>
         settings.ReceiveBufferBytesMax == settings.ReceiveBufferBytes ? Math.Max(2u * (uint)settings.ReceiveBufferBytes, 2_304) : (uint)settings.ReceiveBufferBytes;
 
+    /// <summary>Whether settings ask for this: with <see cref="TcpSettings.PacketSender"/>, as all that is to the packet.</summary>
+    internal static bool IsAsked(TcpSettings settings) => settings is { PacketSender: true, PacketReceiver: true };
+
     /// <summary>The first window: half of the buffer, in whole segments.</summary>
     internal static uint First(TcpSettings settings, int mss)
     {
-        if (!settings.PacketReceiver) return (uint)settings.ReceiveBufferBytes;
+        if (!IsAsked(settings)) return (uint)settings.ReceiveBufferBytes;
         var space = BufferOf(settings) / 2;
         return space > (uint)mss ? space / (uint)mss * (uint)mss : space;
     }

@@ -8,7 +8,7 @@ namespace Peregrine.Scenarios.Tests.SegmentTests;
 
 public sealed class FirstWindowTests
 {
-    private static readonly TcpSettings ToThePacket = new() { ReceiveBufferBytes = 3_000, ReceiveBufferBytesMax = 3_000, PacketReceiver = true };
+    private static readonly TcpSettings ToThePacket = new() { ReceiveBufferBytes = 3_000, ReceiveBufferBytesMax = 3_000, PacketSender = true, PacketReceiver = true };
 
     private static readonly TcpSettings Open = new() { FastOpenQueueLength = 16, FastOpenWithoutCookie = true, ReceiveBufferBytes = 3_000, ReceiveBufferBytesMax = 3_000 };
 
@@ -39,6 +39,14 @@ public sealed class FirstWindowTests
     }
 
     [Fact]
+    public void WithoutPacketSenderTheReceiverIsNoneToThePacket()
+    {
+        using var peer = new Peer();
+        peer.Listen(ToThePacket with { PacketSender = false });
+        Assert.Equal(3_000, peer.SynExchange().Window);
+    }
+
+    [Fact]
     public void TheWindowOfASynAckInATunnelIsInSegmentsThatFitTheTunnel()
     {
         using var peer = new Peer();
@@ -60,7 +68,7 @@ public sealed class FirstWindowTests
     public void AllOfTheWindowOfAFastSynAckIsTaken(bool isToThePacket, bool isWhole, int length, int expected)
     {
         using var peer = new Peer();
-        peer.Listen(Open with { PacketReceiver = isToThePacket, WholeSegmentBuffer = isWhole });
+        peer.Listen(Open with { PacketSender = isToThePacket, PacketReceiver = isToThePacket, WholeSegmentBuffer = isWhole });
         var options = Offer(mss: 700);
         options.SetFastOpen(0);
         peer.Send(Syn, peer.Iss, length: length, options: options);

@@ -24,6 +24,9 @@ internal static class PspPacket
     // The last bit is always set; version and cookie are zero. The two before them ask devices for samples, and are nothing to us.
     private const byte VersionZero = 1, VersionMask = 0x3F;
 
+    // Two reserved bits come before the offset at which the encrypted part begins: zero here, and no matter what there.
+    private const byte OffsetMask = 0x3F;
+
     internal static AesGcm CipherOf(UInt128 key)
     {
         Span<byte> bytes = stackalloc byte[16];
@@ -45,6 +48,6 @@ internal static class PspPacket
     internal static bool TryReadHeader(ReadOnlySpan<byte> header, out uint spi)
     {
         spi = header.Length >= HeaderLength ? BinaryPrimitives.ReadUInt32BigEndian(header[SpiOffset..]) : 0;
-        return spi != 0 && header[0] == IpProtocol.Tcp && header[1] == ExtensionLength && header[2] == 0 && (header[3] & VersionMask) == VersionZero;
+        return spi != 0 && header[0] == IpProtocol.Tcp && header[1] == ExtensionLength && (header[2] & OffsetMask) == 0 && (header[3] & VersionMask) == VersionZero;
     }
 }

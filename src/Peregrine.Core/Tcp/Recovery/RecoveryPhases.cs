@@ -127,12 +127,13 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         if ((r.Flags & RecoveryFlags.RecoveryPointSet) != 0 && c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
         if (isDuplicate && CountedDuplicates.Are(c, k)) CountedDuplicates.Add(ref c, ref r, _board, ref sample);
         else if (isDuplicate && c.DupAcks < byte.MaxValue) c.DupAcks++;
-        if (!IsProbeLoss(c, ref k, sample.LostBytes) && MayEnter(c, k, sample, isSack, isDuplicate))
+        if (!IsProbeLoss(c, ref k, sample.LostBytes) && MayEnter(c, k, sample, isSack, isDuplicate) && !IsProbeHole(c, ref k))
         {
             sample.EnteredRecovery = true;
             Enter(ref c, ref k, sample, isSack);
             return;
         }
+        if (!isSack && sample.AckedBytes > 0 && (r.Flags & RecoveryFlags.MtuRepair) != 0 && IsProbeRepair(c, r)) r.Flags |= RecoveryFlags.RetransmitHead;
         r.Phase = c.DupAcks > 0 || r.SackedBytes > 0 ? RecoveryPhase.Disorder : RecoveryPhase.Open;
         EcnResponse.OnAck(_recovery, ref c, ref k, sample.DeliveredBytes);
         // As Linux: on a path that reorders, what a SACK reports opens the window too.
@@ -164,11 +165,42 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         if (MtuProbe is not { } probe || lostNow == 0 || r.Phase >= RecoveryPhase.Recovery || !_recovery.IsRack(c, k)) return false;
         ref var head = ref _board[r.Head];
         if (head.Seq != probe || !head.Has(RecordFlags.Lost) || r.LostBytes != head.Length) return false;
+        RepairProbe(ref r, ref head);
+        return true;
+    }
+
+    // The same where duplicates tell of losses: what they wait for is the probe, and nothing else is held to be lost.
+    private bool IsProbeHole(in Tcb c, ref TcbCold k)
+    {
+        ref var r = ref k.Recovery;
+        if (MtuProbe != c.Snd.Una || _recovery.IsRack(c, k)) return false;
+        ref var head = ref _board[r.Head];
+        if (head.Has(RecordFlags.InFlightAgain) || r.LostBytes != (head.Has(RecordFlags.Lost) ? head.Length : 0)) return false;
+        if (!head.Has(RecordFlags.Lost))
+        {
+            head.Flags |= RecordFlags.Lost;
+            r.LostBytes = head.Length;
+            SentList.Remove(_pool, ref r, r.Head);
+        }
+        RepairProbe(ref r, ref head);
+        r.RecoveryPoint = c.Snd.Max;
+        r.Flags |= RecoveryFlags.RecoveryPointSet;
+        // Without SACK duplicates make no room in the window: the parts go as in fast retransmit, each when the one before it has arrived.
+        if ((c.Flags & TcbFlags.Sack) == 0) r.Flags |= RecoveryFlags.RetransmitHead;
+        return true;
+    }
+
+    // The duplicates that go on to come until the parts have arrived begin nothing: what is lost again is the timer's.
+    private bool IsProbeRepair(in Tcb c, in RecoveryState r) =>
+        (r.Flags & RecoveryFlags.RecoveryPointSet) != 0 && c.Snd.Una.IsBefore(r.RecoveryPoint)
+        && _board[r.Head].Has(RecordFlags.Lost) && _board[r.Head].Has(RecordFlags.InFlightAgain | RecordFlags.MtuLost);
+
+    private void RepairProbe(ref RecoveryState r, ref TransmissionRecord head)
+    {
         head.Flags |= RecordFlags.MtuLost;
         r.RtxNext = r.Head;
         r.Flags |= RecoveryFlags.MtuRepair;
         _isMtuProbeLost = true;
-        return true;
     }
 
     // An ACK within recovery, or within the repair after a time-out.
@@ -235,7 +267,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         ref readonly var r = ref k.Recovery;
         if (r.Head == RecordPool.None) return false;
         if (_recovery.IsRack(c, k)) return sample.LostBytes > 0 || HasLoss(c, k);
-        if (!isDuplicate) return false;
+        if (!isDuplicate || IsProbeRepair(c, r)) return false;
         return isSack
             ? c.DupAcks >= DupThresh || IsHeadLost(r)
             : c.DupAcks >= CountedDuplicates.Threshold(c, k) && (r.Flags & RecoveryFlags.RecoveryPointSet) == 0;
