@@ -59,7 +59,7 @@ internal sealed class TcpOutput(
         // RFC 7413 §4.2.2: who was opened by a SYN's data may answer before the handshake is complete.
         if (c.State is TcpState.SynReceived && (t.K.FastOpen & FastOpenFlags.Pending) == 0) return (c.Flags & TcbFlags.AckNow) == 0 || SendAck(t, now);
         if (TcpEcn.OwesHandshakeAck(_x, t) && !SendAck(t, now)) return false;
-        // RFC 9293 SHLD-16, MAY-7: retransmissions do not ask whether the window was shrunk meanwhile.
+        // RFC 9293 SHLD-16, MAY-7: retransmissions go whether or not the window was shrunk meanwhile, to its edge each.
         if (!SendRetransmissions(t, now)) return false;
         _wasIdle = c.Snd.Nxt == c.Snd.Una || t.K.Recovery.BeganIdle;
         t.K.Recovery.BeganIdle = false;

@@ -48,13 +48,14 @@ internal sealed class RetransmissionChoice(Scoreboard board)
         ref var record = ref _board[index];
         (seq, length) = (record.Seq, Math.Min(record.Length, c.Mss));
         uint most = c.Mss;
-        if (k.Does(SenderMechanisms.WindowToEdge) && !FitsWindow(c, seq, ref length, ref most)) return false;
+        if (!FitsWindow(c, seq, ref length, ref most) && k.Does(SenderMechanisms.WindowToEdge)) return false;
         if (joins) length = JoinedLength(index, length, most);
         else if (k.Does(SenderMechanisms.JoinsWholeRetransmissions)) length = JoinedWholes(index, length, most, evenInFlight: CountedDuplicates.Are(c, k));
         return true;
     }
 
-    // As Linux: what a window that shrank leaves out stays, but for the first segment, whose answer tells of the window.
+    // RFC 9293 SHLD-16: a segment is cut to the edge of a window that shrank. What lies beyond it goes again as well (MAY-7), or as Linux stays, but for the
+    // first, whose answer tells of the window.
     private static bool FitsWindow(in Tcb c, SeqNumber seq, ref uint length, ref uint most)
     {
         var room = (c.Snd.Una + c.Snd.Wnd) - seq;

@@ -28,6 +28,14 @@ internal static class TailLossProbe
         (c.Flags & TcbFlags.Sack) != 0 && r.Phase <= RecoveryPhase.Disorder && r.SackedBytes == 0 && r.Head != RecordPool.None
         && (r.Flags & ((evenWithProbe ? 0 : RecoveryFlags.ProbeInFlight | RecoveryFlags.NoRttSinceProbe) | RecoveryFlags.Established)) == RecoveryFlags.Established;
 
+    /// <summary>The last segment has come to lie beyond a window that shrank, and nothing new may go: as Linux, the time-out's turn, which repeats the first.</summary>
+    internal static bool IsBeyondWindow(in Tcb c, in TcbCold k, in TransmissionRecord last)
+    {
+        if (!k.Does(SenderMechanisms.WindowToEdge)) return false;
+        var start = last.End - (((last.Length - 1) % c.Mss) + 1);
+        return start != c.Snd.Una && !start.IsBefore(c.Snd.Una + c.Snd.Wnd);
+    }
+
     /// <summary>RFC 8985 §7.2 TLP_calc_PTO, without its bound by the retransmission timer, which is the caller's.</summary>
     internal static Duration Timeout(in Tcb c, in TcbCold k, RecoverySettings settings)
     {
