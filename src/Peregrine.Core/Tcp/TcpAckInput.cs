@@ -29,6 +29,7 @@ internal sealed class TcpAckInput(TcpContext context)
         if (isNews && !(s.Ack == c.Snd.Max && s.Options.SackBlockCount == 0 && _x.Details is null && _x.Recovery.LoneAck.TryTake(ref c, ref t.K, now)))
         {
             _x.Recovery.Phases.MtuProbe = _x.MtuProbing?.ProbeOf(t);
+            _x.MtuProbing?.BeforeAck(t, s.Ack);
             _x.Recovery.OnAck(ref c, ref t.K, s.Ack, s.Options, isDuplicate, now, out var sample);
             (wait, renegingWait, isRestarted, delivered) = (sample.ReorderingWait, sample.RenegingWait, sample.RestartTimer, sample.DeliveredBytes);
             _x.MtuProbing?.OnAck(t, _x.Recovery.Phases.TakeMtuProbeLoss(), now);
@@ -100,7 +101,7 @@ internal sealed class TcpAckInput(TcpContext context)
         c.Snd.Wl2 = ack;
         if (window <= c.Snd.WndMax) return;
         c.Snd.WndMax = window;
-        if (t.K.Does(Recovery.SenderMechanisms.HalfWindowMss)) TcpHandshake.RefreshMss(_x, t);
+        if (t.K.Does(Recovery.SenderMechanisms.HalfWindowMss)) TcpHandshake.RefreshMss(_x, t, hasFitted: true);
     }
 
     private void OnProgress(TcbRef t, SeqNumber una, Instant now)

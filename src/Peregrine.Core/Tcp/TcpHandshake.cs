@@ -181,7 +181,7 @@ internal static class TcpHandshake
         k.SynAgain = SynAgain.None;
         k.RoundStart = Deadline.At(now);
         TcpKeepalive.Start(x, t, now);
-        TcpMtuProbing.OnEstablished(x, t, now);
+        TcpMtuProbing.OnEstablished(x, t, isActive: s.IsSyn, now);
     }
 
     // The handshake's round trip; zero where it is not known, and where our SYN or SYN-ACK has timed out (RFC 6298 §5.7).

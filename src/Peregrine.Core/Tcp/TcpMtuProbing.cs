@@ -81,9 +81,9 @@ internal sealed class TcpMtuProbing(TcpContext context)
     }
 
     /// <summary>A connection is established: begins to search where that is asked for.</summary>
-    internal static void OnEstablished(TcpContext x, TcbRef t, Instant now)
+    internal static void OnEstablished(TcpContext x, TcbRef t, bool isActive, Instant now)
     {
-        if (x.SettingsOf(t).MtuProbing == TcpMtuProbingMode.Always) (x.MtuProbing ??= new TcpMtuProbing(x)).Begin(t, now);
+        if (x.SettingsOf(t).MtuProbing == TcpMtuProbingMode.Always) (x.MtuProbing ??= new TcpMtuProbing(x)).Begin(t, keepsMss: x.SettingsOf(t).SearchKeepsMss && !isActive, now);
     }
 
     /// <summary>RFC 4821 §7.7: the same data have timed out again: from R1 on the path is taken for one that drops large packets.</summary>
@@ -141,6 +141,7 @@ internal sealed class TcpMtuProbing(TcpContext context)
         if (Unsafe.IsNullRef(ref search) || search.ProbeSize != 0 || now < search.NotBefore || !IsUndisturbed(t)) return MtuProbeChoice.None;
         if (_x.SettingsOf(t).MtuProbing == TcpMtuProbingMode.Steps) return MtuProbeChoice.None;
         ref var c = ref t.C;
+        if (_x.Recovery.Marks.IsFirst(c, t.K)) return MtuProbeChoice.None;
         // What PSP leaves in clear text is not as large on the wire as is reckoned, and ends where what it seals begins.
         if (_x.Psp is { } psp && psp.AlikeFrom(c, c.Snd.Nxt) != uint.MaxValue) return MtuProbeChoice.None;
         // RFC 4821 §7.3.
@@ -172,6 +173,20 @@ internal sealed class TcpMtuProbing(TcpContext context)
         ref var search = ref Find(t);
         search.ProbeSize = (int)length + Overhead(t);
         (search.ProbeStart, search.ProbeEnd) = (t.C.Snd.Nxt - length, t.C.Snd.Nxt);
+        // As Linux, to which it has the place of two.
+        if (t.K.Does(SenderMechanisms.PacketWindow)) t.C.Cwnd = Math.Max(t.C.Cwnd - t.C.Mss, t.C.Mss);
+    }
+
+    /// <summary>An ACK is about to be taken. As Linux: with the probe's, a window of packets is one of as many bytes in fewer of the larger packets, before it grows.</summary>
+    internal void BeforeAck(TcbRef t, SeqNumber ack)
+    {
+        ref var search = ref Find(t);
+        if (Unsafe.IsNullRef(ref search)) return;
+        _x.Recovery.Marks.ForgetFirst(t.K);
+        if (search.ProbeSize == 0 || ack.IsBefore(search.ProbeEnd)) return;
+        ref var c = ref t.C;
+        if (t.K.Recovery.Phase >= RecoveryPhase.Recovery || !t.K.Does(SenderMechanisms.PacketWindow)) return;
+        c.Cwnd = Math.Max((uint)((ulong)c.Cwnd / c.Mss * (uint)(c.Mss + Overhead(t)) / (uint)search.ProbeSize), 1) * c.Mss;
     }
 
     /// <summary>An ACK was taken: the probe may have arrived, or be lost by itself, or among others.</summary>
@@ -190,7 +205,8 @@ internal sealed class TcpMtuProbing(TcpContext context)
             // The data go again now, so their time runs from now (RFC 6298 §5.1).
             TcpLossTimer.Reset(ref t.K);
             TcpLossTimer.StartTimeout(_x, t, now);
-            search.NotBefore = now + (roundTrip * Math.Max(1, t.C.Cwnd / t.C.Mss));
+            if (!_x.SettingsOf(t).SearchKeepsMss) search.NotBefore = now + (roundTrip * Math.Max(1, t.C.Cwnd / t.C.Mss));
+            if (t.K.Does(SenderMechanisms.PacketWindow)) t.C.Cwnd += t.C.Mss;
             End(t, ref search, now);
         }
         else if (t.K.Recovery.Phase >= RecoveryPhase.Recovery)
@@ -243,21 +259,28 @@ internal sealed class TcpMtuProbing(TcpContext context)
 
     private ref MtuSearch Find(TcbRef t) => ref CollectionsMarshal.GetValueRefOrNullRef(_searches, _x.Tcbs.IndexOf(t));
 
-    private void Begin(TcbRef t, Instant now)
+    private void Begin(TcbRef t, bool keepsMss, Instant now)
     {
         var high = Math.Min(t.C.Path.Mtu, t.K.PeerMss + TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length);
         var low = Math.Min(_x.SettingsOf(t).MtuProbeBaseMss + Overhead(t), high);
-        _searches[_x.Tcbs.IndexOf(t)] = new MtuSearch { Low = low, High = high, Since = now };
-        // As Linux: what was taken for the path's MTU until now holds until the search has found something.
-        if (!_x.SettingsOf(t).SearchKeepsMss || _x.SettingsOf(t).MtuProbing != TcpMtuProbingMode.Always) TcpHandshake.RefreshMss(_x, t);
+        ref var search = ref CollectionsMarshal.GetValueRefOrAddDefault(_searches, _x.Tcbs.IndexOf(t), out _);
+        search = new MtuSearch { Low = low, High = high, Since = now };
+        if (keepsMss) return;
+        // As Linux, which reckons before it knows the peer's options: for now the base is that of a header with all that the SYN offers.
+        if (_x.SettingsOf(t).SearchKeepsMss && OffersTimestamps(t)) search.Low = Math.Min(low + TcpOptions.TimestampsLength, high);
+        TcpHandshake.RefreshMss(_x, t);
+        search.Low = low;
     }
+
+    // In vain.
+    private bool OffersTimestamps(TcbRef t) => _x.SettingsOf(t) is { Timestamps: true, NoOptions: false } && (t.C.Flags & TcbFlags.Timestamps) == 0;
 
     private void OnBlackHole(TcbRef t, Instant now)
     {
         ref var search = ref Find(t);
         if (Unsafe.IsNullRef(ref search))
         {
-            Begin(t, now);
+            Begin(t, keepsMss: false, now);
             return;
         }
         // RFC 4821 §7.7: halved with each further time-out, as Linux does from its base on.

@@ -255,6 +255,7 @@ internal sealed class TcpOutput(
         var whole = plan.Options.SackBlockCount > 0 ? c.Mss - OptionRoom(c, plan) : c.Mss;
         var fin = end.IsAfter(c.Snd.QueueEnd) && dataLength <= most;
         dataLength = Math.Min(dataLength, most);
+        if (isMtuProbe) whole = dataLength;
         if (fin) plan.Flags |= TcpFlags.Fin;
         if (dataLength > 0 && IsPushed(t, seq, seq + dataLength, isRetransmission)) plan.Flags |= TcpFlags.Psh;
         var isCapable = !isRetransmission && dataLength > 0 && TcpEcn.IsCapable(_x, t);

@@ -21,6 +21,9 @@ internal struct MessageMarkState
     /// <summary>The end that was pushed last.</summary>
     internal SeqNumber PushedEnd;
 
+    /// <summary>The end of what left before the rest of its write was taken.</summary>
+    internal SeqNumber FirstEnd;
+
     /// <summary>What is true of the end of the run: <see cref="RecordFlags.Pushed"/>, <see cref="RecordFlags.MessageEnd"/>.</summary>
     internal RecordFlags RunEnd;
 }
@@ -51,7 +54,7 @@ internal sealed class MessageMarks(RecordPool pool, IndexedPool<SenderHistory> h
             (m.RunStart, m.PushedEnd, m.RunEnd) = (c.Snd.Iss + 1, c.Snd.QueueEnd, RecordFlags.Pushed);
             return;
         }
-        var runs = new WriteRuns(c, m, sendable);
+        var runs = new WriteRuns(c, k, m, sendable);
         if (count > 0 && !runs.IsAtEnd) runs.RunEnd &= ~RecordFlags.Pushed;
         while (count > 0)
         {
@@ -65,14 +68,23 @@ internal sealed class MessageMarks(RecordPool pool, IndexedPool<SenderHistory> h
         if (isPushed || runs.IsFar) runs.Push();
         if (endsMessage) runs.RunEnd |= RecordFlags.MessageEnd;
         c.Snd.QueueEnd = runs.End;
-        (m.RunStart, m.PushedEnd, m.RunEnd) = (runs.Start, runs.PushedEnd, runs.RunEnd);
+        (m.RunStart, m.PushedEnd, m.RunEnd, m.FirstEnd) = (runs.Start, runs.PushedEnd, runs.RunEnd, runs.FirstEnd);
     }
+
+    /// <summary>What did not leave at once leaves as ever.</summary>
+    internal void ForgetFirst(in TcbCold k)
+    {
+        if (k.HasHistory) histories[k.History].Marks.FirstEnd = default;
+    }
+
+    /// <summary>Whether what is sent next leaves while its write is still being taken: it is no probe of the path then.</summary>
+    internal bool IsFirst(in Tcb c, in TcbCold k) => k.HasHistory && histories[k.History].Marks.FirstEnd is var end && end != default && end - c.Snd.Nxt is > 0 and < ushort.MaxValue;
 
     /// <summary>How many of so many bytes may be queued: a run that has begun is filled, and another begins while the send buffer is not full.</summary>
     internal uint Room(in Tcb c, in TcbCold k, uint wanted, uint sendable, uint held)
     {
         if (c.State == TcpState.SynSent) return Math.Min(wanted, k.SendBuffer - Math.Min(k.SendBuffer, c.SendQueue.Length));
-        var runs = new WriteRuns(c, histories[k.History].Marks, sendable);
+        var runs = new WriteRuns(c, k, histories[k.History].Marks, sendable);
         var room = 0u;
         while (room < wanted)
         {

@@ -17,14 +17,13 @@ internal struct WriteRuns
     // What is sent while the write is still being taken is no part of the run any more.
     private SeqNumber _sent;
 
-    internal WriteRuns(in Tcb c, in MessageMarkState m, uint sendable)
+    internal WriteRuns(in Tcb c, in TcbCold k, in MessageMarkState m, uint sendable)
     {
         _most = MaxOf(c);
-        // Half the window at once at most, so that two transmissions are in flight.
-        _burst = Math.Max(c.Cwnd / c.Mss / 2, 1) * c.Mss;
+        _burst = Gathering.BytesMax(c, k);
         _farBytes = c.Snd.WndMax / 2;
         _sendable = sendable - (sendable % c.Mss);
-        (_sent, End, Start, RunEnd) = (c.Snd.Nxt, c.Snd.QueueEnd, m.RunStart, m.RunEnd);
+        (_sent, End, Start, RunEnd, FirstEnd) = (c.Snd.Nxt, c.Snd.QueueEnd, m.RunStart, m.RunEnd, m.FirstEnd);
         PushedEnd = End == c.Snd.Iss + 1 ? End : m.PushedEnd;
     }
 
@@ -36,6 +35,9 @@ internal struct WriteRuns
 
     /// <summary>The end that was pushed last.</summary>
     internal SeqNumber PushedEnd { get; private set; }
+
+    /// <summary>Where the transmission ends that left alone, as soon as a run was full.</summary>
+    internal SeqNumber FirstEnd { get; private set; }
 
     /// <summary>What is true of the end of the run.</summary>
     internal RecordFlags RunEnd { get; set; }
@@ -74,6 +76,7 @@ internal struct WriteRuns
         else if (_sent.IsAfterOrEqual(Start))
         {
             Leave(_burst);
+            FirstEnd = _sent;
         }
         return part;
     }
