@@ -125,9 +125,23 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         if ((int)(s.Options.TsVal - c.TsRecent) >= 0 || IsTsRecentExpired(c, now)) return true;
         // RFC 7323 §5.3 R1: old: answered by an ACK and dropped. A SYN is left to the challenge.
         if (s.IsSyn) return true;
+        var isOvertaken = s.Length == 0 && s.IsAck && _x.SettingsOf(t).PacketReceiver;
+        if (isOvertaken && MayBeOvertaken(t, s)) return true;
         _x.Counters.DroppedPaws++;
-        if (s.PayloadLength > 0 || MayChallenge(t, ref _x.Recovery.Counters.TCPACKSkippedPAWS, now)) AckAtOnce(t);
+        // As Linux: ACKs of before what has come since are common, and no news to anybody.
+        if (isOvertaken && s.Seq.IsBefore(c.Rcv.Nxt)) return false;
+        if (s.Length > 0 || MayChallenge(t, ref _x.Recovery.Counters.TCPACKSkippedPAWS, now)) AckAtOnce(t);
         return false;
+    }
+
+    // As Linux: a bare ACK that says nothing new, and is about as old as what is in flight may be, was overtaken on its way, and says what any duplicate says.
+    private bool MayBeOvertaken(TcbRef t, in SegmentArrival s)
+    {
+        ref var c = ref t.C;
+        if (s.Seq != c.Rcv.Nxt || s.Ack != c.Snd.Una || s.Seq.IsAfter(c.Snd.Wl1)) return false;
+        var window = (uint)s.RawWindow << c.SndScale;
+        if (s.Seq == c.Snd.Wl1 && (window > c.Snd.Wnd || window == 0)) return false;
+        return c.TsRecent - s.Options.TsVal <= _x.Recovery.Rto(t.K).Microseconds / 1_000 * 6 / 5;
     }
 
     // RFC 7323 §5.5: after 24 days of idleness TS.Recent says nothing.

@@ -320,7 +320,12 @@ internal sealed class TcpOutput(
         }
         // Also where the persist timer runs already: without a limit the connection would repeat for ever.
         StartUserTimeout(t, now);
-        c.Flags &= ~TcbFlags.Persisting;
+        if ((c.Flags & TcbFlags.Persisting) != 0)
+        {
+            // RFC 6298 §5.1: the retransmission timer was not running.
+            c.Flags &= ~TcbFlags.Persisting;
+            t.K.Retransmission = Deadline.None;
+        }
         // Before the handshake is complete the timer is the SYN-ACK's.
         TcpLossTimer.OnSent(_x, t, isProbed: !isRetransmission && c.State != TcpState.SynReceived, now);
     }
@@ -411,7 +416,7 @@ internal sealed class TcpOutput(
         if ((c.Flags & TcbFlags.ProbeNow) != 0 && usable > 0 && _x.Recovery.FreeRecords > 0)
         {
             // RFC 9293 §3.8.6.2.1 (4): the override: the window is open a little, and waited for in vain: what fits goes.
-            c.Flags &= ~TcbFlags.ProbeNow;
+            c.Flags &= ~(TcbFlags.ProbeNow | TcbFlags.Persisting);
             t.K.More = MoreHints.None;
             var length = (uint)Math.Min(usable, c.Mss);
             if (c.Snd.Nxt + length != c.Snd.QueueEnd) _x.Recovery.Marks.PushNext(t.K, c.Snd.Nxt + length);

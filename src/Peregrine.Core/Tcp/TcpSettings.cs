@@ -302,8 +302,8 @@ public sealed partial record TcpSettings
     public bool HastensDelayedAcks { get; init; } = true;
 
     /// <summary>
-    /// With <see cref="PacketSender"/>: <see cref="TcpMtuProbingMode.Always"/> leaves the MSS at what was taken for the path's until its search has found something.
-    /// Default true.
+    /// With <see cref="PacketSender"/>: <see cref="TcpMtuProbingMode.Always"/> leaves the MSS of a passive open at what was taken for the path's until its search has
+    /// found something, and a probe may follow a lost one at once. Default true.
     /// </summary>
     public bool MtuSearchKeepsMss { get; init; } = true;
 
