@@ -90,6 +90,8 @@ internal static class StackConfiguration
         [nameof(TcpSettings.OrphanRetryCount)] = static (o, s) => o with { OrphanRetryCount = Number<int>(s) },
         [nameof(TcpSettings.ForgivenSynLosses)] = static (o, s) => o with { ForgivenSynLosses = Number<int>(s) },
         [nameof(TcpSettings.SackCoversFin)] = static (o, s) => o with { SackCoversFin = Flag(s) },
+        [nameof(TcpSettings.PeerMssMin)] = static (o, s) => o with { PeerMssMin = Number<int>(s) },
+        [nameof(TcpSettings.SynKeepsPath)] = static (o, s) => o with { SynKeepsPath = Flag(s) },
         [nameof(TcpSettings.ResetsUnread)] = static (o, s) => o with { ResetsUnread = Flag(s) },
         [nameof(TcpSettings.ForgetsHalfOpen)] = static (o, s) => o with { ForgetsHalfOpen = Flag(s) },
         [nameof(TcpSettings.SynAckRepeatsSyn)] = static (o, s) => o with { SynAckRepeatsSyn = Flag(s) },

@@ -36,7 +36,7 @@ internal static class TcpHandshake
         var settings = x.SettingsOf(t);
         // RFC 9293 MUST-16: the peer's MSS does not count options, so they come off the result.
         var mtu = MtuOf(c.Local, c.Path, settings);
-        var mss = Math.Min(t.K.PeerMss, (x.MtuProbing?.Limit(t, mtu) ?? mtu) - IpHeaderLength(c.Local) - TcpHeader.Length - x.Encapsulation.OverheadOf(c));
+        var mss = Math.Min(Math.Max(t.K.PeerMss, settings.PeerMssMin), (x.MtuProbing?.Limit(t, mtu) ?? mtu) - IpHeaderLength(c.Local) - TcpHeader.Length - x.Encapsulation.OverheadOf(c));
         // Nor does it count what PSP takes: it is the peer's MTU less the headers that it knows of.
         mss -= x.Psp?.OverheadOf(c) ?? 0;
         if (settings.MaximumSegmentSize != 0) mss = Math.Min(mss, settings.MaximumSegmentSize);

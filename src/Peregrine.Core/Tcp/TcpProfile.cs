@@ -90,6 +90,8 @@ public sealed record TcpProfile
             ResetsUnread = false,
             ForgetsHalfOpen = true,
             FinWait2TimeoutMs = 0,
+            PeerMssMin = 216,
+            SynKeepsPath = true,
             AckEverySecondSegment = true,
             WindowIsBuffer = true,
             WholeSegmentBuffer = true,

@@ -405,6 +405,18 @@ public sealed partial record TcpSettings
     /// <summary>The buffers of a new connection are rounded up to whole segments, options not taken off. Default false.</summary>
     public bool WholeSegmentBuffer { get; init; }
 
+    /// <summary>
+    /// A peer's MSS counts as at least so many bytes (FreeBSD's minmss), 0 to 1,460: segments that are too small cost more than they bring. Default 0: what is sent is
+    /// never below 48 bytes a segment, as with Linux's tcp_min_snd_mss.
+    /// </summary>
+    public int PeerMssMin { get; init; }
+
+    /// <summary>
+    /// In SYN-SENT an IPv4 router's report about the path counts only below the size that the default MSS needs, 576 bytes, and then the SYN goes again at once, as BSD
+    /// has it; else any report counts for the next SYN. Default false.
+    /// </summary>
+    public bool SynKeepsPath { get; init; }
+
     /// <summary>tcp_mtu_probing: the path's MTU is searched for by segments of data (RFC 4821). Default <see cref="TcpMtuProbingMode.Off"/>.</summary>
     public TcpMtuProbingMode MtuProbing { get; init; }
 

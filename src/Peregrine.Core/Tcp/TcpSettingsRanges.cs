@@ -46,6 +46,7 @@ public sealed partial record TcpSettings
         if (!Enum.IsDefined(MtuProbing)) throw new ArgumentOutOfRangeException(nameof(MtuProbing), MtuProbing, "MtuProbing must be one of: Off, BlackHole, Always, Steps.");
         Range(nameof(MtuProbeBaseMss), MtuProbeBaseMss, 48, 65_495);
         Range(nameof(MtuProbeFloorMss), MtuProbeFloorMss, 48, 65_495);
+        Range(nameof(PeerMssMin), PeerMssMin, 0, 1_460);
         Range(nameof(MtuProbeThresholdBytes), MtuProbeThresholdBytes, 1, 65_535);
         Range(nameof(MtuProbeIntervalSeconds), MtuProbeIntervalSeconds, 1, 86_400);
         Range(nameof(DeferAcceptSeconds), DeferAcceptSeconds, 0, 3_600);

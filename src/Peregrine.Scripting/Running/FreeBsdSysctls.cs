@@ -31,7 +31,6 @@ internal static class FreeBsdSysctls
     {
         ["blackhole"] = [0],
         ["path_mtu_discovery"] = [1],
-        ["minmss"] = [216],
         ["persmin"] = [5_000],
         ["persmax"] = [60_000],
         ["retries"] = [12],
@@ -60,7 +59,7 @@ internal static class FreeBsdSysctls
     private static readonly string[] s_forAll =
     [
         "insecure_rst", "insecure_syn", "icmp_may_rst", "rexmit_drop_options", "ecn.maxretries", "tolerate_missing_ts", "delacktime", "delayed_ack",
-        "pmtud_blackhole_detection", "pmtud_blackhole_mss", "v6pmtud_blackhole_mss", "mssdflt", "v6mssdflt", "do_prr", "finwait2_timeout", "fast_finwait2_recycle",
+        "pmtud_blackhole_detection", "pmtud_blackhole_mss", "v6pmtud_blackhole_mss", "mssdflt", "v6mssdflt", "minmss", "do_prr", "finwait2_timeout", "fast_finwait2_recycle",
     ];
 
     /// <summary>A setting that says something only beside another: the time of fast recycling.</summary>
@@ -205,6 +204,8 @@ internal static class FreeBsdSysctls
                 return v6 ? t : t with { MtuProbeBaseMss = Number(value) };
             case "v6pmtud_blackhole_mss":
                 return v6 ? t with { MtuProbeBaseMss = Number(value) } : t;
+            case "minmss":
+                return t with { PeerMssMin = Number(value) };
             case "mssdflt":
                 return v6 ? t : t with { MtuProbeFloorMss = Number(value) };
             case "v6mssdflt":
