@@ -118,6 +118,9 @@ public sealed record StackOptions
     /// <summary>A segment with both SYN and FIN is dropped unseen in every state. Default false.</summary>
     public bool DropSynFin { get; init; }
 
+    /// <summary>Which segments that belong nowhere are dropped without a reset (blackhole(4)). Default <see cref="TcpBlackHole.None"/>.</summary>
+    public TcpBlackHole BlackHole { get; init; }
+
     /// <summary>Added to every time-out but a first SYN's, in milliseconds, 0 to 1,000 (FreeBSD's rexmit_slop). Default 0.</summary>
     public int RtoSlackMs { get; init; }
 
@@ -191,6 +194,7 @@ public sealed record StackOptions
         Range(nameof(FastOpenDisableSeconds), FastOpenDisableSeconds, 0, 86_400);
         Range(nameof(InitialWindowSegments), InitialWindowSegments, 1, 10);
         Range(nameof(InitialWindowBytesMax), InitialWindowBytesMax, 2_920, 1 << 20);
+        if (!Enum.IsDefined(BlackHole)) throw new ArgumentOutOfRangeException(nameof(BlackHole), BlackHole, "BlackHole must be one of: None, Syns, ClosedPorts, Unexpected.");
         Tcp.Validate();
         if (SenderHistoryCountMax == 0 && (SenderMechanismsOf.Settings(Tcp) & SenderMechanisms.OfHistory) is not 0 and var needed)
         {

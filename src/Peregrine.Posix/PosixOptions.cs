@@ -122,6 +122,9 @@ internal static class PosixOptions
                 return t with { KeepAlive = value != 0 };
             case "TCP_NODELAY":
                 return t with { NoDelay = value != 0 };
+            // FreeBSD: none of the socket's own; then the system's counts.
+            case "TCP_KEEPIDLE" or "TCP_KEEPINTVL" or "TCP_KEEPCNT" or "TCP_KEEPINIT" when value == 0 && manners.IsFreeBsd:
+                return KeepAliveOfSystem(t, x.Stack.Options.Tcp, name);
             case "TCP_KEEPIDLE":
                 return t with { KeepAliveTimeSeconds = number };
             case "TCP_KEEPINTVL":
@@ -168,6 +171,14 @@ internal static class PosixOptions
                 return ChangeBuffers(t, manners, s, name, value);
         }
     }
+
+    private static TcpSettings KeepAliveOfSystem(TcpSettings t, TcpSettings system, string name) => name switch
+    {
+        "TCP_KEEPIDLE" => t with { KeepAliveTimeSeconds = system.KeepAliveTimeSeconds },
+        "TCP_KEEPINTVL" => t with { KeepAliveIntervalSeconds = system.KeepAliveIntervalSeconds },
+        "TCP_KEEPCNT" => t with { KeepAliveRetryCount = system.KeepAliveRetryCount },
+        _ => t with { ConnectTimeoutMs = system.ConnectTimeoutMs },
+    };
 
     private static TcpSettings? ChangeBuffers(TcpSettings t, PosixManners manners, PosixSocket s, string name, long value)
     {
@@ -230,10 +241,13 @@ internal static class PosixOptions
     /// <summary>Reads an option; null when it is not known.</summary>
     internal static long? Get(PosixSockets x, PosixSocket s, string name, Instant now)
     {
-        if (x.Manners.IsFreeBsd) return s_kept.Contains(name) ? s.Kept.GetValueOrDefault(name, name == "SO_SNDLOWAT" ? 2_048 : 0) : Live(x, s, name, now) ?? OfOtherStack(s, name);
+        if (x.Manners.IsFreeBsd) return s_kept.Contains(name) ? s.Kept.GetValueOrDefault(name, UsualOfFreeBsd(name)) : Live(x, s, name, now) ?? OfOtherStack(s, name);
         if (s.Kept.TryGetValue(name, out var kept)) return kept;
         return Live(x, s, name, now) ?? (PosixLinuxOptions.TryGetUsual(name, out var usual) ? usual : s_kept.Contains(name) ? 0 : null);
     }
+
+    // SO_SNDLOWAT's 2,048 (setsockopt(2)), and sockets of IPv6 that hear nothing else (ip6(4), net.inet6.ip6.v6only).
+    private static long UsualOfFreeBsd(string name) => name switch { "SO_SNDLOWAT" => 2_048, "IPV6_V6ONLY" => 1, _ => 0 };
 
     private static long? OfOtherStack(PosixSocket s, string name) => IsOfOtherStack(name) && s.Settings.Rack ? s.Kept.GetValueOrDefault(name) : null;
 

@@ -29,7 +29,7 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         {
             if (found && s.IsAck && !s.IsRst && TryTakeCookie(ref s, packet, listener, now)) return;
             _x.Counters.DroppedNoConnection++;
-            _replies.ResetFor(packet, s, now, found ? null : _replies.MarksOf(s.LocalPort));
+            if (!IsUnanswered(s, found)) _replies.ResetFor(packet, s, now, found ? null : _replies.MarksOf(s.LocalPort));
             return;
         }
         // RFC 9293 §3.10.7.2, fourth: neither RST, ACK nor SYN: drop.
@@ -268,11 +268,19 @@ internal sealed class TcpPassiveOpen(TcpContext context, TcpReplies replies, Tcp
         {
             if (TryTakeEarlierCookie(index, ref s, packet, now)) return;
             _x.Counters.DroppedUnacceptableAck++;
-            _replies.ResetFor(packet, s, now);
+            if (!IsUnanswered(s, isListening: true)) _replies.ResetFor(packet, s, now);
             return;
         }
         Complete(index, ref s, packet, now);
     }
+
+    private bool IsUnanswered(in SegmentArrival s, bool isListening) => _x.Options.BlackHole switch
+    {
+        TcpBlackHole.Syns => s.IsSyn && !isListening,
+        TcpBlackHole.ClosedPorts => !isListening,
+        TcpBlackHole.Unexpected => true,
+        _ => false,
+    };
 
     private bool MayReply(Instant now)
     {

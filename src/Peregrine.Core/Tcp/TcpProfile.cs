@@ -91,6 +91,7 @@ public sealed record TcpProfile
             ForgetsHalfOpen = true,
             FinWait2TimeoutMs = 0,
             PeerMssMin = 216,
+            TimeoutCountMax = 12,
             SynKeepsPath = true,
             AckEverySecondSegment = true,
             WindowIsBuffer = true,

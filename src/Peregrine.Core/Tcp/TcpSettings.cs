@@ -106,6 +106,12 @@ public sealed partial record TcpSettings
     /// <summary>SO_KEEPALIVE. Default false (RFC 9293 MUST-25).</summary>
     public bool KeepAlive { get; init; }
 
+    /// <summary>
+    /// Time-outs of the same data that the next one ends the connection after, with a reset (FreeBSD's retries), 0 to 255. Default 0: they are not counted, and
+    /// <see cref="UserTimeoutMs"/> is the limit, or with <see cref="PacketSender"/> <see cref="RetryCount"/>.
+    /// </summary>
+    public int TimeoutCountMax { get; init; }
+
     /// <summary>Idle time before the first keepalive probe, in seconds, 1 to 32,767. Default 7,200 (RFC 9293 MUST-28).</summary>
     public int KeepAliveTimeSeconds { get; init; } = 7_200;
 

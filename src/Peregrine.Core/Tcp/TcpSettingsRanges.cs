@@ -19,6 +19,7 @@ public sealed partial record TcpSettings
         Range(nameof(SynAckRetryCount), SynAckRetryCount, 0, 15);
         Range(nameof(UserTimeoutMs), UserTimeoutMs, 1, 86_400_000);
         Range(nameof(RetryCount), RetryCount, 0, 15);
+        Range(nameof(TimeoutCountMax), TimeoutCountMax, 0, 255);
         Range(nameof(OrphanRetryCount), OrphanRetryCount, 1, 15);
         Range(nameof(KeepAliveTimeSeconds), KeepAliveTimeSeconds, 1, 32_767);
         Range(nameof(KeepAliveIntervalSeconds), KeepAliveIntervalSeconds, 1, 32_767);

@@ -112,6 +112,13 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
             return false;
         }
         if (!TcpContext.HasOutstanding(c)) return false;
+        // RFC 9293 §3.8.3, R2 as a number: BSD's connections end so, and tell the peer.
+        if (_x.SettingsOf(t).TimeoutCountMax is > 0 and var most && c.Backoff >= most)
+        {
+            _replies.ResetOf(t, now);
+            _x.Finish(t, k.SoftError != 0 ? TcpErrors.FromSoft(k.SoftError) : SocketError.TimedOut);
+            return true;
+        }
         RetryLimit.Start(_x, t, now);
         // RFC 6298 §5.4 to §5.6: the earliest segment again, the time-out doubled, the timer started.
         _x.Counters.RetransmissionTimeouts++;

@@ -84,6 +84,22 @@ public readonly record struct TcpStatus(
     public bool IsBelowUnsentLimit { get; init; }
 }
 
+/// <summary>Segments that are answered by nothing, so that scans learn little (blackhole(4)); RFC 9293 §3.10.7.1 and §3.10.7.2 answer each by a reset.</summary>
+public enum TcpBlackHole
+{
+    /// <summary>None.</summary>
+    None,
+
+    /// <summary>SYNs to ports where nobody listens.</summary>
+    Syns,
+
+    /// <summary>All to ports where nobody listens.</summary>
+    ClosedPorts,
+
+    /// <summary>Those, and what a listening port does not expect.</summary>
+    Unexpected,
+}
+
 /// <summary>ICMP errors that end an attempt to connect (RFC 9293 §3.9.2.2); the others are told when it fails for want of an answer.</summary>
 public enum TcpConnectErrors
 {

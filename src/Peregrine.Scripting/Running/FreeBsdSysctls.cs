@@ -29,11 +29,9 @@ internal static class FreeBsdSysctls
     // What FreeBSD has, we have so, and not otherwise.
     private static readonly Dictionary<string, int[]> s_usual = new()
     {
-        ["blackhole"] = [0],
         ["path_mtu_discovery"] = [1],
         ["persmin"] = [5_000],
         ["persmax"] = [60_000],
-        ["retries"] = [12],
         ["rfc3042"] = [1],
         ["rfc3390"] = [1],
         ["rfc3465"] = [1],
@@ -81,6 +79,8 @@ internal static class FreeBsdSysctls
                 return options with { RtoSlackMs = Number(value) };
             case "rexmit_min":
                 return options with { RtoMsMin = Number(value) };
+            case "blackhole" when Number(value) is >= 0 and <= 3 and var hole:
+                return options with { BlackHole = (TcpBlackHole)hole };
             case "drop_synfin":
                 return options with { DropSynFin = Number(value) != 0 };
             case "syncookies":
@@ -153,6 +153,8 @@ internal static class FreeBsdSysctls
                 return t with { KeepAliveTimeSeconds = Number(value) / 1_000 };
             case "keepintvl" when Number(value) % 1_000 == 0:
                 return t with { KeepAliveIntervalSeconds = Number(value) / 1_000 };
+            case "retries" when Number(value) is > 0 and <= 15 and var most:
+                return t with { TimeoutCountMax = most, SynRetryCount = most };
             case "keepcnt":
                 return t with { KeepAliveRetryCount = Number(value) };
             case "keepinit":

@@ -55,7 +55,12 @@ internal sealed record Profile(string Name, StackOptions Options, PosixManners M
         FastOpenKeys = PosixFastOpen.KeysOf(Convert.FromHexString("A1A1A1A1B2B2B2B2C3C3C3C3D4D4D4D4")),
     };
 
-    internal static Profile FreeBsd { get; } = new(TcpProfile.FreeBsd.Name, TcpProfile.FreeBsd.Apply(s_sizes with { Ip = s_sizes.Ip with { PathMtuFloorIPv4 = 256 } }), new PosixManners { IsFreeBsd = true }, 10_000);
+    internal static Profile FreeBsd { get; } = new(
+        TcpProfile.FreeBsd.Name,
+        // A report of a path's MTU counts as minmss and headers at least.
+        TcpProfile.FreeBsd.Apply(s_sizes with { Ip = s_sizes.Ip with { PathMtuFloorIPv4 = 256 } }),
+        new PosixManners { IsFreeBsd = true },
+        10_000);
 
     internal static Profile? Find(string name) => TcpProfile.Find(name) is not { } profile ? null : profile == TcpProfile.Linux ? Linux : FreeBsd;
 }

@@ -33,7 +33,8 @@ internal sealed class StackManners(SimulationRandom random)
                 KeepAliveIntervalSeconds = chosen.KeepAliveIntervalSeconds, KeepAliveRetryCount = chosen.KeepAliveRetryCount,
                 CongestionControl = chosen.CongestionControl, Timestamps = chosen.Timestamps, SelectiveAcknowledgments = chosen.SelectiveAcknowledgments,
                 WindowScaling = chosen.WindowScaling, Ecn = chosen.Ecn, NoDelay = chosen.NoDelay, MaximumSegmentSize = chosen.MaximumSegmentSize,
-                ResetsUnread = chosen.ResetsUnread, ForgetsHalfOpen = chosen.ForgetsHalfOpen, FinWait2TimeoutMs = chosen.FinWait2TimeoutMs, PeerMssMin = chosen.PeerMssMin,
+                ResetsUnread = chosen.ResetsUnread, ForgetsHalfOpen = chosen.ForgetsHalfOpen, FinWait2TimeoutMs = chosen.FinWait2TimeoutMs,
+                PeerMssMin = chosen.PeerMssMin, TimeoutCountMax = chosen.TimeoutCountMax,
             },
         };
     }
