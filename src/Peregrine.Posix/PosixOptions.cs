@@ -119,6 +119,9 @@ internal static class PosixOptions
         switch (name)
         {
             case "SO_KEEPALIVE":
+                // FreeBSD: every connection has it (always_keepalive), and the option says what the socket asked for.
+                if (manners.IsFreeBsd) s.Kept[name] = value;
+                if (manners.IsFreeBsd) return t with { KeepAlive = value != 0 || x.Stack.Options.Tcp.KeepAlive };
                 return t with { KeepAlive = value != 0 };
             case "TCP_NODELAY":
                 return t with { NoDelay = value != 0 };
@@ -241,10 +244,19 @@ internal static class PosixOptions
     /// <summary>Reads an option; null when it is not known.</summary>
     internal static long? Get(PosixSockets x, PosixSocket s, string name, Instant now)
     {
+        if (x.Manners.IsFreeBsd && s_bits.TryGetValue(name, out var bit)) return (s_kept.Contains(name) ? s.Kept.GetValueOrDefault(name) : Live(x, s, name, now)) is 0 or null ? 0 : bit;
         if (x.Manners.IsFreeBsd) return s_kept.Contains(name) ? s.Kept.GetValueOrDefault(name, UsualOfFreeBsd(name)) : Live(x, s, name, now) ?? OfOtherStack(s, name);
         if (s.Kept.TryGetValue(name, out var kept)) return kept;
         return Live(x, s, name, now) ?? (PosixLinuxOptions.TryGetUsual(name, out var usual) ? usual : s_kept.Contains(name) ? 0 : null);
     }
+
+    // FreeBSD's flags are read back as the bits that they are (sys/socket.h), those of TCP as well.
+    private static readonly Dictionary<string, long> s_bits = new()
+    {
+        ["SO_DEBUG"] = 1, ["SO_ACCEPTCONN"] = 2, ["SO_REUSEADDR"] = 4, ["SO_KEEPALIVE"] = 8, ["SO_DONTROUTE"] = 0x10, ["SO_BROADCAST"] = 0x20, ["SO_USELOOPBACK"] = 0x40,
+        ["SO_OOBINLINE"] = 0x100, ["SO_REUSEPORT"] = 0x200, ["SO_TIMESTAMP"] = 0x400, ["SO_NOSIGPIPE"] = 0x800, ["SO_BINTIME"] = 0x2000, ["SO_NO_OFFLOAD"] = 0x4000,
+        ["SO_NO_DDP"] = 0x8000, ["SO_REUSEPORT_LB"] = 0x1_0000, ["SO_RERROR"] = 0x2_0000, ["TCP_NODELAY"] = 4, ["TCP_NOOPT"] = 8, ["TCP_NOPUSH"] = 0x1000,
+    };
 
     // SO_SNDLOWAT's 2,048 (setsockopt(2)), and sockets of IPv6 that hear nothing else (ip6(4), net.inet6.ip6.v6only).
     private static long UsualOfFreeBsd(string name) => name switch { "SO_SNDLOWAT" => 2_048, "IPV6_V6ONLY" => 1, _ => 0 };
@@ -261,6 +273,7 @@ internal static class PosixOptions
             "SO_SNDBUF" => hasInfo ? info.SendBuffer : t.SendBufferBytes,
             "SO_RCVBUF" when s.Kept.TryGetValue(name, out var said) => said,
             "SO_RCVBUF" => hasInfo ? info.ReceiveBuffer : t.ReceiveBufferBytes,
+            "SO_KEEPALIVE" when x.Manners.IsFreeBsd => s.Kept.GetValueOrDefault(name),
             "SO_KEEPALIVE" => t.KeepAlive ? 1 : 0,
             "SO_TYPE" => s.Kind == PosixKind.Udp ? 2 : 1,
             "SO_ACCEPTCONN" => s.Phase == PosixPhase.Listening ? 1 : 0,
@@ -285,7 +298,7 @@ internal static class PosixOptions
             "IPV6_V6ONLY" when s.IsBound => s.Local.Address.IsIPv4 || s.Local.Address == IpAddress.IPv6Any ? 0 : 1,
             "SO_SNDLOWAT" => 1,
             "IP_MTU" or "IPV6_MTU" when hasInfo => info.PathMtu,
-            "SO_DOMAIN" => s.IsV6 ? 10 : 2,
+            "SO_DOMAIN" => s.IsV6 ? x.Manners.IsFreeBsd ? 28 : 10 : 2,
             "SO_PROTOCOL" or "SO_PROTOTYPE" => s.Kind == PosixKind.Udp ? 17 : 6,
             "TCP_KEEPINIT" => t.ConnectTimeoutMs / 1000,
             "TCP_NOOPT" => t.NoOptions ? 1 : 0,

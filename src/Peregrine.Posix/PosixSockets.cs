@@ -60,6 +60,7 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
     {
         if (Get(fd) is not { } s) return PosixResult.Fail("EBADF");
         if (s.IsBound || s.Phase != PosixPhase.Fresh) return PosixResult.Fail("EINVAL");
+        if (Manners.IsFreeBsd && IsTaken(s, local)) return PosixResult.Fail("EADDRINUSE");
         if (s.Kind == PosixKind.Udp)
         {
             var error = Stack.Udp.Bind(new UdpBindOptions { Local = local }, out var handle);
@@ -70,6 +71,14 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         MarkResets(s, s.Settings);
         return PosixResult.Success;
     }
+
+    // FreeBSD: an address and port are one socket's, unless all ask for SO_REUSEPORT; an address beside the wildcard with SO_REUSEADDR as well.
+    private bool IsTaken(PosixSocket s, Endpoint local) => local.Port != 0 && All.Any(o =>
+        o != s && o.Kind == s.Kind && o is { IsBound: true, Phase: not PosixPhase.Connected } && o.Local.Port == local.Port && o.Local.Address.IsIPv4 == local.Address.IsIPv4
+        && !(Has(o, "SO_REUSEPORT") && Has(s, "SO_REUSEPORT"))
+        && (o.Local.Address == local.Address || ((o.Local.Address.IsUnspecified || local.Address.IsUnspecified) && !(Has(o, "SO_REUSEADDR") && Has(s, "SO_REUSEADDR")))));
+
+    private static bool Has(PosixSocket s, string name) => s.Kept.GetValueOrDefault(name) != 0;
 
     /// <summary>FreeBSD answers segments to a socket that is only bound as the socket's options say.</summary>
     internal void MarkResets(PosixSocket s, Core.Tcp.TcpSettings? settings)
@@ -242,6 +251,8 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         if ((write || s.WriteShut) && s.ReadShut && !Manners.IsFreeBsd) Stack.Tcp.ShutdownReceive(s.Connection, keepsReceived: true);
         if (!write || s.WriteShut) return PosixResult.Success;
         s.WriteShut = true;
+        // FreeBSD: the FIN goes when the handshake is through.
+        if (status.State == TcpState.SynSent) return PosixResult.Success;
         return PosixResult.Of(Stack.Tcp.Shutdown(s.Connection, now));
     }
 
@@ -284,6 +295,7 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
             if ((e.Events & TcpEvents.Readable) != 0 && s.ReadShut && Manners.IsFreeBsd) Discard(s, now);
             if ((e.Events & (TcpEvents.Writable | TcpEvents.Connected | TcpEvents.Closed)) != 0) s.OutEdges++;
             if ((e.Events & TcpEvents.Connected) != 0) s.Phase = PosixPhase.Connected;
+            if ((e.Events & TcpEvents.Connected) != 0 && s.WriteShut && Manners.IsFreeBsd) Stack.Tcp.Shutdown(s.Connection, now);
         }
         while (Stack.Udp.TryNextEvent(out _)) { }
     }

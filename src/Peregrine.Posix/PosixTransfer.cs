@@ -19,6 +19,8 @@ internal static class PosixTransfer
         if (s.Phase == PosixPhase.Deferred) return PosixFastOpen.Write(x, s, s.Remote, data, patient, ref done, now);
         if (s.Phase == PosixPhase.Connecting)
         {
+            // FreeBSD: what is not connected yet is not connected (sosend's rule, send(2)).
+            if (Connecting(x, s) && x.Manners.IsFreeBsd) return PosixResult.Fail("ENOTCONN");
             if (Connecting(x, s)) return patient ? PosixResult.Waits : PosixResult.Fail("EAGAIN");
             // What was queued for a connection that was never made has gone nowhere.
             if (TakeError(x, s) is { } refusal) return PosixResult.Fail(refusal);
