@@ -38,6 +38,7 @@ internal sealed class TcpAckInput(TcpContext context)
         else
         {
             delivered = (uint)(c.Snd.Una - una);
+            if (!outstanding && s.Ack == una && s.Length == 0 && c.Snd.Wnd == priorWindow) Recovery.TailLossProbe.OnIdleDuplicate(ref t.K.Recovery);
         }
         if (c.Snd.Una != una) OnProgress(t, una, now);
         t.K.More &= ~MoreHints.Held;

@@ -130,9 +130,11 @@ internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)
         d.LastAckReceived = now;
         if (k.Recovery.Phase != Recovery.RecoveryPhase.Loss) EndTimeouts(ref d, now);
         if (sample.ReorderedDistance > 0 || sample.IsOvertaken) d.ReorderingEvents++;
+        if (sample.LateDistance > 0) d.ReorderingEvents++;
         TakeRate(ref d, sample, k.Rtt);
         d.DeliveredSegments += sample.DeliveredSegments + (d.BytesRetransmitted > 0 ? Recovery.SegmentCount.Of(sample.DuplicateBytes, mss) : 0);
-        d.Reordering = Math.Max(d.Reordering, Math.Min(Recovery.SegmentCount.Of(sample.ReorderedDistance, mss), ReorderingMax));
+        var distance = Math.Max(sample.ReorderedDistance, sample.LateDistance);
+        d.Reordering = Math.Max(d.Reordering, Math.Min(Recovery.SegmentCount.Of(distance, mss), ReorderingMax));
         if (sample.DuplicateBytes > 0) d.DuplicatesReported++;
     }
 

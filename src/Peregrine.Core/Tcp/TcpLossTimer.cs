@@ -79,7 +79,11 @@ internal static class TcpLossTimer
         var before = k.Recovery.Flags & Kinds;
         // A probe of new data is what was waited for, not what the next is counted from.
         isProbed &= (k.Recovery.Flags & RecoveryFlags.ProbePending) == 0 || !k.Does(SenderMechanisms.ProbeTimerStays);
-        if (isProbed && before != RecoveryFlags.TimerIsReordering && x.Recovery.MayScheduleProbe(t.C, k)) ScheduleProbe(x, t, before, now);
+        if (isProbed && before != RecoveryFlags.TimerIsReordering && x.Recovery.MayScheduleProbe(t.C, k))
+        {
+            // As Linux: also where the time-out runs since the last probe, the next comes no later than counted from when the first segment was sent.
+            ScheduleProbe(x, t, k.Does(SenderMechanisms.ProbeTimerStays) ? RecoveryFlags.TimerIsProbe : before, now);
+        }
         else if (!isStarted) return;
         x.Arm(t, k.Retransmission);
     }

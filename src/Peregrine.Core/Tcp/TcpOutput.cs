@@ -137,8 +137,10 @@ internal sealed class TcpOutput(
         ref var c = ref t.C;
         if (!_x.Ip.HasRoom(c.Path)) return false;
         var usable = c.UsableWindow;
-        var length = Math.Min(Math.Min(usable, (uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt)), c.Mss);
-        var isRetransmission = length == 0 || _x.Recovery.FreeRecords == 0;
+        var wanted = Math.Min((uint)Math.Max(0, c.Snd.QueueEnd - c.Snd.Nxt), c.Mss);
+        var length = Math.Min(usable, wanted);
+        // As Linux: new data where the window has room for the whole segment.
+        var isRetransmission = length == 0 || (length < wanted && t.K.Does(SenderMechanisms.WindowToEdge)) || _x.Recovery.FreeRecords == 0;
         var seq = c.Snd.Nxt;
         if (isRetransmission) _x.Recovery.LastSegment(c, ref t.K, out seq, out length);
         else if (usable > length && seq + length == c.Snd.QueueEnd && c.IsFinUnsent) length++;

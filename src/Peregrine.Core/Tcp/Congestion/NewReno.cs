@@ -62,6 +62,7 @@ internal sealed class NewReno : CongestionControl
     {
         // RFC 5681 §3.1 equation (4).
         c.Ssthresh = Math.Max(flightSize / 2, 2u * c.Mss);
+        if (k.Does(SenderMechanisms.PacketWindow)) c.Ssthresh -= c.Ssthresh % c.Mss;
         k.Congestion.AckedBytes = 0;
     }
 

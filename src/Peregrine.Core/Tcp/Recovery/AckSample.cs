@@ -18,6 +18,9 @@ internal struct AckSample
     /// <summary>Without SACK: more duplicates came than segments can have arrived, so that some were only overtaken.</summary>
     internal bool IsOvertaken { get; set; }
 
+    /// <summary>By how much, in bytes, what was taken for lost was overtaken instead; 0 where it was not.</summary>
+    internal uint LateDistance { get; set; }
+
     /// <summary>Bytes that SACK blocks newly reported.</summary>
     internal uint SackedBytes { get; set; }
 

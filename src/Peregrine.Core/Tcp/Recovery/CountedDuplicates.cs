@@ -77,11 +77,14 @@ internal static class CountedDuplicates
     // Segments that an ACK of so many delivers that were not counted before.
     private static uint Delivered(uint acked, uint countedBefore) => Math.Max(acked - Math.Min(acked, countedBefore), 1);
 
-    /// <summary>An ACK during the repair after a time-out: a duplicate tells of new data that have arrived (RFC 5682 §2.1 step 2b), and makes room.</summary>
+    /// <summary>
+    /// An ACK during the repair after a time-out: a duplicate tells of new data that have arrived (RFC 5682 §2.1 step 2b), and makes room; not of what lies
+    /// beyond the recovery point when that is acknowledged (RFC 6582 §4).
+    /// </summary>
     internal static void OnAckAfterTimeout(ref Tcb c, ref RecoveryState r, Scoreboard board, ref AckSample sample, bool isDuplicate)
     {
         if (sample.AckedBytes > 0) c.DupAcks = 0;
-        else if (isDuplicate && c.Snd.Max.IsAfter(r.RecoveryPoint)) Add(ref c, ref r, board, ref sample);
+        else if (isDuplicate && c.Snd.Una.IsBefore(r.RecoveryPoint) && c.Snd.Max.IsAfter(r.RecoveryPoint)) Add(ref c, ref r, board, ref sample);
     }
 
     /// <summary>An ACK in recovery, of so many segments, that does not end it.</summary>

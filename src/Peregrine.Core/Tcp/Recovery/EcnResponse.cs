@@ -32,9 +32,14 @@ internal static class EcnResponse
         r.RecoveryPoint = c.Snd.Max;
         BeginReduction(recovery, ref c, ref k, window, acked);
         r.Flags |= RecoveryFlags.EcnResponded;
-        // RFC 9768 §3.1.5: in its accurate form nobody says so.
-        if ((r.Flags & RecoveryFlags.AccurateEcn) == 0) r.Flags |= RecoveryFlags.EcnReduced;
+        OweNotice(ref r);
         recovery.Counters.TCPEcnReductions++;
+    }
+
+    /// <summary>RFC 3168 §6.1.2: the window is reduced, for marks, a loss or a time-out: the first new data after it say so. RFC 9768 §3.1.5: not in the accurate form.</summary>
+    internal static void OweNotice(ref RecoveryState r)
+    {
+        if ((r.Flags & (RecoveryFlags.EcnAgreed | RecoveryFlags.AccurateEcn)) == RecoveryFlags.EcnAgreed) r.Flags |= RecoveryFlags.EcnReduced;
     }
 
     /// <summary>Whether marks are being answered: until what was in flight then is acknowledged, and with a gradual reduction something beyond it.</summary>

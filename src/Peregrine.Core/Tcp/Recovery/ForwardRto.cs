@@ -6,11 +6,11 @@ internal static class ForwardRto
 {
     private const RecoveryFlags Steps = RecoveryFlags.FrtoFirst | RecoveryFlags.FrtoSecond;
 
-    /// <summary>RFC 5682 §2.1 step 1: the first segment goes again, and no other until an ACK comes. Not within another recovery.</summary>
-    internal static void Begin(ref RecoveryState r, bool isNewRecovery)
+    /// <summary>RFC 5682 §2.1 step 1: the first segment goes again, and no other until an ACK comes. Not within another recovery; as Linux, when it times out again too.</summary>
+    internal static void Begin(ref RecoveryState r, bool isNewRecovery, bool isRepeated)
     {
         r.Flags &= ~Steps;
-        if (isNewRecovery) r.Flags |= RecoveryFlags.FrtoFirst;
+        if (r.Does(SenderMechanisms.PacketWindow) ? isNewRecovery || isRepeated : isNewRecovery && !isRepeated) r.Flags |= RecoveryFlags.FrtoFirst;
     }
 
     /// <summary>Retransmissions wait.</summary>
@@ -33,6 +33,8 @@ internal static class ForwardRto
             if (!r.Does(SenderMechanisms.PacketWindow)) c.Cwnd = 3u * c.Mss;
             return false;
         }
+        // As Linux: a duplicate before new data have gone is of what was sent before the time-out, and tells nothing of it.
+        if (acked == 0 && r.Does(SenderMechanisms.PacketWindow) && c.Snd.Max == r.RecoveryPoint) return false;
         // RFC 5682 §2.1 step 2a: a duplicate, or nothing new to send.
         r.Flags &= ~Steps;
         // RFC 5682 §2.1 step 2b.

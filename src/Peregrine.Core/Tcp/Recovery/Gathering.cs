@@ -17,6 +17,7 @@ internal static class Gathering
     private const uint WindowShare = 3;
 
     private const uint SegmentsMin = 2;
+    private const long NearNanoseconds = 1_000_000, SendingNanoseconds = 100_000;
 
     /// <summary>Only what follows something within a millisecond waits: else silence would follow silence.</summary>
     private const uint RecentUnits = 1_000_000 >> TimeStamp32.Shift;
@@ -52,8 +53,9 @@ internal static class Gathering
         var limit = Math.Min(window, allowance);
         if (limit >= SegmentsMax(c, k) * c.Mss || (!isLastRun && limit >= run)) return false;
         if (limit >= Math.Min(c.Snd.Wnd, c.Cwnd) / WindowShare) return false;
-        // The next ACK is far: half a round trip or more.
-        if ((now - headSentAt).Nanoseconds < k.Rtt.Srtt / 16 * 1_000L) return false;
+        // The next ACK is far: more than a millisecond away, or half a round trip, though sending itself takes some time.
+        var srtt = k.Rtt.Srtt / 8 * 1_000L;
+        if (srtt - (now - headSentAt).Nanoseconds > Math.Clamp(srtt / 2, SendingNanoseconds, NearNanoseconds)) return false;
         h.Flags |= SenderHistoryFlags.Gathering;
         if (allowance < window && allowance <= run) WindowUse.OnSent(c, ref h, isFull: true);
         return true;

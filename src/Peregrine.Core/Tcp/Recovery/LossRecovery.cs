@@ -154,7 +154,7 @@ internal sealed class LossRecovery
     internal bool OnTransmit(ref Tcb c, ref TcbCold k, SeqNumber seq, uint length, bool isRetransmission, Instant now)
     {
         ref var r = ref k.Recovery;
-        if (r.Episode != RecordPool.None) Undo.OnTransmit(r, ref EpisodeOf(r), length, isRetransmission, now);
+        if (r.Episode != RecordPool.None) Undo.OnTransmit(r, ref EpisodeOf(r), length, c.Mss, isRetransmission, now);
         var stamp = MakeStamp(ref c, ref k, length, now);
         if (isRetransmission)
         {
@@ -270,6 +270,7 @@ internal sealed class LossRecovery
         // RFC 9293 MUST-19: RFC 5681 §3.1: the loss window is one segment; slow start, congestion avoidance and back-off follow.
         c.Cwnd = c.Mss;
         c.DupAcks = 0;
+        EcnResponse.OweNotice(ref r);
         // RFC 2018 §8 and RFC 6675 §5.1: SACKs are kept unless the peer has taken data back, which shows in a left edge that was
         // SACKed and is not acknowledged; and when the repair itself times out, they are not believed either. Linux believes them: what
         // else was taken back comes to the left edge, one time-out later.
@@ -291,7 +292,7 @@ internal sealed class LossRecovery
         r.Flags |= RecoveryFlags.TimedOut | RecoveryFlags.RecoveryPointSet;
         // RFC 6298 §5.4: the first segment goes, whatever may still be in flight.
         if (Pipe(c, k) > 0) r.Flags |= RecoveryFlags.RetransmitHead;
-        ForwardRto.Begin(ref r, isNew && !isRepeated && settings.ForwardRto);
+        if (settings.ForwardRto) ForwardRto.Begin(ref r, isNew, isRepeated);
     }
 
     /// <summary>RACK's reordering window has passed without an ACK: looks for losses again.</summary>

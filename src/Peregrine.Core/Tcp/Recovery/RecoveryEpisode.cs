@@ -30,6 +30,9 @@ internal struct RecoveryEpisode
     /// <summary>Bytes retransmitted since the reduction that no D-SACK has reported (RFC 3708 §3).</summary>
     internal uint UndoRetransmitted;
 
+    /// <summary>Snd.Una at the reduction: D-SACKs of what lies before it do not count.</summary>
+    internal SeqNumber UndoFrom;
+
     /// <summary>Our timestamp clock at the first retransmission since the reduction (RFC 3522 RetransmitTS); 0 for none.</summary>
     internal uint RetransmitStamp;
 

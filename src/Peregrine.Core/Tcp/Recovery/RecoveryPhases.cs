@@ -56,7 +56,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         if (d.LostBytes == 0 || r.Phase >= RecoveryPhase.Recovery) return wait;
         Counters.TCPRACKTimerRecovery++;
         // As Linux: the delivery that has set the timer began this recovery, and is what PRR has to give at first. RFC 9937 §6.2 knows ACKs alone.
-        Enter(ref c, ref k, new AckSample { DeliveredBytes = k.Does(SenderMechanisms.PacketWindow) ? c.Mss : 0u }, isSack: true);
+        Enter(ref c, ref k, new AckSample { DeliveredSegments = k.Does(SenderMechanisms.PacketWindow) ? 1u : 0u }, isSack: true);
         return wait;
     }
 
@@ -105,7 +105,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             else Grow(ref c, ref k, sample);
             return;
         }
-        sample.Undone = r.Episode != RecordPool.None && OnEpisodeAck(ref c, ref k, sample, d, isDuplicate, isBareDuplicate);
+        sample.Undone = r.Episode != RecordPool.None && OnEpisodeAck(ref c, ref k, ref sample, d, isDuplicate, isBareDuplicate);
         if (r.Phase >= RecoveryPhase.Recovery)
         {
             if (c.Snd.Una.IsBefore(r.RecoveryPoint) || (c.Snd.Una == r.RecoveryPoint && CountedDuplicates.Are(c, k)))
@@ -125,6 +125,8 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             return;
         }
         if ((r.Flags & RecoveryFlags.RecoveryPointSet) != 0 && c.Snd.Una.IsAfter(r.RecoveryPoint)) r.Flags &= ~RecoveryFlags.RecoveryPointSet;
+        // As Linux: what they stood for is behind the ACK; but for a hole that was only late.
+        if (sample.AckedBytes > 0 && !sample.Undone && CountedDuplicates.Are(c, k)) c.DupAcks = 0;
         if (isDuplicate && CountedDuplicates.Are(c, k)) CountedDuplicates.Add(ref c, ref r, _board, ref sample);
         else if (isDuplicate && c.DupAcks < byte.MaxValue) c.DupAcks++;
         if (!IsProbeLoss(c, ref k, sample.LostBytes) && MayEnter(c, k, sample, isSack, isDuplicate) && !IsProbeHole(c, ref k))
@@ -134,7 +136,9 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             return;
         }
         if (!isSack && sample.AckedBytes > 0 && (r.Flags & RecoveryFlags.MtuRepair) != 0 && IsProbeRepair(c, r)) r.Flags |= RecoveryFlags.RetransmitHead;
-        r.Phase = c.DupAcks > 0 || r.SackedBytes > 0 ? RecoveryPhase.Disorder : RecoveryPhase.Open;
+        // As Linux: once in disorder, also as long as the first segment has been sent more than once.
+        var isHeadRepeated = (r.Phase != RecoveryPhase.Open || sample.Undone) && k.Does(SenderMechanisms.PacketWindow) && r.Head != RecordPool.None && _board[r.Head].Has(RecordFlags.Retransmitted);
+        r.Phase = c.DupAcks > 0 || r.SackedBytes > 0 || isHeadRepeated ? RecoveryPhase.Disorder : RecoveryPhase.Open;
         EcnResponse.OnAck(_recovery, ref c, ref k, sample.DeliveredBytes);
         // As Linux: on a path that reorders, what a SACK reports opens the window too.
         if (sample.AckedBytes > 0 || (sample.SackedBytes > 0 && _recovery.Memory.HasReordered(k))) Grow(ref c, ref k, sample);
@@ -215,16 +219,20 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         else if (CountedDuplicates.Are(c, k)) CountedDuplicates.OnAck(ref c, ref k, _pool, _board, ref sample, d, isDuplicate);
         else if (!isSack) FastRecovery.OnAckWithoutSack(ref c, ref r, sample.AckedBytes, isDuplicate);
         // RFC 9937 §6.2: an ACK that delivers nothing changes nothing.
-        else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0 && sample.DeliveredBytes > 0)
-            ProportionalRateReduction.OnAck(ref c, k, ref _pool.Episode(r.Episode), sample.DeliveredBytes, sample.AckedBytes > 0 && sample.LostBytes == 0);
+        else if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0 && DeliveredOf(c, k, sample) is > 0 and var delivered)
+            ProportionalRateReduction.OnAck(ref c, k, ref _pool.Episode(r.Episode), delivered, sample.AckedBytes > 0 && sample.LostBytes == 0);
     }
 
+    // As Linux: in whole segments, what had been sent again for nothing among them.
+    private static uint DeliveredOf(in Tcb c, in TcbCold k, in AckSample sample) =>
+        k.Does(SenderMechanisms.PacketWindow) ? sample.CountedAsDelivered(c.Mss).DeliveredSegments * c.Mss : sample.DeliveredBytes;
+
     // The probe's answer, F-RTO's verdict, and what may be given back. True: the last reduction was undone.
-    private bool OnEpisodeAck(ref Tcb c, ref TcbCold k, in AckSample sample, in Delivery d, bool isDuplicate, bool isBareDuplicate)
+    private bool OnEpisodeAck(ref Tcb c, ref TcbCold k, ref AckSample sample, in Delivery d, bool isDuplicate, bool isBareDuplicate)
     {
         ref var r = ref k.Recovery;
         ref var e = ref _pool.Episode(r.Episode);
-        var isDsack = d.DuplicateBytes > 0 && Undo.OnDuplicate(ref r, ref e, d.DuplicateBytes);
+        var isDsack = d.DuplicateBytes > 0 && Undo.OnDuplicate(ref r, ref e, d.DuplicateBytes, d.DuplicateEnd);
         if (TailLossProbe.OnAck(c, ref r, e, d, isBareDuplicate) == TailLossProbe.Outcome.Repaired && r.Phase < RecoveryPhase.Recovery)
         {
             // RFC 8985 §7.4.2: the loss was repaired, and is congestion like any other.
@@ -233,9 +241,11 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             var flight = Math.Max(_recovery.FlightAtLoss(c, k), Math.Min(sample.InFlightBefore, c.Cwnd));
             _recovery.Controls.Of(k).OnLoss(ref c, ref k, Math.Max(flight, used));
             c.Cwnd = Math.Min(c.Cwnd, c.Ssthresh);
+            EcnResponse.OweNotice(ref r);
         }
         var settings = _recovery.SettingsOf(k);
-        var isFrto = r.Phase == RecoveryPhase.Loss && c.Snd.Una.IsBefore(r.RecoveryPoint)
+        // As Linux: an ACK of everything tells it too.
+        var isFrto = r.Phase == RecoveryPhase.Loss && (c.Snd.Una.IsBefore(r.RecoveryPoint) || k.Does(SenderMechanisms.PacketWindow))
             && ForwardRto.OnAck(ref c, ref r, sample.AckedBytes, sample.SackedBytes, isDuplicate, d.OriginalDelivered);
         if ((r.Flags & RecoveryFlags.UndoPossible) == 0) return false;
         var isEarly = settings.EifelUndo && sample.AckedBytes > 0 && r.Phase >= RecoveryPhase.Recovery && d.HasEcho && Undo.IsBeforeRetransmission(e, d.EchoMs);
@@ -248,6 +258,8 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         else Counters.TCPFullUndo++;
         // RFC 6582 §3.2 step 2: without SACK, recovery lasts until something above its recovery point is acknowledged, undone or not.
         var lasts = c.Snd.Una == r.RecoveryPoint && r.Phase == RecoveryPhase.Recovery && (r.Flags & RecoveryFlags.ProportionalReduction) != 0 && CountedDuplicates.Are(c, k);
+        var isPartial = !isFrto && !isDsack && r.Phase == RecoveryPhase.Recovery && c.Snd.Una.IsBefore(r.RecoveryPoint) && k.Does(SenderMechanisms.PacketWindow);
+        if (isPartial) NoteOvertaken(c, k, ref sample);
         if (r.Phase >= RecoveryPhase.Recovery) Rack.OnRecoveryEnd(ref r);
         Undo.Restore(ref c, ref r, e);
         _recovery.Validation.Reset(ref k);
@@ -255,10 +267,20 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         ForwardRto.End(ref r);
         // RFC 4015 §3.3 step 8: nothing more goes again.
         _board.UnmarkLost(ref r);
-        c.DupAcks = 0;
+        // As Linux: what duplicates stand for has arrived all the same.
+        if (!isPartial) c.DupAcks = 0;
         r.Phase = lasts ? RecoveryPhase.Recovery : RecoveryPhase.Open;
         if (lasts) r.Flags |= RecoveryFlags.ProportionalReduction | RecoveryFlags.RecoveryPointSet;
         return true;
+    }
+
+    // As Linux: the hole was no loss but late, by all that had arrived beyond it.
+    private void NoteOvertaken(in Tcb c, in TcbCold k, ref AckSample sample)
+    {
+        ref readonly var r = ref k.Recovery;
+        var top = r.TopSacked != RecordPool.None ? _board[r.TopSacked].End : c.DupAcks > 0 ? c.Snd.Max : c.Snd.Una;
+        sample.LateDistance = (uint)Math.Max(0, top - (c.Snd.Una - sample.AckedBytes));
+        _recovery.Memory.NoteReordering(c, k, sample.LateDistance);
     }
 
     // RFC 6675 §5 steps 1 and 2; RFC 6582 §3.2 step 2: without SACK, not again for what lies before recover. With RACK, any loss.
@@ -299,6 +321,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
             var window = _recovery.Validation.OnLoss(ref c, ref k);
             _recovery.Controls.Of(k).OnLoss(ref c, ref k, _recovery.FlightAtLoss(c, k));
             if (window != 0) c.Ssthresh = window;
+            EcnResponse.OweNotice(ref r);
         }
         FastRecovery.Begin(ref c, ref r, _board[r.Head], isSack, _recovery.IsRack(c, k), CountedDuplicates.Are(c, k));
         r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbePending | RecoveryFlags.EcnResponded);
@@ -310,7 +333,7 @@ internal sealed class RecoveryPhases(LossRecovery recovery, RecordPool pool, Sco
         ProportionalRateReduction.Begin(c, ref r, ref e, sample.AckedBytes, sample.SackedBytes);
         // As RFC 6937 had it before RFC 9937, and Linux has it: of the window.
         if (k.Does(SenderMechanisms.PacketWindow)) e.RecoverFs = Math.Max(before, 1);
-        ProportionalRateReduction.OnAck(ref c, k, ref e, isSack ? sample.DeliveredBytes : c.Mss, isSafe: false);
+        ProportionalRateReduction.OnAck(ref c, k, ref e, isSack ? DeliveredOf(c, k, sample) : c.Mss, isSafe: false);
     }
 
     private void Leave(ref Tcb c, ref TcbCold k, in AckSample sample, bool isSack)

@@ -102,7 +102,7 @@ internal enum RecoveryFlags : uint
     /// <summary>A mark came and the sender has not said CWR yet: our ACKs echo it.</summary>
     EcnEchoing = 0x200_0000,
 
-    /// <summary>The window was reduced for a mark: the next new data say so.</summary>
+    /// <summary>The window was reduced: the next new data say so.</summary>
     EcnReduced = 0x400_0000,
 
     /// <summary>Echoes are answered until RecoveryPoint is acknowledged.</summary>

@@ -79,8 +79,8 @@ internal sealed class Scoreboard(RecordPool pool)
     {
         ref readonly var r = ref k.Recovery;
         if (!k.Does(SenderMechanisms.PacketWindow) || r.Head == None || r.Phase >= RecoveryPhase.Recovery || (r.Flags & RecoveryFlags.ProportionalReduction) != 0) return 0;
-        // Small ones are known, and only the first can have been cut by an ACK.
-        if ((c.Flags & TcbFlags.SmallInFlight) == 0 && _pool[r.Head].Length % c.Mss == 0) return 0;
+        // Small ones are known, but for one that goes just now, and only the first can have been cut by an ACK.
+        if ((c.Flags & TcbFlags.SmallInFlight) == 0 && _pool[r.Head].Length % c.Mss == 0 && _pool[r.Tail].Length % c.Mss == 0) return 0;
         var slack = 0u;
         for (var index = r.Head; index != None && slack < c.Cwnd; index = _pool[index].Next)
         {

@@ -23,9 +23,9 @@ internal static class TailLossProbe
     /// <summary>RFC 8985 §7.2: whether a probe may be scheduled: not in recovery, nothing SACKed, SACK in use.</summary>
     /// <param name="c">The connection.</param>
     /// <param name="r">Its state.</param>
-    /// <param name="evenWithProbe">Linux's: the timer runs though a probe is out; when it comes, the time-out counts from when the first segment was sent.</param>
+    /// <param name="evenWithProbe">Linux's: the timer runs though a probe is out, but not in disorder; when it comes, the time-out counts from when the first segment was sent.</param>
     internal static bool MaySchedule(in Tcb c, in RecoveryState r, bool evenWithProbe = false) =>
-        (c.Flags & TcbFlags.Sack) != 0 && r.Phase <= RecoveryPhase.Disorder && r.SackedBytes == 0 && r.Head != RecordPool.None
+        (c.Flags & TcbFlags.Sack) != 0 && r.Phase <= (evenWithProbe ? RecoveryPhase.Open : RecoveryPhase.Disorder) && r.SackedBytes == 0 && r.Head != RecordPool.None
         && (r.Flags & ((evenWithProbe ? 0 : RecoveryFlags.ProbeInFlight | RecoveryFlags.NoRttSinceProbe) | RecoveryFlags.Established)) == RecoveryFlags.Established;
 
     /// <summary>The last segment has come to lie beyond a window that shrank, and nothing new may go: as Linux, the time-out's turn, which repeats the first.</summary>
@@ -53,6 +53,9 @@ internal static class TailLossProbe
         if (isRetransmission) r.Flags |= RecoveryFlags.ProbeIsRetransmission;
         else r.Flags &= ~RecoveryFlags.ProbeIsRetransmission;
     }
+
+    /// <summary>RFC 8985 §7.4.2: a duplicate ACK at the probe's end: both copies came.</summary>
+    internal static void OnIdleDuplicate(ref RecoveryState r) => r.Flags &= ~(RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbeIsRetransmission);
 
     /// <summary>RFC 8985 §7.4.2 TLP_process_ack.</summary>
     internal static Outcome OnAck(in Tcb c, ref RecoveryState r, in RecoveryEpisode e, in Delivery d, bool isBareDuplicate)

@@ -2,6 +2,7 @@
 // a time before it (RFC 3522, answered as RFC 4015 has it), and by D-SACK, when every retransmission was reported as received twice
 // (RFC 3708 §3). F-RTO's verdict ends here as well. What "none" is for a time-out is ForwardRto's.
 using Peregrine.Core.Time;
+using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp.Recovery;
 
@@ -13,16 +14,19 @@ internal static class Undo
         e.PriorWmax = k.Congestion.Wmax;
         e.PriorCwnd = c.Cwnd;
         e.PriorSsthresh = c.Ssthresh;
-        e.UndoRetransmitted = 0;
+        // A probe that is out may be reported as well.
+        const RecoveryFlags probe = RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbeIsRetransmission;
+        e.UndoRetransmitted = r.RetransmittedBytes + ((r.Flags & probe) == probe ? c.Mss : 0u);
+        e.UndoFrom = c.Snd.Una;
         e.RetransmitStamp = 0;
         r.Flags = (r.Flags | RecoveryFlags.UndoPossible) & ~RecoveryFlags.UndoAged;
     }
 
     /// <summary>A transmission during an episode: it counts against what proportional rate reduction allows, and may have to be undone.</summary>
-    internal static void OnTransmit(in RecoveryState r, ref RecoveryEpisode e, uint length, bool isRetransmission, Instant now)
+    internal static void OnTransmit(in RecoveryState r, ref RecoveryEpisode e, uint length, uint mss, bool isRetransmission, Instant now)
     {
-        // RFC 9937 §6.3.
-        if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) e.PrrOut += length;
+        // RFC 9937 §6.3; where the window is a number of packets, in whole ones.
+        if ((r.Flags & RecoveryFlags.ProportionalReduction) != 0) e.PrrOut += r.Does(SenderMechanisms.PacketWindow) ? SegmentCount.Of(length, mss) * mss : length;
         if (isRetransmission && (r.Flags & RecoveryFlags.UndoPossible) != 0) OnRetransmit(ref e, length, now.Milliseconds);
     }
 
@@ -34,7 +38,7 @@ internal static class Undo
     }
 
     /// <summary>RFC 3708 §3: a D-SACK accounts for a retransmission. Whether all of them are accounted for now.</summary>
-    internal static bool OnDuplicate(ref RecoveryState r, ref RecoveryEpisode e, uint bytes)
+    internal static bool OnDuplicate(ref RecoveryState r, ref RecoveryEpisode e, uint bytes, SeqNumber end)
     {
         const RecoveryFlags probe = RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbeIsRetransmission;
         // RFC 3708 §3 (A.4): nothing was sent again: the network has duplicated, and may again.
@@ -44,6 +48,8 @@ internal static class Undo
             return false;
         }
         if (e.RetransmitStamp == 0 || (r.Flags & RecoveryFlags.PathDuplicates) != 0) return false;
+        // What had been acknowledged before belongs to an earlier reduction.
+        if (!end.IsAfter(e.UndoFrom)) return false;
         e.UndoRetransmitted -= Math.Min(e.UndoRetransmitted, bytes);
         return e.UndoRetransmitted == 0;
     }
@@ -61,6 +67,8 @@ internal static class Undo
     /// <summary>RFC 4015 §3.4 step 9: gives back the window: never less than it is now.</summary>
     internal static void Restore(ref Tcb c, ref RecoveryState r, in RecoveryEpisode e)
     {
+        // What is taken back was no reduction that new data would have to tell of.
+        if (e.PriorSsthresh > c.Ssthresh) r.Flags &= ~RecoveryFlags.EcnReduced;
         c.Cwnd = Math.Max(c.Cwnd, e.PriorCwnd);
         c.Ssthresh = Math.Max(c.Ssthresh, e.PriorSsthresh);
         r.Flags &= ~(RecoveryFlags.UndoPossible | RecoveryFlags.ProportionalReduction | RecoveryFlags.RetransmitHead | RecoveryFlags.RecoveryPointSet);
