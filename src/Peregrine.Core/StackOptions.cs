@@ -40,7 +40,7 @@ public sealed record StackOptions
     /// <summary>Connections that may use BBR at a time, 0 to 16,777,216: others that ask for it get CUBIC. Default 1,024.</summary>
     public int BbrConnectionCountMax { get; init; } = 1_024;
 
-    /// <summary>Connections that may have a sender's history at a time (<see cref="TcpSettings.PacketSender"/>), about 170 bytes each, 0 to 16,777,216. Default 0.</summary>
+    /// <summary>Connections that may have a sender's history at a time (<see cref="TcpSettings.PacketSender"/>), about 180 bytes each, 0 to 16,777,216. Default 0.</summary>
     public int SenderHistoryCountMax { get; init; }
 
     /// <summary>Connections that may use Accurate ECN at a time, 0 to 16,777,216: others use classic ECN or none. Default 1,024.</summary>

@@ -140,9 +140,11 @@ internal static class AdaptiveAcks
     }
 
     /// <summary>An ACK goes; whether one was owed.</summary>
-    internal static void OnSent(ref Tcb c, ref ReceiverMemory m, bool wasOwed)
+    internal static void OnSent(ref Tcb c, ref ReceiverMemory m, bool wasOwed, ref TcpExtCounters counters)
     {
         m.Flags &= ~(ReceiverFlags.Small | ReceiverFlags.SmallAgain);
+        counters.TCPAckCompressed += m.Compressed;
+        m.Compressed = 0;
         if (!wasOwed || c.Acks.Quick == 0) return;
         if (--c.Acks.Quick == 0) m.AckDelayMs = DelayMinMs;
     }

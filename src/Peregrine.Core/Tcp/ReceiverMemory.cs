@@ -1,6 +1,7 @@
 // What a receiver remembers beyond its TCB where it is to behave as Linux's to the packet: how its ACKs wait, and what a segment takes of its
 // buffer. Beside the sender's history, so that a stack that does not ask for it pays nothing.
 using System.Runtime.InteropServices;
+using Peregrine.Wire;
 
 namespace Peregrine.Core.Tcp;
 
@@ -29,6 +30,13 @@ internal struct ReceiverMemory
 
     /// <summary>The window that was advertised last.</summary>
     internal uint Offered;
+
+    /// <summary>The gap (RCV.NXT) that <see cref="GapAcks"/> ACKs have told of at once.</summary>
+    internal SeqNumber GapAt;
+    internal byte GapAcks;
+
+    /// <summary>ACKs that wait to go as one (<see cref="SackCompression"/>).</summary>
+    internal byte Compressed;
 }
 
 [Flags]

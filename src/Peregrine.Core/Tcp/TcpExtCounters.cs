@@ -158,6 +158,9 @@ public struct TcpExtCounters
     /// <summary>Of those, segments with data that were there already.</summary>
     public long TCPOFOMerge;
 
+    /// <summary>ACKs of segments beyond a gap that went as one with others (<see cref="TcpSettings.SackCompressionCount"/>).</summary>
+    public long TCPAckCompressed;
+
     /// <summary>Segments that came out of order and found no room.</summary>
     public long TCPOFODrop;
 

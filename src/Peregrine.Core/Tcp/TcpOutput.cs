@@ -404,7 +404,7 @@ internal sealed class TcpOutput(
     internal static void AckIsSent(TcpContext x, TcbRef t)
     {
         ref var c = ref t.C;
-        if (AdaptiveAcks.Is(x, t)) AdaptiveAcks.OnSent(ref c, ref AdaptiveAcks.Of(x, t), (c.Flags & (TcbFlags.AckNow | TcbFlags.AckDelayed)) != 0);
+        if (AdaptiveAcks.Is(x, t)) AdaptiveAcks.OnSent(ref c, ref AdaptiveAcks.Of(x, t), (c.Flags & (TcbFlags.AckNow | TcbFlags.AckDelayed)) != 0, ref x.Recovery.Counters);
         c.Flags &= ~(TcbFlags.AckNow | TcbFlags.AckDelayed);
         c.LastAckSent = c.Rcv.Nxt;
         t.K.DelayedAck = Deadline.None;

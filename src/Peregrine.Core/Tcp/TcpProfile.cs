@@ -104,6 +104,7 @@ public sealed record TcpProfile
             WindowProbeData = true,
             PlainNagle = true,
             SackCoversFin = false,
+            SackCompressionCount = 0,
             InteractiveAcks = false,
             AckPastSegment = false,
             WindowSlowStart = false,

@@ -320,6 +320,18 @@ public sealed partial record TcpSettings
     /// </summary>
     public bool PacketReceiver { get; init; }
 
+    /// <summary>
+    /// tcp_comp_sack_nr, with <see cref="PacketReceiver"/> in force: of the segments beyond a gap the first three are acknowledged at once, and so many ACKs of those that follow
+    /// may go as one, 0 to 255; 0: each at once, as RFC 5681 §4.2 has it. Default 44.
+    /// </summary>
+    public int SackCompressionCount { get; init; } = 44;
+
+    /// <summary>tcp_comp_sack_delay_ns: how long such an ACK waits at most in nanoseconds, 0 to 1,000,000,000, and no longer than a twentieth of the round trip. Default 1,000,000.</summary>
+    public int SackCompressionDelayNs { get; init; } = 1_000_000;
+
+    /// <summary>tcp_comp_sack_slack_ns: nanoseconds that it may wait longer, to share a timer's tick with others, 0 to 1,000,000,000. Default 100,000.</summary>
+    public int SackCompressionSlackNs { get; init; } = 100_000;
+
     /// <summary>RTO restart (RFC 7765): with few segments in flight the timer runs from when they were sent. Default false.</summary>
     public bool RtoRestart { get; init; }
 

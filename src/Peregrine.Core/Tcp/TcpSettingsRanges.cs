@@ -13,6 +13,9 @@ public sealed partial record TcpSettings
         Range(nameof(SendBufferBytesMax), SendBufferBytesMax, SendBufferBytes, 1 << 30);
         if (MaximumSegmentSize != 0) Range(nameof(MaximumSegmentSize), MaximumSegmentSize, 64, 65_495);
         Range(nameof(DelayedAckMs), DelayedAckMs, 0, 499);
+        Range(nameof(SackCompressionCount), SackCompressionCount, 0, 255);
+        Range(nameof(SackCompressionDelayNs), SackCompressionDelayNs, 0, 1_000_000_000);
+        Range(nameof(SackCompressionSlackNs), SackCompressionSlackNs, 0, 1_000_000_000);
         Range(nameof(QuickAckCount), QuickAckCount, 0, 63);
         Range(nameof(SynRetryCount), SynRetryCount, 0, 15);
         Range(nameof(ForgivenSynLosses), ForgivenSynLosses, 0, 15);

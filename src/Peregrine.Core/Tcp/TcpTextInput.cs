@@ -35,7 +35,7 @@ internal sealed class TcpTextInput(TcpContext context)
         else NoteSegmentSize(ref c, s.WireSize != 0 ? s.WireSize : s.PayloadLength);
         if ((c.Flags & TcbFlags.FinWaiting) != 0) TcpFinInput.Meet(_x, t, ref s);
         if (s.Seq == c.Rcv.Nxt) TakeInOrder(t, ref s, packet, now);
-        else TakeOutOfOrder(t, ref s, packet);
+        else TakeOutOfOrder(t, ref s, packet, now);
         SampleRtt(t, s.Options.TsEcr, s.PayloadLength, now);
         return true;
     }
@@ -196,10 +196,11 @@ internal sealed class TcpTextInput(TcpContext context)
     }
 
     // RFC 9293 SHLD-31: kept until the gap closes. RFC 9293 MAY-13, RFC 5681 §4.2: a duplicate ACK at once.
-    private void TakeOutOfOrder(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet)
+    private void TakeOutOfOrder(TcbRef t, ref SegmentArrival s, in ReceivedPacket packet, Instant now)
     {
         ref var c = ref t.C;
         c.Acks.HasHeard = true;
+        var isOwed = (c.Flags & TcbFlags.AckNow) != 0 || t.K.DsackStart != t.K.DsackEnd;
         c.Flags |= TcbFlags.AckNow;
         if (!AdaptiveAcks.Is(_x, t)) c.Acks.IsInteractive = false;
         if (!BlockPressure.LeavesReceiveReserve(_x.Blocks))
@@ -230,6 +231,10 @@ internal sealed class TcpTextInput(TcpContext context)
             _x.Counters.DroppedBytesNoMemory += s.PayloadLength - result.Stored;
             if (result.Stored == 0) _x.Recovery.Counters.TCPOFODrop++;
             s.Flags &= ~TcpFlags.Fin;
+        }
+        else if (!isOwed && s.PayloadLength > 0 && SackCompression.Waits(_x, t, s.Seq, s.PayloadLength, now))
+        {
+            c.Flags &= ~(TcbFlags.AckNow | TcbFlags.AckDelayed);
         }
     }
 

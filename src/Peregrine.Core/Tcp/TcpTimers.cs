@@ -57,6 +57,12 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
     private void OnDelayedAck(TcbRef t)
     {
         t.K.DelayedAck = Deadline.None;
+        if (SackCompression.IsPending(_x, t))
+        {
+            t.C.Flags |= TcbFlags.AckNow;
+            _x.MarkReady(t);
+            return;
+        }
         if ((t.C.Flags & TcbFlags.AckDelayed) == 0) return;
         t.C.Flags |= TcbFlags.AckNow;
         // No answer came that it could have ridden on.

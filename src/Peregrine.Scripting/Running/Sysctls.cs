@@ -143,8 +143,8 @@ internal static class Sysctls
                 return options with { Tcp = t with { SendBufferBytes = usual, SendBufferBytesMax = Math.Max(usual, most) } };
             case "tcp_notsent_lowat":
                 return options with { Tcp = t with { UnsentBytesMax = (int)Math.Min(ulong.Parse(value, CultureInfo.InvariantCulture), int.MaxValue) == int.MaxValue ? 0 : Number(value) } };
-            case "tcp_retries1" or "tcp_reordering" or "tcp_max_reordering" or "tcp_max_syn_backlog" or "tcp_adv_win_scale" or "tcp_comp_sack_nr"
-                or "tcp_comp_sack_delay_ns" or "tcp_comp_sack_slack_ns" or "tcp_tso_rtt_log" or "tcp_rto_min_us" or "tcp_thin_linear_timeouts" or "tcp_abort_on_overflow"
+            case "tcp_retries1" or "tcp_reordering" or "tcp_max_reordering" or "tcp_max_syn_backlog" or "tcp_adv_win_scale"
+                or "tcp_tso_rtt_log" or "tcp_rto_min_us" or "tcp_thin_linear_timeouts" or "tcp_abort_on_overflow"
                 or "tcp_dsack":
                 return options;
             case "tcp_keepalive_time":
@@ -170,7 +170,7 @@ internal static class Sysctls
                 return options with { Tcp = t with { MtuProbeThresholdBytes = Number(value) } };
             case "tcp_probe_interval":
                 return options with { Tcp = t with { MtuProbeIntervalSeconds = Number(value) } };
-            case var _ when ApplyEnds(options, name, value) is { } changed:
+            case var _ when (ApplyEnds(options, name, value) ?? ApplyCompression(options, name, value)) is { } changed:
                 return changed;
             case var _ when LinuxSysctls.IsWithoutInfluence(name):
                 return options;
@@ -190,6 +190,14 @@ internal static class Sysctls
         "tcp_retries2" => options with { Tcp = options.Tcp with { RetryCount = Math.Clamp(Number(value), 1, 15) } },
         // 0 is for 8, as ip-sysctl has it.
         "tcp_orphan_retries" => options with { Tcp = options.Tcp with { OrphanRetryCount = Number(value) == 0 ? 8 : Math.Clamp(Number(value), 1, 15) } },
+        _ => null,
+    };
+
+    private static StackOptions? ApplyCompression(StackOptions options, string name, string value) => name switch
+    {
+        "tcp_comp_sack_nr" => options with { Tcp = options.Tcp with { SackCompressionCount = Number(value) } },
+        "tcp_comp_sack_delay_ns" => options with { Tcp = options.Tcp with { SackCompressionDelayNs = Number(value) } },
+        "tcp_comp_sack_slack_ns" => options with { Tcp = options.Tcp with { SackCompressionSlackNs = Number(value) } },
         _ => null,
     };
 

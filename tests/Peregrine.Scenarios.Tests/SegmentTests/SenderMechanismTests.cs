@@ -44,6 +44,48 @@ public sealed class SenderMechanismTests
         p.ExpectAck();
     }
 
+    [Theory]
+    [InlineData(44, true, true)]
+    [InlineData(0, true, false)]
+    [InlineData(44, false, false)]
+    // RFC 5681 §4.2: three ACKs at once in any case.
+    public void ABeginningGapIsToldThreeTimesAndThenByOneAckForSeveral(int count, bool isToThePacket, bool isCompressed)
+    {
+        using var p = new Peer(Host.SmallOptions with { SenderHistoryCountMax = 4 });
+        p.Accept(TcpSettings.Default with { PacketSender = isToThePacket, PacketReceiver = true, SackCompressionCount = count }, Peer.Offer(sack: true));
+        for (var i = 0; i < 3; i++) Assert.Single(Beyond(p, 100u * (uint)(i + 1)));
+        var acks = Beyond(p, 400).Concat(Beyond(p, 500)).Count();
+        Assert.Equal(isCompressed ? 0 : 2, acks);
+        p.Advance(2);
+        if (isCompressed) Assert.Equal((1, 1, 2L), (p.Inbox.Count, p.Take().Sacks.Length, p.Tcp.ExtCounters.TCPAckCompressed));
+        p.ExpectSilence();
+    }
+
+    [Fact]
+    // RFC 2018 §4: what has never been reported is not pushed out of the ACK by what comes later.
+    public void ABlockMoreThanAnAckHoldsIsReportedAtOnce()
+    {
+        using var p = new Peer(Host.SmallOptions with { SenderHistoryCountMax = 4 });
+        p.Accept(TcpSettings.Default with { PacketSender = true, PacketReceiver = true }, Peer.Offer(sack: true));
+        for (var i = 0; i < 3; i++) Assert.Single(Beyond(p, 200u * (uint)(i + 1)));
+        Assert.Single(Beyond(p, 800));
+        Assert.Empty(Beyond(p, 900));
+        // The ACK of a FIN does not wait, and takes what waits along.
+        p.Send(Peer.Fin | Peer.Ack, p.Next + 1_500, length: 100);
+        Assert.Equal(p.Next + 1_500, p.Take().Sacks[0].Left);
+        p.Advance(2);
+        p.ExpectSilence();
+    }
+
+    private static List<Answer> Beyond(Peer p, uint distance)
+    {
+        p.Send(Peer.Ack, p.Next + distance, length: 100);
+        p.Pump();
+        List<Answer> answers = [];
+        while (p.Inbox.Count > 0) answers.Add(p.Take());
+        return answers;
+    }
+
     [Fact]
     // RFC 2018 §4, RFC 6691 §2: a FIN beyond a gap is reported with every segment, and the text leaves room for that.
     public void AnAnswerBesideAFinThatWaitsHasRoomForItsReport()
