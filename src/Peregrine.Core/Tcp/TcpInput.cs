@@ -125,7 +125,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         if ((int)(s.Options.TsVal - c.TsRecent) >= 0 || IsTsRecentExpired(c, now)) return true;
         // RFC 7323 §5.3 R1: old: answered by an ACK and dropped. A SYN is left to the challenge.
         if (s.IsSyn) return true;
-        var isOvertaken = s.Length == 0 && s.IsAck && _x.SettingsOf(t).PacketReceiver;
+        var isOvertaken = s.Length == 0 && s.IsAck && AdaptiveAcks.Is(_x, t);
         if (isOvertaken && MayBeOvertaken(t, s)) return true;
         _x.Counters.DroppedPaws++;
         // As Linux: ACKs of before what has come since are common, and no news to anybody.
