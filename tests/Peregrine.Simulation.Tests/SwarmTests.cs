@@ -79,11 +79,12 @@ public sealed class SwarmTests
         // 639312480312584991, 639312480312584721: the time-out of a head that was sent again, sooner than what the wheel knew of.
         // 639312480312586636, 639312482518935651: the judges took the second connection of one cookie for the first.
         // 179566210915729219: after a restart the judge no longer knew who keeps no rules.
+        // 639313054249547477: the override of a small window found no frame, and forgot that it waited.
         // 179566144200021754: a window rounded down to a step of its scale in the turn in which the one before had been used: the judge's.
         ulong[] seeds =
         [
             31, 1_410, 11_217, 639_312_480_312_584_991, 639_312_480_312_584_721, 639_312_480_312_586_636, 639_312_482_518_935_651, 179_566_144_200_021_754,
-            179_566_210_915_729_219,
+            179_566_210_915_729_219, 639_313_054_249_547_477,
         ];
         foreach (var seed in seeds)
         {

@@ -418,11 +418,17 @@ internal sealed class TcpOutput(
         if ((c.Flags & TcbFlags.ProbeNow) != 0 && usable > 0 && _x.Recovery.FreeRecords > 0)
         {
             // RFC 9293 §3.8.6.2.1 (4): the override: the window is open a little, and waited for in vain: what fits goes.
+            var waits = c.Flags & TcbFlags.Persisting;
             c.Flags &= ~(TcbFlags.ProbeNow | TcbFlags.Persisting);
             t.K.More = MoreHints.None;
             var length = (uint)Math.Min(usable, c.Mss);
             if (c.Snd.Nxt + length != c.Snd.QueueEnd) _x.Recovery.Marks.PushNext(t.K, c.Snd.Nxt + length);
-            if (!SendRange(t, c.Snd.Nxt, length, isRetransmission: false, now)) return false;
+            if (!SendRange(t, c.Snd.Nxt, length, isRetransmission: false, now))
+            {
+                // Without a frame the wait goes on: nothing else would remember what is to be sent.
+                c.Flags |= waits;
+                return false;
+            }
             if (t.K.Does(SenderMechanisms.ProbeTimerStays))
             {
                 TcpLossTimer.Reset(ref t.K);
