@@ -18,7 +18,7 @@ internal static class FreeBsdSysctls
         "fastopen.ccache_", "fastopen.autokey", "fastopen.keylen", "fastopen.maxkeys", "fastopen.numkeys", "fastopen.maxpsks", "fastopen.numpsks",
         "fastopen.psk_enable", "net.inet.icmp.", "net.inet6.icmp6.", "net.inet.ip.portrange.", "net.inet.ip.random_id", "net.inet.ip.rfc6864", "net.inet.udp.",
         "cc.hystartplusplus.", "cc.newreno.", "cc.cubic.", "cc.htcp.", "cc.vegas.", "cc.dctcp.", "cc.cdg.", "cc.chd.", "cc.available",
-        "lro.", "log.", "msgs.", "pacing_limit", "hw_tls", "usrlog_", "stats_gather", "nolocaltimewait", "isn_", "detect_", "net.inet.ip.mcast.", "net.inet.ip.maxfrag", "net.inet.ip.forwarding",
+        "lro.", "log.", "msgs.", "pacing_limit", "hw_tls", "usrlog_", "stats_gather", "nolocaltimewait", "isn_", "detect_", "bind_all_fibs", "net.inet.ip.mcast.", "net.inet.ip.maxfrag", "net.inet.ip.forwarding",
         "net.inet.ip.redirect", "net.inet.ip.sourceroute", "net.inet.ip.accept_sourceroute", "net.inet.ip.check_interface", "net.inet.ip.source_address_validation", "net.inet.ip.no_same_prefix",
         "net.inet.ip.process_options", "net.inet6.ip6.use_", "net.inet6.ip6.auto_", "net.inet6.ip6.accept_rtadv", "net.inet6.ip6.dad_", "net.inet6.ip6.v6only", "net.inet6.ip6.forwarding",
         "net.inet6.ip6.redirect", "net.inet6.ip6.maxfrag", "net.inet6.ip6.source_address_validation", "net.inet6.ip6.stableaddr", "net.inet.siftr.", "net.inet.raw.", "net.isr.", "net.link.", "kern.hz",
@@ -49,8 +49,7 @@ internal static class FreeBsdSysctls
         ["fastopen.acceptany"] = [0],
         ["fastopen.client_enable"] = [0],
         ["fastopen.server_enable"] = [0],
-        ["net.inet.ip.ttl"] = [64],
-        ["net.inet6.ip6.hlim"] = [64],
+        ["ecn.generalized"] = [0],
     };
 
     // Rules that the system has once, not a socket each: what it does with segments and errors that come, and how it repeats and delays.
@@ -89,6 +88,9 @@ internal static class FreeBsdSysctls
                 return options with { TimeWaitSeconds = Number(value) / 500 };
             case "msl_local":
                 return options;
+            // 0 is RFC 3390 §1: four segments, or 4,380 bytes, or two segments.
+            case "initcwnd_segments" when Number(value) == 0:
+                return options with { InitialWindowSegments = 4, InitialWindowBytesMax = 4_380 };
             case "initcwnd_segments":
                 return options with { InitialWindowSegments = Number(value) };
             case "syncookies_only":
@@ -159,6 +161,8 @@ internal static class FreeBsdSysctls
                 return t with { KeepAliveRetryCount = Number(value) };
             case "keepinit":
                 return t with { ConnectTimeoutMs = Number(value) };
+            case "maxunacktime" when Number(value) > 0:
+                return t with { UserTimeoutMs = Number(value) };
             case "always_keepalive":
                 return t with { KeepAlive = Number(value) != 0 };
             // Without fast recycling (tcp(4)) it says nothing, and keepalive's time counts.
@@ -206,6 +210,10 @@ internal static class FreeBsdSysctls
                 return v6 ? t : t with { MtuProbeBaseMss = Number(value) };
             case "v6pmtud_blackhole_mss":
                 return v6 ? t with { MtuProbeBaseMss = Number(value) } : t;
+            case "net.inet.ip.ttl":
+                return v6 ? t : t with { HopLimit = Number(value) };
+            case "net.inet6.ip6.hlim":
+                return v6 ? t with { HopLimit = Number(value) } : t;
             case "minmss":
                 return t with { PeerMssMin = Number(value) };
             case "mssdflt":
