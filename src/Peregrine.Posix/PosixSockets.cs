@@ -232,13 +232,8 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         if (s is { Kind: PosixKind.Tcp, Phase: PosixPhase.Listening } && !Manners.IsFreeBsd) return read ? Disconnect(fd, now) : PosixResult.Success;
         if (s.Kind != PosixKind.Tcp || s.Phase is PosixPhase.Fresh or PosixPhase.Listening) return PosixResult.Fail("ENOTCONN");
         var status = Stack.Tcp.GetStatus(s.Connection);
-        // Linux: the attempt is given up, and nobody is told.
-        if (status.State == TcpState.SynSent && !Manners.IsFreeBsd)
-        {
-            s.WriteShut = true;
-            Stack.Tcp.Abort(s.Connection, now);
-            return PosixResult.Success;
-        }
+        // Linux: the attempt is given up, nobody is told, and another may follow.
+        if (status.State == TcpState.SynSent && !Manners.IsFreeBsd) return Disconnect(fd, now);
         // What the other side's reset has ended is no connection any more; an orderly end on both sides is none either.
         if (status.State is TcpState.Closed or TcpState.TimeWait) return PosixResult.Fail("ENOTCONN");
         if (read)

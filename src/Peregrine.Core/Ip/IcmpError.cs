@@ -37,6 +37,12 @@ internal enum IcmpErrorKind : byte
 
     /// <summary>The source route failed.</summary>
     SourceRouteFailed,
+
+    /// <summary>The host is not known to the router.</summary>
+    HostUnknown,
+
+    /// <summary>A filter forbids the whole network.</summary>
+    NetProhibited,
 }
 
 /// <summary>An ICMP error about a packet that we sent.</summary>

@@ -225,7 +225,9 @@ internal sealed class IcmpLayer(IpLayer ip)
                 Icmpv4UnreachableCode.FragmentationNeeded => IcmpErrorKind.PacketTooBig,
                 Icmpv4UnreachableCode.SourceRouteFailed => IcmpErrorKind.SourceRouteFailed,
                 // 14 and 15, precedence, are for hosts to take as any other of the kind that may pass.
-                9 or 10 or 13 => IcmpErrorKind.AdminProhibited,
+                7 => IcmpErrorKind.HostUnknown,
+                9 => IcmpErrorKind.NetProhibited,
+                10 or 13 => IcmpErrorKind.AdminProhibited,
                 _ => IcmpErrorKind.HostUnreachable,
             },
         };
@@ -267,7 +269,8 @@ internal sealed class IcmpLayer(IpLayer ip)
     /// <summary>The error that a socket's user sees, as Linux and the base library name it.</summary>
     public static SocketError ToSocketError(IcmpErrorKind kind) => kind switch
     {
-        IcmpErrorKind.NetUnreachable => SocketError.NetworkUnreachable,
+        IcmpErrorKind.NetUnreachable or IcmpErrorKind.NetProhibited => SocketError.NetworkUnreachable,
+        IcmpErrorKind.HostUnknown => SocketError.HostDown,
         IcmpErrorKind.PortUnreachable => SocketError.ConnectionRefused,
         IcmpErrorKind.ProtocolUnreachable or IcmpErrorKind.ParameterProblem => SocketError.ProtocolOption,
         IcmpErrorKind.PacketTooBig => SocketError.MessageSize,

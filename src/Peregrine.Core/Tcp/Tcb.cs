@@ -334,7 +334,7 @@ internal struct TcbCold
         set => RoundBytes = value.Value;
     }
 
-    /// <summary>What ICMP reported: <see cref="TcpErrors"/>, below 4.</summary>
+    /// <summary>What ICMP reported: <see cref="TcpErrors"/>, below 4; <see cref="TcpDetails"/> may have its name.</summary>
     internal byte SoftError
     {
         readonly get => (byte)(_softErrorAndFastOpen & 3);

@@ -57,6 +57,9 @@ internal struct TcpDetails
     internal bool IsTimedOut;
     internal bool EcnSeen;
     internal TcpFastOpenFailure FastOpenFailure;
+
+    /// <summary>The soft error by <see cref="TcpErrors"/>, beyond those that the TCB has room for.</summary>
+    internal byte SoftError;
 }
 
 internal sealed class TcpDetailsTable(MemoryRegion region, int countMax)

@@ -43,7 +43,7 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
                 break;
             default:
                 // RFC 9293 SHLD-25, MUST-56, RFC 5925 §7.8: never a reason to abort; told if the connection fails for want of answers.
-                t.K.SoftError = TcpErrors.ToSoft(error.Kind);
+                TcpErrors.Note(_x, t, error.Kind);
                 break;
         }
     }
@@ -53,7 +53,7 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
 
     private static bool Ends(IcmpErrorKind kind, TcpConnectErrors errors) => kind switch
     {
-        IcmpErrorKind.PortUnreachable or IcmpErrorKind.ProtocolUnreachable or IcmpErrorKind.AdminProhibited => errors != TcpConnectErrors.None,
+        IcmpErrorKind.PortUnreachable or IcmpErrorKind.ProtocolUnreachable or IcmpErrorKind.AdminProhibited or IcmpErrorKind.NetProhibited => errors != TcpConnectErrors.None,
         IcmpErrorKind.TimeExceeded => errors >= TcpConnectErrors.HardAndExpired,
         _ => errors == TcpConnectErrors.All,
     };

@@ -63,7 +63,7 @@ internal static class TcpReport
             SegmentsSent = k.SegmentsOut,
             SegmentsRetransmitted = k.SegmentsRetransmitted,
             // RFC 9293 MUST-47: soft errors can be seen.
-            SoftError = k.SoftError == 0 ? SocketError.Success : TcpErrors.FromSoft(k.SoftError),
+            SoftError = TcpErrors.SoftOf(x, t),
             Backoff = c.Backoff,
             TimeoutDoublings = c.State == TcpState.Closed ? 0 : c.State is TcpState.SynSent or TcpState.SynReceived || (c.Flags & TcbFlags.Persisting) != 0 ? c.Backoff : k.Recovery.Backoff,
             PacingBytesPerSecond = (k.Recovery.Flags & Recovery.RecoveryFlags.Paced) != 0 ? x.Recovery.PacingRate(c, k) : 0,

@@ -80,7 +80,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         t.K.UserTimeout = Deadline.None;
         if (c.State == TcpState.SynSent)
         {
-            _x.Finish(t, t.K.SoftError != 0 ? TcpErrors.FromSoft(t.K.SoftError) : SocketError.TimedOut);
+            _x.Finish(t, t.K.SoftError != 0 ? TcpErrors.SoftOf(_x, t) : SocketError.TimedOut);
             return true;
         }
         if (!TcpContext.HasOutstanding(c) && !(isCounted && (c.Flags & TcbFlags.Persisting) != 0)) return false;
@@ -122,7 +122,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         if (_x.SettingsOf(t).TimeoutCountMax is > 0 and var most && c.Backoff >= most)
         {
             _replies.ResetOf(t, now);
-            _x.Finish(t, k.SoftError != 0 ? TcpErrors.FromSoft(k.SoftError) : SocketError.TimedOut);
+            _x.Finish(t, k.SoftError != 0 ? TcpErrors.SoftOf(_x, t) : SocketError.TimedOut);
             return true;
         }
         RetryLimit.Start(_x, t, now);
@@ -157,7 +157,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         if (c.Backoff == 0) _fastOpen.OnSynTimeout(t, now);
         if (c.Backoff >= ((k.FastOpen & FastOpenFlags.Pending) != 0 ? settings.SynAckRetryCount : settings.SynRetryCount))
         {
-            _x.Finish(t, k.SoftError != 0 ? TcpErrors.FromSoft(k.SoftError) : SocketError.TimedOut);
+            _x.Finish(t, k.SoftError != 0 ? TcpErrors.SoftOf(_x, t) : SocketError.TimedOut);
             return true;
         }
         _x.Details?.OnTimeout(_x.Tcbs.IndexOf(t), isFirst: c.Backoff == 0, now);
