@@ -64,6 +64,8 @@ internal static class TcpSendRoom
         var sendable = SendableNow(x, t);
         sendable -= sendable % c.Mss;
         var most = sendable + (((ulong)(uint)limit + (ulong)step - 1) / (ulong)step * (ulong)step);
-        return unsent >= sendable + limit ? 0 : (uint)Math.Min((ulong)wanted, most - Math.Min(most, unsent));
+        var room = unsent >= sendable + limit ? 0 : most - Math.Min(most, unsent);
+        if (x.Recovery.Memory.Does(t.K, SenderMechanisms.WriteRuns)) room = Math.Max(room, x.Recovery.Marks.RoomOfRun(c, t.K, sendable));
+        return (uint)Math.Min((ulong)wanted, room);
     }
 }

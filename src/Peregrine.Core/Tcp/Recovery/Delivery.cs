@@ -55,6 +55,10 @@ internal struct Delivery
     /// <summary>Their size at most.</summary>
     internal uint Mss;
 
+    /// <summary>Where the FIN ends, with <see cref="HasFin"/>.</summary>
+    internal SeqNumber FinEnd;
+    internal bool HasFin;
+
     /// <summary>Among the cumulatively acknowledged there was one sent more than once.</summary>
     internal bool AckedRetransmitted;
 
@@ -97,7 +101,7 @@ internal struct Delivery
     {
         Bytes += bytes;
         // Whole ones: one that an ACK has cut counts when its end is reached.
-        if (Mss != 0) Segments += SegmentCount.Of(record.Length, Mss) - SegmentCount.Of(record.Length - bytes, Mss);
+        if (Mss != 0) Segments += SegmentsOf(record, record.Length) - SegmentsOf(record, record.Length - bytes);
         if (!isCumulative && !HasOldestSacked && !record.Has(RecordFlags.Retransmitted)) (OldestSackedAt, HasOldestSacked) = (record.SentAt, true);
         if (!record.Has(RecordFlags.Retransmitted))
         {
@@ -115,6 +119,10 @@ internal struct Delivery
         Latest = record;
         HasLatest = true;
     }
+
+    // A FIN goes with the last bytes, and its segment has not arrived before it has.
+    private readonly uint SegmentsOf(in TransmissionRecord record, uint length) =>
+        HasFin && length > 1 && record.End == FinEnd ? SegmentCount.Of(length - 1, Mss) : SegmentCount.Of(length, Mss);
 
     internal void AddAcknowledged(in TransmissionRecord record, uint bytes)
     {

@@ -445,6 +445,7 @@ internal sealed class LossRecovery
         d.RttMin = Duration.FromMicroseconds(k.Rtt.MinRtt);
         d.OriginalLimit = r.RecoveryPoint;
         BeginTally(k, out d.Losses);
+        if ((c.Flags & TcbFlags.FinSent) != 0) (d.FinEnd, d.HasFin) = (c.Snd.Max, true);
         if (r.TopSacked != RecordPool.None) (d.Forward, d.HasForward) = (_board[r.TopSacked].End, true);
         if ((c.Flags & TcbFlags.Timestamps) != 0 && options.HasTimestamps) (d.EchoMs, d.HasEcho) = (options.TsEcr - c.TsOffset, true);
     }

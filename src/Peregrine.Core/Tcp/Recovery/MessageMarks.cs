@@ -100,6 +100,9 @@ internal sealed class MessageMarks(RecordPool pool, IndexedPool<SenderHistory> h
         return room;
     }
 
+    /// <summary>Bytes that the run which the next write goes on with has room for: they are taken whatever else waits.</summary>
+    internal uint RoomOfRun(in Tcb c, in TcbCold k, uint sendable) => c.State == TcpState.SynSent ? 0 : new WriteRuns(c, k, histories[k.History].Marks, sendable).Left;
+
     private void Add(ref MessageMarkState m, SeqNumber end, RecordFlags flags)
     {
         // What is to be sent needs records too: marks take none of the last half, or what waits could never go.

@@ -45,6 +45,9 @@ internal struct WriteRuns
     /// <summary>Whether the next byte begins another run: this one is sent, full, or the end of a message.</summary>
     internal readonly bool IsAtEnd => Length == 0 || Length >= _most || (RunEnd & RecordFlags.MessageEnd) != 0;
 
+    /// <summary>How many bytes more this run has room for.</summary>
+    internal readonly uint Left => IsAtEnd ? 0 : _most - Length;
+
     /// <summary>Whether a PSH is due: a receiver that waits for one must not wait for longer than half of its window.</summary>
     internal readonly bool IsFar => End.IsAfter(PushedEnd + _farBytes);
 
