@@ -58,13 +58,7 @@ internal sealed class PosixErrorQueue
     /// <summary>Bytes up to these positions have been sent and acknowledged.</summary>
     internal void OnProgress(long sent, long acknowledged, long nowMicroseconds)
     {
-        while (_copies.TryPeek(out var copy) && copy.End <= acknowledged)
-        {
-            _copies.Dequeue();
-            Edges++;
-            // Neighbours are told of together.
-            _copiesDone = _copiesDone is { } done ? (done.First, copy.Id) : (copy.Id, copy.Id);
-        }
+        ReleaseCopies(acknowledged);
         for (var i = 0; i < _stamped.Count; i++)
         {
             var s = _stamped[i];
@@ -77,6 +71,20 @@ internal sealed class PosixErrorQueue
             if (s.End > acknowledged) continue;
             if ((s.Wanted & PosixStamps.Acknowledged) != 0) Add(s, "SCM_TSTAMP_ACK", nowMicroseconds);
             _stamped.RemoveAt(i--);
+        }
+    }
+
+    /// <summary>The connection is gone, and with it what was not acknowledged: the memory is the application's again.</summary>
+    internal void OnEnded() => ReleaseCopies(long.MaxValue);
+
+    private void ReleaseCopies(long end)
+    {
+        while (_copies.TryPeek(out var copy) && copy.End <= end)
+        {
+            _copies.Dequeue();
+            Edges++;
+            // Neighbours are told of together.
+            _copiesDone = _copiesDone is { } done ? (done.First, copy.Id) : (copy.Id, copy.Id);
         }
     }
 

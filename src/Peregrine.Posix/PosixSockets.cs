@@ -302,6 +302,7 @@ internal sealed class PosixSockets(NetworkStack stack, PosixManners manners)
         {
             if (s.BytesWritten == 0 || !Stack.Tcp.TryGetInfo(s.Connection, now, out var info)) continue;
             s.Notices.OnProgress(s.BytesWritten - info.UnsentBytes, (long)info.BytesAcknowledged, nowMicroseconds);
+            if (info.State == TcpState.Closed) s.Notices.OnEnded();
         }
     }
 }
