@@ -197,7 +197,12 @@ internal static class TcpHandshake
     // A connection by fast open has a window already, and perhaps data in flight: the timer is theirs now.
     private static void ContinueOpen(TcpContext x, TcbRef t, Duration rtt, Instant now)
     {
+        var repeats = Math.Max(t.C.Backoff, t.K.SegmentsRetransmitted);
         if (rtt > Duration.Zero && t.K.Rtt.Srtt == 0) x.Recovery.Memory.TakeRoundTrip(t.C, ref t.K, rtt);
+        // RFC 6298 §5.7: 3 s, as data begin now to be timed.
+        else if (repeats > 0 && t.K.Rtt.Srtt == 0) t.K.Recovery.Flags |= RecoveryFlags.SynTimedOut;
+        // RFC 5681 §3.1.
+        if (repeats > x.SettingsOf(t).ForgivenSynLosses) t.C.Cwnd = t.C.Mss;
         if (!TcpContext.HasOutstanding(t.C)) return;
         TcpLossTimer.StartTimeout(x, t, now);
     }
