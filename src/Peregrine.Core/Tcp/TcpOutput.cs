@@ -389,13 +389,21 @@ internal sealed class TcpOutput(
     private bool SendAck(TcbRef t, Instant now)
     {
         if (!_x.Ip.HasRoom(t.C.Path)) return false;
-        Plan(t, t.C.Snd.Nxt, TcpFlags.Ack, now, out var plan);
+        Plan(t, AcceptableSeq(t), TcpFlags.Ack, now, out var plan);
         TcpEcn.OnAckPlan(_x, t, ref plan);
         if (RepeatsFin(t)) (plan.Seq, plan.Flags) = (t.C.Snd.QueueEnd, TcpFlags.Fin | TcpFlags.Ack);
         if (!_writer.TrySend(t, plan, 0, 0, now)) return false;
         _x.Counters.AcksSent++;
         AckIsSent(_x, t);
         return true;
+    }
+
+    // RFC 9293 §3.10.7.4 lets a peer drop what lies beyond its window, and a peer that shrank it would: as Linux, an ACK is at the edge then, but for what scaling rounds away.
+    private static SeqNumber AcceptableSeq(TcbRef t)
+    {
+        ref var c = ref t.C;
+        var edge = c.Snd.Una + c.Snd.Wnd;
+        return edge.IsBefore(c.Snd.Nxt) && c.Snd.Nxt - edge >= 1 << c.RcvScale && t.K.Does(SenderMechanisms.WindowToEdge) ? edge : c.Snd.Nxt;
     }
 
     private bool RepeatsFin(TcbRef t) =>

@@ -285,7 +285,7 @@ public sealed partial record TcpSettings
 
     /// <summary>
     /// With <see cref="PacketSender"/>: the peer's window is filled to its edge, also by a part of a segment; nothing goes again beyond the edge of one that
-    /// shrank, nor does a loss probe; and an ACK that shrinks it without other news is one duplicate more. Default true.
+    /// shrank, nor does a loss probe, and ACKs are at that edge; and an ACK that shrinks it without other news is one duplicate more. Default true.
     /// </summary>
     public bool WindowToEdge { get; init; } = true;
 

@@ -439,9 +439,7 @@ internal sealed class LossRecovery
     {
         ref readonly var r = ref k.Recovery;
         d = default;
-        d.Budget = StepsPerAckMax;
-        d.Mss = c.Mss;
-        d.Now = now;
+        (d.Budget, d.Mss, d.Now) = (StepsPerAckMax, c.Mss, now);
         d.RttMin = Duration.FromMicroseconds(k.Rtt.MinRtt);
         d.OriginalLimit = r.RecoveryPoint;
         BeginTally(k, out d.Losses);
