@@ -149,6 +149,16 @@ public sealed class MtuProbingTests
     }
 
     [Fact]
+    public void ASearchGoesByThePeersMssAsItCounts()
+    {
+        using var world = new TwoHosts(1, s_wire);
+        var (client, _) = world.Open(
+            client: TcpSettings.Default with { MtuProbing = TcpMtuProbingMode.Always, PeerMssMin = 300, Timestamps = false },
+            server: TcpSettings.Default with { MaximumSegmentSize = 100 });
+        Assert.Equal(300, MssOf(world, client));
+    }
+
+    [Fact]
     // tcp_probe_interval: the path has become wider, and the cache has forgotten.
     public void AfterTheIntervalTheSearchIsTakenUpAgain()
     {

@@ -36,7 +36,7 @@ internal static class TcpHandshake
         var settings = x.SettingsOf(t);
         // RFC 9293 MUST-16: the peer's MSS does not count options, so they come off the result.
         var mtu = MtuOf(c.Local, c.Path, settings);
-        var mss = Math.Min(Math.Max(t.K.PeerMss, settings.PeerMssMin), (x.MtuProbing?.Limit(t, mtu) ?? mtu) - IpHeaderLength(c.Local) - TcpHeader.Length - x.Encapsulation.OverheadOf(c));
+        var mss = Math.Min(PeerMss(x, t), (x.MtuProbing?.Limit(t, mtu) ?? mtu) - IpHeaderLength(c.Local) - TcpHeader.Length - x.Encapsulation.OverheadOf(c));
         // Nor does it count what PSP takes: it is the peer's MTU less the headers that it knows of.
         mss -= x.Psp?.OverheadOf(c) ?? 0;
         if (settings.MaximumSegmentSize != 0) mss = Math.Min(mss, settings.MaximumSegmentSize);
@@ -45,6 +45,9 @@ internal static class TcpHandshake
         // A hostile MSS of 1 would make a segment of every byte: 48 is what the smallest IPv4 datagram of 68 bytes leaves with options.
         return (ushort)Math.Max(mss, 48);
     }
+
+    /// <summary>The peer's MSS as it counts.</summary>
+    internal static int PeerMss(TcpContext x, TcbRef t) => Math.Max(t.K.PeerMss, x.SettingsOf(t).PeerMssMin);
 
     // As Linux: half of the largest window that was offered, so that two segments are in flight; a window that is small anyway, whole.
     private static int HalfWindow(uint most) => (int)Math.Min(most > 536 ? most / 2 : most, int.MaxValue);

@@ -75,14 +75,15 @@ internal sealed class TcpIcmpInput(TcpContext context, TcpDemuxKeys keys)
     {
         ref var c = ref t.C;
         if (c.State == TcpState.SynSent && c.Local.IsIPv4 && _x.SettingsOf(t).SynKeepsPath && error.Mtu >= MtuOfDefaultMss) return;
+        var before = c.Path.Mtu;
         _x.Ip.OnPacketTooBigConfirmed(c.Remote, error.Mtu, now);
         _x.MtuProbing?.OnPacketTooBig(t, error.Mtu);
         // The path's generation has moved on; the new MSS is taken and what was too large goes again when the connection next speaks.
         var local = c.Local;
         if (_x.Ip.Resolve(c.Remote, ref local, ref c.Path, now) != SocketError.Success) return;
         TcpHandshake.RefreshMss(_x, t);
-        // BSD: what counts has the SYN go again at once.
-        if (c.State == TcpState.SynSent && c.Local.IsIPv4 && _x.SettingsOf(t).SynKeepsPath) c.Flags |= TcbFlags.SynPending;
+        // BSD: what counts has the SYN go again at once; what is no news does not, or a router could have one for each of its reports.
+        if (c.State == TcpState.SynSent && c.Local.IsIPv4 && c.Path.Mtu < before && _x.SettingsOf(t).SynKeepsPath) c.Flags |= TcbFlags.SynPending;
         if (c.State == TcpState.SynSent && (t.K.FastOpen & FastOpenFlags.Used) != 0)
         {
             // RFC 7413 §4.1.3.1: a SYN with data was too large for the path: again, without.

@@ -261,7 +261,7 @@ internal sealed class TcpMtuProbing(TcpContext context)
 
     private void Begin(TcbRef t, bool keepsMss, Instant now)
     {
-        var high = Math.Min(t.C.Path.Mtu, t.K.PeerMss + TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length);
+        var high = Math.Min(t.C.Path.Mtu, TcpHandshake.PeerMss(_x, t) + TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length);
         var low = Math.Min(_x.SettingsOf(t).MtuProbeBaseMss + Overhead(t), high);
         ref var search = ref CollectionsMarshal.GetValueRefOrAddDefault(_searches, _x.Tcbs.IndexOf(t), out _);
         search = new MtuSearch { Low = low, High = high, Since = now };
@@ -312,7 +312,7 @@ internal sealed class TcpMtuProbing(TcpContext context)
     {
         if (now - search.Since < Duration.FromSeconds(_x.SettingsOf(t).MtuProbeIntervalSeconds)) return;
         search.Since = now;
-        search.High = Math.Min(t.C.Path.Mtu, t.K.PeerMss + TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length);
+        search.High = Math.Min(t.C.Path.Mtu, TcpHandshake.PeerMss(_x, t) + TcpHandshake.IpHeaderLength(t.C.Local) + TcpHeader.Length);
     }
 
     /// <summary>Bytes of a packet that are not payload.</summary>

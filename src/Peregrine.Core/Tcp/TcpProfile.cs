@@ -1,6 +1,6 @@
 // How a system's TCP behaves, as data: every switch and number of StackOptions and TcpSettings in which Linux's and FreeBSD's differ. What Linux does is
-// the default of each, so that its profile is an empty change; in four things the default is the RFC's or the simpler one and Linux's a setting: PacketSender,
-// ForgivenSynLosses, AcceptsResetsBehindHeld, IgnoreTimeWaitResets. No code asks which profile it runs under; another profile is another record.
+// the default of each, so that its profile is an empty change; in six things the default is the RFC's or the simpler one and Linux's a setting: PacketSender,
+// PacketReceiver, DelaysFinAck, ForgivenSynLosses, AcceptsResetsBehindHeld, IgnoreTimeWaitResets. No code asks which profile it runs under; another profile is another record.
 namespace Peregrine.Core.Tcp;
 
 /// <summary>The documented behaviour of a system's TCP, to be put into <see cref="StackOptions"/> by <see cref="Apply"/>.</summary>

@@ -134,7 +134,8 @@ public sealed partial record TcpSettings
     public bool ForgetsHalfOpen { get; init; }
 
     /// <summary>
-    /// How long an abandoned connection may stay in FIN-WAIT-2, in milliseconds, 1,000 to 120,000; 0 for as long as all of keepalive's probes take, as BSD has it.
+    /// How long an abandoned connection may stay in FIN-WAIT-2, in milliseconds, 1,000 to 120,000; 0 for as long as all of keepalive's probes take, but no
+    /// longer than three days, as BSD has it.
     /// Default 60,000.
     /// </summary>
     public int FinWait2TimeoutMs { get; init; } = 60_000;
@@ -475,6 +476,8 @@ public sealed partial record TcpSettings
 
     internal bool SearchKeepsMss => PacketSender && MtuSearchKeepsMss;
 
+    // Of keepalive's largest settings it would be 48 days, which no deadline is away: three days are long enough for nobody.
     internal Duration FinWait2Timeout =>
-        FinWait2TimeoutMs != 0 ? Duration.FromMilliseconds(FinWait2TimeoutMs) : Duration.FromSeconds(KeepAliveRetryCount * KeepAliveIntervalSeconds);
+        FinWait2TimeoutMs != 0 ? Duration.FromMilliseconds(FinWait2TimeoutMs)
+            : Duration.Min(Duration.FromSeconds(KeepAliveRetryCount * KeepAliveIntervalSeconds), Deadline.DistanceMax);
 }

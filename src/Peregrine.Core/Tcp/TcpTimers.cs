@@ -84,16 +84,22 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
             return true;
         }
         if (!TcpContext.HasOutstanding(c) && !(isCounted && (c.Flags & TcbFlags.Persisting) != 0)) return false;
-        // RFC 9293 SHLD-17: data that a window which shrank shuts out are no reason to give up while the peer answers. What lies within the
-        // window should have been acknowledged, and a FIN is no data: a peer that answers nonsense would keep the connection for ever. So
-        // would one that an abandoned connection waited for.
-        if (!isCounted && c.Snd.Wnd == 0 && SeqNumber.Min(c.Snd.Nxt, c.Snd.QueueEnd) != c.Snd.Una && (c.Flags & TcbFlags.Orphan) == 0 && HasHeardFromPeer(t, now))
+        if (!isCounted && IsShutOut(t, now))
         {
             t.K.UserTimeout = Deadline.At(now + Duration.FromMilliseconds(_x.SettingsOf(t).UserTimeoutMs));
             return false;
         }
         _x.Finish(t, SocketError.TimedOut);
         return true;
+    }
+
+    // RFC 9293 SHLD-17: data that a window which shrank shuts out are no reason to give up while the peer answers. What lies within the
+    // window should have been acknowledged, and a FIN is no data: a peer that answers nonsense would keep the connection for ever. So
+    // would one that an abandoned connection waited for.
+    private bool IsShutOut(TcbRef t, Instant now)
+    {
+        ref var c = ref t.C;
+        return c.Snd.Wnd == 0 && SeqNumber.Min(c.Snd.Nxt, c.Snd.QueueEnd) != c.Snd.Una && (c.Flags & TcbFlags.Orphan) == 0 && HasHeardFromPeer(t, now);
     }
 
     private bool HasHeardFromPeer(TcbRef t, Instant now) =>
@@ -119,7 +125,7 @@ internal sealed class TcpTimers(TcpContext context, TcpReplies replies, FastOpen
         }
         if (!TcpContext.HasOutstanding(c)) return false;
         // RFC 9293 §3.8.3, R2 as a number: BSD's connections end so, and tell the peer.
-        if (_x.SettingsOf(t).TimeoutCountMax is > 0 and var most && c.Backoff >= most)
+        if (_x.SettingsOf(t).TimeoutCountMax is > 0 and var most && c.Backoff >= most && !IsShutOut(t, now))
         {
             _replies.ResetOf(t, now);
             _x.Finish(t, k.SoftError != 0 ? TcpErrors.SoftOf(_x, t) : SocketError.TimedOut);
