@@ -44,6 +44,17 @@ public sealed class CorpusTests
         Assert.Contains(first["// fails: ".Length..].Trim(), result.Detail, StringComparison.Ordinal);
     }
 
+    // What ours would take for something else.
+    [Theory]
+    [InlineData("linux", "net.ipv4.tcp_fin_timeout=0")]
+    [InlineData(Freebsd, "net.inet.tcp.fast_finwait2_recycle=1 net.inet.tcp.finwait2_timeout=0")]
+    public void AValueThatIsNoneOfOursIsNotApplicable(string profile, string settings)
+    {
+        var result = ScriptSuite.Run("setting.pkt", $"0 `sysctl -w {settings}`\n+0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n", profile);
+        Assert.Equal(ScriptOutcome.NotApplicable, result.Outcome);
+        Assert.Contains("=0 ", result.Detail, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void ResultIsTheSameEveryTime() => Assert.Equal(Good().Select(static row => Run(row.Data)), Good().Select(static row => Run(row.Data)));
 }

@@ -92,7 +92,8 @@ internal static class FreeBsdSysctls
             case "initcwnd_segments" when Number(value) == 0:
                 return options with { InitialWindowSegments = 4, InitialWindowBytesMax = 4_380 };
             case "initcwnd_segments":
-                return options with { InitialWindowSegments = Number(value) };
+                // RFC 6928 §2 with that number for ten.
+                return options with { InitialWindowSegments = Number(value), InitialWindowBytesMax = Math.Clamp(Number(value), 2, 10) * 1_460 };
             case "syncookies_only":
                 return options with { SynCookiesOnly = Number(value) != 0 };
             case "fastopen.path_disable_time":
@@ -169,7 +170,8 @@ internal static class FreeBsdSysctls
             case "fast_finwait2_recycle":
                 return t with { FinWait2TimeoutMs = Number(value) == 0 ? 0 : t.FinWait2TimeoutMs == 0 ? 60_000 : t.FinWait2TimeoutMs };
             case "finwait2_timeout":
-                return t.FinWait2TimeoutMs == 0 ? t : t with { FinWait2TimeoutMs = Number(value) };
+                // With it, 0 is no wait at all, and ours would be keepalive's.
+                return t.FinWait2TimeoutMs == 0 ? t : Number(value) > 0 ? t with { FinWait2TimeoutMs = Number(value) } : null;
             case "syncache.rexmtlimit":
                 return t with { SynAckRetryCount = Number(value) };
             default:

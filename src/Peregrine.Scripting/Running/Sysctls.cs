@@ -153,7 +153,7 @@ internal static class Sysctls
                 return options with { Tcp = t with { KeepAliveIntervalSeconds = Number(value) } };
             case "tcp_keepalive_probes":
                 return options with { Tcp = t with { KeepAliveRetryCount = Number(value) } };
-            case "tcp_fin_timeout":
+            case "tcp_fin_timeout" when Number(value) > 0:
                 return options with { Tcp = t with { FinWait2TimeoutMs = Number(value) * 1_000 } };
             case "tcp_syncookies":
                 return options with { SynCookies = Number(value) != 0, SynCookiesOnly = Number(value) == 2 };
