@@ -3,6 +3,7 @@
 using System.Globalization;
 using System.Reflection;
 using Microsoft.Extensions.Configuration;
+using Peregrine.Core;
 using Peregrine.Core.Tcp;
 using Peregrine.Sockets;
 
@@ -25,7 +26,7 @@ public sealed class SocketOptionTests
             .Select(static line => line.Split('|', StringSplitOptions.TrimEntries)).Select(static cells => new Row(cells[1], cells[2].Trim('`'), cells[3].Trim('`'), cells[5], cells[6])),
     ];
 
-    private const string SendersHeading = "## Senders to the packet";
+    private const string SendersHeading = "## Senders to the packet", BsdHeading = "## What BSD does otherwise";
 
     private static string[] Lines => File.ReadAllLines(Path.Combine(Root, "docs", "options.md"));
 
@@ -108,7 +109,7 @@ public sealed class SocketOptionTests
     [Fact]
     public void EachMechanismOfSendersIsASwitchAndNeedsAHistoryWhereTheTableSaysSo()
     {
-        var rows = Lines.SkipWhile(static line => line != SendersHeading).Where(static line => line.StartsWith("| `", StringComparison.Ordinal))
+        var rows = Lines.SkipWhile(static line => line != SendersHeading).TakeWhile(static line => line != BsdHeading).Where(static line => line.StartsWith("| `", StringComparison.Ordinal))
             .Select(static line => line.Split('|', StringSplitOptions.TrimEntries)).Select(static cells => (Name: cells[1].Trim('`'), NeedsHistory: cells[2] == "yes")).ToArray();
         Assert.Equal(15, rows.Length);
         foreach (var (name, needsHistory) in rows)
@@ -127,6 +128,30 @@ public sealed class SocketOptionTests
             Assert.Equal(needsHistory, said.Contains($"SenderHistoryCountMax is 0; it must be from 1 to 16777216 with PacketSender and any of {name}", StringComparison.Ordinal));
         }
     }
+
+    [Fact]
+    public void EachOfBsdsWaysHasTheDefaultTheProfilesValueAndTheRangeThatTheTableSays()
+    {
+        var rows = Lines.SkipWhile(static line => line != BsdHeading).Where(static line => line.StartsWith("| `", StringComparison.Ordinal))
+            .Select(static line => line.Split('|', StringSplitOptions.TrimEntries).Select(static cell => cell.Trim('`')).ToArray()).ToArray();
+        Assert.Equal(7, rows.Length);
+        foreach (var row in rows.Where(static row => row[1] != nameof(StackOptions.BlackHole)))
+        {
+            var property = Property(typeof(TcpSettings), row[1]);
+            Assert.Equal((row[5], row[6]), (Text(property.GetValue(TcpSettings.Default)), Text(property.GetValue(TcpProfile.FreeBsd.Connection))));
+            var (key, isNumber) = (new Row("", "", row[1], row[3], row[4]), row[3] != "");
+            foreach (var value in isNumber ? [row[3], row[4]] : new[] { "true", "false" }) Assert.Equal(value, Text(property.GetValue(Bind(key, value))));
+            foreach (var value in isNumber ? Outside(key) : ["maybe"]) Assert.Contains($"{row[1]} is ", Assert.ThrowsAny<ArgumentException>(() => Bind(key, value)).Message, StringComparison.Ordinal);
+        }
+        var words = rows.Single(static row => row[1] == nameof(StackOptions.BlackHole))[2].Split(", ").Select(static word => word.Trim('`'));
+        Assert.Equal(Enum.GetNames<TcpBlackHole>(), words);
+        foreach (var word in words) Assert.Equal(word, Black(word).ToString());
+        Assert.Equal((TcpBlackHole.None, TcpBlackHole.None), (new StackOptions().BlackHole, TcpProfile.FreeBsd.Apply(new StackOptions()).BlackHole));
+        Assert.Contains(nameof(StackOptions.BlackHole), Assert.ThrowsAny<ArgumentException>(static () => Black("Some")).Message, StringComparison.Ordinal);
+    }
+
+    private static TcpBlackHole Black(string word) =>
+        PeregrineConfiguration.Bind(new ConfigurationBuilder().AddInMemoryCollection([new("P:Stack:BlackHole", word)]).Build().GetSection("P")).Stack.BlackHole;
 
     private static TcpSettings Bind(Row row, string value)
     {
