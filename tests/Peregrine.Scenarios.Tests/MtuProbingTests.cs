@@ -129,6 +129,24 @@ public sealed class MtuProbingTests
     }
 
     [Fact]
+    // RFC 4821 §7.7, §7.8: what a path lost that became narrower is no verdict on the size that was taken in its place.
+    public void ABlackHoleEndsTheTrialOfTheSizeBefore()
+    {
+        using var world = new TwoHosts(1, s_wire);
+        var isNarrow = false;
+        world.AtoB.DropWhen = (_, frame) => isNarrow && frame.Length > Ethernet + 900;
+        var (client, server) = world.Open(client: TcpSettings.Default with { MtuProbing = TcpMtuProbingMode.Always });
+        var transfer = new Transfer(world.A, client, world.B, server, SearchBytes);
+        world.OnTurn = () =>
+        {
+            transfer.Turn(world.Now);
+            isNarrow |= world.A.Tcp.ExtCounters.TCPMTUPSuccess > 0;
+        };
+        world.AssertRunUntil(() => transfer.IsDone, Duration.FromSeconds(120), "the transfer");
+        Assert.InRange(MssOf(world, client), 900 - Headers - 8, 900 - Headers);
+    }
+
+    [Fact]
     // RFC 4821 §7.7: nothing at all comes through: each further time-out halves, down to the floor.
     public void TimeoutsHalveTheSizeDownToTheFloor()
     {

@@ -77,7 +77,9 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
     // The SYN that opened the connection by fast open comes again: the SYN-ACK was lost.
     private bool IsSynAgain(TcbRef t, in SegmentArrival s, Instant now)
     {
-        if ((t.K.FastOpen & FastOpenFlags.Pending) == 0 || !s.IsSyn || s.IsAck || s.IsRst || !s.Seq.IsBefore(t.C.Rcv.Nxt)) return false;
+        if ((t.K.FastOpen & FastOpenFlags.Pending) == 0 || !s.IsSyn || s.IsAck || s.IsRst) return false;
+        // Only text of the SYN has come. Another number is another's, who would have it look as if our answer had been lost.
+        if (s.Seq != t.C.Rcv.Nxt - 1 - (uint)t.K.BytesReceived) return false;
         _x.Counters.SynsAccepted++;
         if (!MayChallenge(t, ref _x.Recovery.Counters.TCPACKSkippedSynRecv, now)) return true;
         if ((t.C.Flags & TcbFlags.SynPending) == 0) t.K.SegmentsRetransmitted++;

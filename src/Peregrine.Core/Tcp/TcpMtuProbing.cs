@@ -253,7 +253,7 @@ internal sealed class TcpMtuProbing(TcpContext context)
         ref var search = ref Find(t);
         if (Unsafe.IsNullRef(ref search)) return;
         search.High = Math.Min(search.High, mtu);
-        search.Low = Math.Min(search.Low, search.High);
+        if (search.Low > search.High) (search.Low, search.Verified) = (search.High, 0);
         search.ProbeSize = 0;
     }
 
@@ -288,6 +288,8 @@ internal sealed class TcpMtuProbing(TcpContext context)
         var half = Math.Min((search.Low - Overhead(t)) / 2, settings.MtuProbeBaseMss);
         var least = (t.C.Local.IsIPv4 ? 68 : 1280) - Overhead(t);
         search.Low = Math.Min(search.Low, Math.Max(Math.Max(half, settings.MtuProbeFloorMss), least) + Overhead(t));
+        // What was on trial is not sent any more, and what was lost of it is not to count against what is.
+        search.Verified = 0;
         TcpHandshake.RefreshMss(_x, t);
     }
 

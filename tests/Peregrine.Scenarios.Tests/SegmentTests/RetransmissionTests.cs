@@ -230,4 +230,25 @@ public sealed class RetransmissionTests
         options.TryAddSackBlock(new SackBlock(sent[1].Seq, sent[end - 1].Seq + Mss));
         p.Send(Peer.Ack, ack: sent[0].Seq, options: options);
     }
+
+    // RFC 6298 §5.4; RFC 5682 §2.1 step 2b is for the time-out before.
+    [Fact]
+    public void AForwardRtoThatIsSwitchedOffHoldsNoRetransmissionBack()
+    {
+        using var peer = new Peer();
+        var c = peer.Accept(s_bare with { ForwardRto = true });
+        peer.Write(c, 40_000);
+        peer.Inbox.Clear();
+        while (peer.Inbox.Count == 0) peer.Advance(50);
+        peer.Inbox.Clear();
+        peer.Send(Peer.Ack, ack: peer.HostIss + 1 + Mss);
+        // New data instead of what else was in flight.
+        Assert.Equal(peer.HostIss + 1 + (10 * Mss), peer.Take().Seq);
+        peer.Inbox.Clear();
+        Assert.Equal(System.Net.Sockets.SocketError.Success, peer.Tcp.SetSettings(c, s_bare, peer.Now));
+        peer.Pump();
+        peer.Inbox.Clear();
+        while (peer.Inbox.Count == 0) peer.Advance(50);
+        Assert.Equal(peer.HostIss + 1 + Mss, peer.Take().Seq);
+    }
 }

@@ -292,7 +292,7 @@ internal sealed class LossRecovery
         r.Flags |= RecoveryFlags.TimedOut | RecoveryFlags.RecoveryPointSet;
         // RFC 6298 §5.4: the first segment goes, whatever may still be in flight.
         if (Pipe(c, k) > 0) r.Flags |= RecoveryFlags.RetransmitHead;
-        if (settings.ForwardRto) ForwardRto.Begin(ref r, isNew, isRepeated);
+        ForwardRto.Begin(ref r, settings.ForwardRto && isNew, settings.ForwardRto && isRepeated);
     }
 
     /// <summary>RACK's reordering window has passed without an ACK: looks for losses again.</summary>
