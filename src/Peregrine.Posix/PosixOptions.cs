@@ -165,7 +165,7 @@ internal static class PosixOptions
             case "TCP_DELACK":
                 return t with { DelayedAckMs = value == 0 ? 0 : TcpProfile.FreeBsd.Connection.DelayedAckMs };
             case "TCP_LINGER2":
-                return t with { FinWait2TimeoutMs = number * 1000 };
+                return t with { FinWait2TimeoutMs = number < 0 ? -1 : number * 1_000 };
             case "IP_TOS" or "IPV6_TCLASS":
                 return t with { TrafficClass = number & 0xFC };
             case "IP_TTL" or "IPV6_UNICAST_HOPS":

@@ -121,7 +121,7 @@ internal static class PosixTransfer
             }
             if (status.UrgentBytes > 1) into = into[..Math.Min(into.Length, status.UrgentBytes - 1)];
         }
-        var enough = status.ReadableBytes > 0 && (!waitAll || status.ReadableBytes >= into.Length || status.PeerClosed);
+        var enough = status.ReadableBytes > 0 && (!waitAll || s.NonBlocking || dontWait || status.State == TcpState.Closed || status.ReadableBytes >= into.Length || status.PeerClosed);
         if (enough) return new PosixResult(peek ? Peek(x, s, into) : x.Stack.Tcp.Receive(s.Connection, into, now));
         if ((s.ReadShut && x.Manners.IsFreeBsd) || into.Length == 0) return new PosixResult(0);
         // Linux: a stream that its sender has ended has ended, whatever became of the connection afterwards; SO_ERROR tells of that.

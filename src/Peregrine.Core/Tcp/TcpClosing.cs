@@ -61,7 +61,7 @@ internal static class TcpClosing
         }
         RetryLimit.OnOrphaned(x, t, now);
         if ((c.Flags & TcbFlags.FinQueued) == 0) Shutdown(x, t);
-        if (c.State == TcpState.FinWait2) StartFinWait2(x, t, now);
+        if (c.State == TcpState.FinWait2) StartFinWait2(x, t, replies, isAnswer: false, now);
     }
 
     /// <summary>RFC 9293 §3.10.5 ABORT: everything queued is dropped and the peer gets a reset.</summary>
@@ -77,10 +77,17 @@ internal static class TcpClosing
         }
     }
 
-    /// <summary>Nobody is left to receive: an abandoned FIN-WAIT-2 ends by a timer, for the peer may never close.</summary>
-    internal static void StartFinWait2(TcpContext x, TcbRef t, Instant now)
+    /// <summary>Nobody is left to receive: an abandoned FIN-WAIT-2 ends by a timer, for the peer may never close; or at once, by a reset.</summary>
+    internal static void StartFinWait2(TcpContext x, TcbRef t, TcpReplies replies, bool isAnswer, Instant now)
     {
         if ((t.C.Flags & TcbFlags.Orphan) == 0) return;
+        if (x.SettingsOf(t).FinWait2TimeoutMs < 0)
+        {
+            x.Recovery.Counters.TCPAbortOnData++;
+            replies.ResetOf(t, now, isAnswer);
+            x.Finish(t, SocketError.ConnectionAborted);
+            return;
+        }
         t.K.Keepalive = Deadline.At(now + x.SettingsOf(t).FinWait2Timeout);
         x.Arm(t, t.K.Keepalive);
     }

@@ -324,7 +324,7 @@ internal sealed class TcpInput(TcpContext context, TcpReplies replies, FastOpenC
         {
             case TcpState.FinWait1:
                 TcpStates.Move(ref c.State, TcpState.FinWait2);
-                TcpClosing.StartFinWait2(_x, t, now);
+                TcpClosing.StartFinWait2(_x, t, _replies, isAnswer: true, now);
                 break;
             case TcpState.Closing:
                 _x.EnterTimeWait(t, now);

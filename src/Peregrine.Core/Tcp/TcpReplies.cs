@@ -44,14 +44,17 @@ internal sealed class TcpReplies(TcpContext context, TcpSegmentWriter writer)
     internal SegmentMarks? MarksOf(ushort port) => _bound.TryGetValue(port, out var marks) ? marks : null;
 
     /// <summary>A reset of a connection of ours, exactly in place: SND.NXT, so that it survives RFC 5961 at the peer.</summary>
-    internal void ResetOf(TcbRef t, Instant now)
+    /// <param name="t">The connection.</param>
+    /// <param name="now">Now.</param>
+    /// <param name="isAnswer">It answers an ACK as one that belongs nowhere, which has its number (RFC 9293 §3.10.7.1).</param>
+    internal void ResetOf(TcbRef t, Instant now, bool isAnswer = false)
     {
         ref var c = ref t.C;
-        var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = c.Rcv.Nxt, Flags = TcpFlags.Rst | TcpFlags.Ack };
+        var plan = new SegmentPlan { Seq = c.Snd.Nxt, Ack = isAnswer ? default : c.Rcv.Nxt, Flags = isAnswer ? TcpFlags.Rst : TcpFlags.Rst | TcpFlags.Ack };
         // Nobody looks at it, but Linux's has it.
-        if (TrueSizeWindow.Is(_x, t)) plan.Window = TcpWindow.Advertise(_x, t);
+        if (!isAnswer && TrueSizeWindow.Is(_x, t)) plan.Window = TcpWindow.Advertise(_x, t);
         // RFC 7323 §3.2: a reset may have timestamps, and need not.
-        if ((c.Flags & TcbFlags.Timestamps) != 0 && _x.SettingsOf(t).ResetTimestamps) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
+        if (!isAnswer && (c.Flags & TcbFlags.Timestamps) != 0 && _x.SettingsOf(t).ResetTimestamps) plan.Options.SetTimestamps(TcpContext.TimestampNow(c, now), c.TsRecent);
         if (!_writer.TrySendBare(c.Local, c.LocalPort, c.Remote, c.RemotePort, plan, ref c.Path, now, signer: _x.Authenticator?.Of(t), marks: SegmentMarks.Of(_x.SettingsOf(t)))) return;
         _x.Counters.ResetsSent++;
         t.K.SegmentsOut++;

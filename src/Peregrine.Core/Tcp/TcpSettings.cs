@@ -135,8 +135,7 @@ public sealed partial record TcpSettings
 
     /// <summary>
     /// How long an abandoned connection may stay in FIN-WAIT-2, in milliseconds, 1,000 to 120,000; 0 for as long as all of keepalive's probes take, but no
-    /// longer than three days, as BSD has it.
-    /// Default 60,000.
+    /// longer than three days, as BSD has it; -1 for not at all, when a reset ends it. Default 60,000.
     /// </summary>
     public int FinWait2TimeoutMs { get; init; } = 60_000;
 

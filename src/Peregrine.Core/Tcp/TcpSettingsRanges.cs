@@ -27,7 +27,7 @@ public sealed partial record TcpSettings
         Range(nameof(KeepAliveTimeSeconds), KeepAliveTimeSeconds, 1, 32_767);
         Range(nameof(KeepAliveIntervalSeconds), KeepAliveIntervalSeconds, 1, 32_767);
         Range(nameof(KeepAliveRetryCount), KeepAliveRetryCount, 1, 127);
-        if (FinWait2TimeoutMs != 0) Range(nameof(FinWait2TimeoutMs), FinWait2TimeoutMs, 1_000, 120_000);
+        if (FinWait2TimeoutMs is not (0 or -1)) Range(nameof(FinWait2TimeoutMs), FinWait2TimeoutMs, 1_000, 120_000);
         if (ConnectTimeoutMs != 0) Range(nameof(ConnectTimeoutMs), ConnectTimeoutMs, 1_000, 86_400_000);
         Range(nameof(SynOptionsRetryCount), SynOptionsRetryCount, 0, 15);
         Range(nameof(EcnSynRetryCount), EcnSynRetryCount, 0, 15);
