@@ -29,7 +29,7 @@ internal static class PosixPolling
         if (status.IsRoomy && status.IsBelowUnsentLimit) ready |= PosixEvents.Out;
         if (s.WriteShut || ended) ready |= PosixEvents.Out;
         if (ended || ((status.PeerClosed || s.ReadShut) && s.WriteShut)) ready |= PosixEvents.HangUp;
-        if ((status.Error != SocketError.Success && !s.ErrorTaken) || s.Notices.HasNotices) ready |= PosixEvents.Error;
+        if ((status.Error != SocketError.Success && !s.ErrorTaken) || s.Notices.HasNotices || PosixTransfer.HasSoftError(x, s)) ready |= PosixEvents.Error;
         return ready;
     }
 

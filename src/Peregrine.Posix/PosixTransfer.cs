@@ -165,6 +165,10 @@ internal static class PosixTransfer
     // Linux's IP_RECVERR: every error is told as soon as it comes.
     private static bool WantsSoftErrors(PosixSocket s) => s.Kept.GetValueOrDefault("IP_RECVERR") != 0 || s.Kept.GetValueOrDefault("IPV6_RECVERR") != 0;
 
+    /// <summary>Whether an error waits to be told that did not end the connection, of which the socket wants to hear at once.</summary>
+    internal static bool HasSoftError(PosixSockets x, PosixSocket s) =>
+        WantsSoftErrors(s) && !s.SoftErrorTaken && !x.Manners.IsFreeBsd && x.Stack.Tcp.TryGetInfo(s.Connection, default, out var info) && info.SoftError != SocketError.Success;
+
     private static string? TakeSoftError(PosixSockets x, PosixSocket s, Instant now)
     {
         if (s.SoftErrorTaken || x.Manners.IsFreeBsd || s.Kind != PosixKind.Tcp || !x.Stack.Tcp.TryGetInfo(s.Connection, now, out var info) || info.SoftError == SocketError.Success) return null;
