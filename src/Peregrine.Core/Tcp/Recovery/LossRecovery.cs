@@ -324,7 +324,7 @@ internal sealed class LossRecovery
     internal bool OnProbeTimeout(in Tcb c, ref TcbCold k)
     {
         ref var r = ref k.Recovery;
-        if (!TailLossProbe.MaySchedule(c, r) || TailLossProbe.IsBeyondWindow(c, k, _board[r.Tail]) || !TryOpenEpisode(ref r)) return false;
+        if (!TailLossProbe.MaySend(c, r) || TailLossProbe.IsBeyondWindow(c, k, _board[r.Tail]) || !TryOpenEpisode(ref r)) return false;
         r.Flags |= RecoveryFlags.ProbePending;
         return true;
     }

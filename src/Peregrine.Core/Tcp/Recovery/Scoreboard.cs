@@ -231,10 +231,12 @@ internal sealed class Scoreboard(RecordPool pool)
         for (var index = r.Tail; index != None; index = _pool[index].Previous)
         {
             ref var record = ref _pool[index];
-            if (!record.Has(RecordFlags.Lost) || record.Has(RecordFlags.InFlightAgain | RecordFlags.MtuLost)) continue;
-            record.Flags &= ~RecordFlags.Lost;
+            if (!record.Has(RecordFlags.Lost) || record.Has(RecordFlags.MtuLost)) continue;
             r.LostBytes -= record.Length;
-            SentList.Prepend(_pool, ref r, index);
+            // What went again is among the sent already, by when it did.
+            if (record.Has(RecordFlags.InFlightAgain)) r.RetransmittedBytes -= record.Length;
+            else SentList.Prepend(_pool, ref r, index);
+            record.Flags &= ~(RecordFlags.Lost | RecordFlags.InFlightAgain | RecordFlags.PartlyRetransmitted);
         }
     }
 

@@ -28,6 +28,15 @@ internal static class TailLossProbe
         (c.Flags & TcbFlags.Sack) != 0 && r.Phase <= (evenWithProbe ? RecoveryPhase.Open : RecoveryPhase.Disorder) && r.SackedBytes == 0 && r.Head != RecordPool.None
         && (r.Flags & ((evenWithProbe ? 0 : RecoveryFlags.ProbeInFlight | RecoveryFlags.NoRttSinceProbe) | RecoveryFlags.Established)) == RecoveryFlags.Established;
 
+    /// <summary>RFC 8985 §7.3: whether a probe may be sent: one at a time, and after another only with a round trip in between, which Linux does not ask for.</summary>
+    internal static bool MaySend(in Tcb c, in RecoveryState r)
+    {
+        const RecoveryFlags waits = RecoveryFlags.ProbeInFlight | RecoveryFlags.NoRttSinceProbe;
+        var isReady = (r.Flags & (r.Does(SenderMechanisms.ProbeTimerStays) ? RecoveryFlags.ProbeInFlight : waits)) == 0;
+        return isReady && (c.Flags & TcbFlags.Sack) != 0 && r.Phase <= RecoveryPhase.Disorder && r.SackedBytes == 0 && r.Head != RecordPool.None
+            && (r.Flags & RecoveryFlags.Established) != 0;
+    }
+
     /// <summary>The last segment has come to lie beyond a window that shrank, and nothing new may go: as Linux, the time-out's turn, which repeats the first.</summary>
     internal static bool IsBeyondWindow(in Tcb c, in TcbCold k, in TransmissionRecord last)
     {
