@@ -139,7 +139,10 @@ public sealed class TcpSocketOptions
         set => Change(s => s with { LingerSeconds = value });
     }
 
-    /// <summary>TCP_LINGER2: how long the connection may stay in FIN-WAIT-2 after it was closed, in milliseconds, 1,000 to 120,000; 0 for as long as keepalive's probes take, -1 for not at all.</summary>
+    /// <summary>
+    /// TCP_LINGER2: how long the connection may stay in FIN-WAIT-2 after it was closed, in milliseconds, 1,000 to 120,000; 0 for as long as keepalive's probes take,
+    /// -1 for not at all.
+    /// </summary>
     public int FinWait2TimeoutMs
     {
         get => Settings.FinWait2TimeoutMs;
