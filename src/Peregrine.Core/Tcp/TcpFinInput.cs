@@ -97,7 +97,7 @@ internal sealed class TcpFinInput(TcpContext context, TcpReplies replies)
     /// <summary>Whether the ACK of a FIN may wait: nothing is out of order, nothing is owed already, at most a segment comes with it, and it is not the first to be heard of the peer.</summary>
     internal bool MayWait(TcbRef t, in SegmentArrival s) =>
         t.C.State == TcpState.Established && s.Seq == t.C.Rcv.Nxt && (t.C.Flags & TcbFlags.AckNow) == 0 && !t.K.OutOfOrder.HasIntervals
-        && s.PayloadLength <= t.C.Mss && t.K.BytesReceived + (uint)s.PayloadLength > 0 && _x.SettingsOf(t).DelaysFinAck;
+        && s.PayloadLength <= Math.Max(t.C.Mss, t.C.RcvMss) && t.K.BytesReceived + (uint)s.PayloadLength > 0 && _x.SettingsOf(t).DelaysFinAck;
 
     /// <summary>Whoever has heard the last will probably say something: its FIN at least.</summary>
     internal static void DelayAck(TcbRef t)
