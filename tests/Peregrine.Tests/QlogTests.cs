@@ -37,7 +37,9 @@ public sealed class QlogTests : IDisposable
         Assert.Equal("connectivity:connection_started", events[0].GetProperty("name").GetString());
         Assert.Equal("SYN", Header(events.First(Is("transport:packet_sent"))).GetProperty("flags").GetString());
         Assert.Equal("SYN|ACK", Header(events.First(Is("transport:packet_received"))).GetProperty("flags").GetString());
-        Assert.Equal(100_000, events.Where(Is("transport:packet_sent")).Sum(static e => Data(e).GetProperty("length").GetInt32()));
+        // On a busy machine a loss probe may have sent some of them twice.
+        var sent = events.Where(Is("transport:packet_sent")).Where(static e => !Data(e).TryGetProperty("is_retransmission", out _));
+        Assert.Equal(100_000, sent.Sum(static e => Data(e).GetProperty("length").GetInt32()));
         Assert.Contains(events.Where(Is("connectivity:connection_state_updated")), static e => Data(e).GetProperty("new").GetString() == "Established");
         Assert.Contains(events.Where(Is("recovery:metrics_updated")), static e => Data(e).TryGetProperty("smoothed_rtt", out _));
         Assert.Equal("Success", Data(events.Last(Is("connectivity:connection_closed"))).GetProperty("error").GetString());
