@@ -25,6 +25,8 @@ internal static class SackCompression
     {
         ref var c = ref t.C;
         if (!AdaptiveAcks.Is(x, t) || (c.Flags & TcbFlags.Sack) == 0) return false;
+        // A signature leaves room for a block at most, and each has to be told of.
+        if (x.Authenticator?.Of(t) is not null) return false;
         var settings = x.SettingsOf(t);
         ref var m = ref AdaptiveAcks.Of(x, t);
         if (m.Compressed >= settings.SackCompressionCount || c.Acks is { Quick: > 0, IsInteractive: false }) return false;

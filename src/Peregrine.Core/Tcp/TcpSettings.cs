@@ -475,7 +475,7 @@ public sealed partial record TcpSettings
 
     internal bool SearchKeepsMss => PacketSender && MtuSearchKeepsMss;
 
-    // Of keepalive's largest settings it would be 48 days, which no deadline is away: three days are long enough for nobody.
+    // Keepalive's largest settings would make it 48 days, and no deadline is further away than three: nobody waits for longer.
     internal Duration FinWait2Timeout =>
         FinWait2TimeoutMs != 0 ? Duration.FromMilliseconds(FinWait2TimeoutMs)
             : Duration.Min(Duration.FromSeconds(KeepAliveRetryCount * KeepAliveIntervalSeconds), Deadline.DistanceMax);
