@@ -200,7 +200,6 @@ internal static class PosixLinuxOptions
     {
         "TCP_SYNCNT" => Math.Min(value, 15),
         "TCP_DEFER_ACCEPT" => Math.Min(value, 3_600),
-        "TCP_LINGER2" => value < 0 ? -1 : value == 0 ? 60 : Math.Min(value, 120),
         "IPV6_UNICAST_HOPS" => Math.Max(value, 1),
         "TCP_USER_TIMEOUT" when value != 0 => Math.Clamp(value, 1, 86_400_000),
         "SO_MAX_PACING_RATE" when value is >= 0 and < 1_000 => 1_000,

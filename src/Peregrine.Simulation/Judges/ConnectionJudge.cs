@@ -300,18 +300,19 @@ internal sealed class ConnectionJudge(SimulatedHost host)
     private bool TryFind(in IpAddress from, ushort local, in IpAddress to, ushort remote, out uint slot, out TcbRef t)
     {
         t = default;
-        var hash = _x.Demux.Hash(from, local, to, remote);
-        if (!_x.Demux.TryFind(hash, from, local, to, remote, ref _keys, out var kind, out slot) || kind != DemuxKind.Tcb) return false;
+        if (!TryFindAny(from, local, to, remote, out var kind, out slot) || kind != DemuxKind.Tcb) return false;
         t = _x.Tcbs.Get(slot);
         ref var c = ref t.C;
         return c.State is not (TcpState.Closed or TcpState.TimeWait) && (c.Flags & (TcbFlags.Finished | TcbFlags.FreePending)) == 0;
     }
 
+    private bool TryFindAny(in IpAddress from, ushort local, in IpAddress to, ushort remote, out DemuxKind kind, out uint slot) =>
+        _x.Demux.TryFind(_x.Demux.Hash(from, local, to, remote), from, local, to, remote, ref _keys, out kind, out slot);
+
     /// <summary>Whether a forged segment would end a connection that does not ask for more than a place in the window (RFC 5961).</summary>
     public bool IsGuess(in SegmentView view)
     {
-        var hash = _x.Demux.Hash(view.Destination, view.DestinationPort, view.Source, view.SourcePort);
-        if (!_x.Demux.TryFind(hash, view.Destination, view.DestinationPort, view.Source, view.SourcePort, ref _keys, out var kind, out var slot)) return false;
+        if (!TryFindAny(view.Destination, view.DestinationPort, view.Source, view.SourcePort, out var kind, out var slot)) return false;
         var isReset = (view.Flags & TcpFlags.Rst) != 0;
         switch (kind)
         {

@@ -318,7 +318,7 @@ internal sealed class LossRecovery
     }
 
     /// <summary>RFC 8985 §7.2: whether a loss probe may be scheduled now.</summary>
-    internal bool MayScheduleProbe(in Tcb c, in TcbCold k) => TailLossProbe.MaySchedule(c, k.Recovery, k.Does(SenderMechanisms.ProbeTimerStays)) && SettingsOf(k).TailLossProbe;
+    internal bool MayScheduleProbe(in Tcb c, in TcbCold k) => TailLossProbe.MaySchedule(c, k.Recovery) && SettingsOf(k).TailLossProbe;
 
     /// <summary>RFC 8985 §7.3: the probe timer has come: whether a probe is to be sent.</summary>
     internal bool OnProbeTimeout(in Tcb c, ref TcbCold k)

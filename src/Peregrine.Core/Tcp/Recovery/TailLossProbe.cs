@@ -20,22 +20,23 @@ internal static class TailLossProbe
         Repaired,
     }
 
-    /// <summary>RFC 8985 §7.2: whether a probe may be scheduled: not in recovery, nothing SACKed, SACK in use.</summary>
-    /// <param name="c">The connection.</param>
-    /// <param name="r">Its state.</param>
-    /// <param name="evenWithProbe">Linux's: the timer runs though a probe is out, but not in disorder; when it comes, the time-out counts from when the first segment was sent.</param>
-    internal static bool MaySchedule(in Tcb c, in RecoveryState r, bool evenWithProbe = false) =>
-        (c.Flags & TcbFlags.Sack) != 0 && r.Phase <= (evenWithProbe ? RecoveryPhase.Open : RecoveryPhase.Disorder) && r.SackedBytes == 0 && r.Head != RecordPool.None
-        && (r.Flags & ((evenWithProbe ? 0 : RecoveryFlags.ProbeInFlight | RecoveryFlags.NoRttSinceProbe) | RecoveryFlags.Established)) == RecoveryFlags.Established;
+    // A probe is out, or no round trip was measured since the last one.
+    private const RecoveryFlags Waits = RecoveryFlags.ProbeInFlight | RecoveryFlags.NoRttSinceProbe;
+
+    /// <summary>
+    /// RFC 8985 §7.2: whether a probe may be scheduled: not in recovery. Linux's timer runs though a probe is out, but not in disorder; when it comes, the time-out
+    /// counts from when the first segment was sent.
+    /// </summary>
+    internal static bool MaySchedule(in Tcb c, in RecoveryState r) =>
+        IsPossible(c, r) && (r.Does(SenderMechanisms.ProbeTimerStays) ? r.Phase <= RecoveryPhase.Open : r.Phase <= RecoveryPhase.Disorder && (r.Flags & Waits) == 0);
 
     /// <summary>RFC 8985 §7.3: whether a probe may be sent: one at a time, and after another only with a round trip in between, which Linux does not ask for.</summary>
-    internal static bool MaySend(in Tcb c, in RecoveryState r)
-    {
-        const RecoveryFlags waits = RecoveryFlags.ProbeInFlight | RecoveryFlags.NoRttSinceProbe;
-        var isReady = (r.Flags & (r.Does(SenderMechanisms.ProbeTimerStays) ? RecoveryFlags.ProbeInFlight : waits)) == 0;
-        return isReady && (c.Flags & TcbFlags.Sack) != 0 && r.Phase <= RecoveryPhase.Disorder && r.SackedBytes == 0 && r.Head != RecordPool.None
-            && (r.Flags & RecoveryFlags.Established) != 0;
-    }
+    internal static bool MaySend(in Tcb c, in RecoveryState r) =>
+        IsPossible(c, r) && r.Phase <= RecoveryPhase.Disorder && (r.Flags & (r.Does(SenderMechanisms.ProbeTimerStays) ? RecoveryFlags.ProbeInFlight : Waits)) == 0;
+
+    // SACK in use, something in flight, and nothing of it SACKed.
+    private static bool IsPossible(in Tcb c, in RecoveryState r) =>
+        (c.Flags & TcbFlags.Sack) != 0 && r.SackedBytes == 0 && r.Head != RecordPool.None && (r.Flags & RecoveryFlags.Established) != 0;
 
     /// <summary>The last segment has come to lie beyond a window that shrank, and nothing new may go: as Linux, the time-out's turn, which repeats the first.</summary>
     internal static bool IsBeyondWindow(in Tcb c, in TcbCold k, in TransmissionRecord last)

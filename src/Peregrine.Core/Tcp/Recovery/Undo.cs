@@ -15,8 +15,7 @@ internal static class Undo
         e.PriorCwnd = c.Cwnd;
         e.PriorSsthresh = c.Ssthresh;
         // A probe that is out may be reported as well.
-        const RecoveryFlags probe = RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbeIsRetransmission;
-        e.UndoRetransmitted = r.RetransmittedBytes + ((r.Flags & probe) == probe ? c.Mss : 0u);
+        e.UndoRetransmitted = r.RetransmittedBytes + (HasRepeatedByProbe(r) ? c.Mss : 0u);
         e.UndoFrom = c.Snd.Una;
         e.RetransmitStamp = 0;
         r.Flags = (r.Flags | RecoveryFlags.UndoPossible) & ~RecoveryFlags.UndoAged;
@@ -37,14 +36,19 @@ internal static class Undo
         if (e.RetransmitStamp == 0) e.RetransmitStamp = timestamp == 0 ? 1 : timestamp;
     }
 
+    private static bool HasRepeatedByProbe(in RecoveryState r)
+    {
+        const RecoveryFlags probe = RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbeIsRetransmission;
+        return (r.Flags & probe) == probe;
+    }
+
     /// <summary>RFC 3708 §3: a D-SACK accounts for a retransmission. Whether all of them are accounted for now.</summary>
     internal static bool OnDuplicate(ref RecoveryState r, ref RecoveryEpisode e, uint bytes, SeqNumber end)
     {
-        const RecoveryFlags probe = RecoveryFlags.ProbeInFlight | RecoveryFlags.ProbeIsRetransmission;
         // RFC 3708 §3 (A.4): nothing was sent again: the network has duplicated, and may again.
         if ((r.Flags & RecoveryFlags.UndoPossible) == 0)
         {
-            if ((r.Flags & probe) != probe) r.Flags |= RecoveryFlags.PathDuplicates;
+            if (!HasRepeatedByProbe(r)) r.Flags |= RecoveryFlags.PathDuplicates;
             return false;
         }
         if (e.RetransmitStamp == 0 || (r.Flags & RecoveryFlags.PathDuplicates) != 0) return false;
